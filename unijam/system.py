@@ -1,0 +1,209 @@
+"""The abstract interface: degrees of freedom x and constraints of signed distance Δ_i(x) = λ c_i − g_i(x).
+
+U = Σ u(Δ_i),  ∇U = Jᵀu',  H = Jᵀ u'' J + Σ u' ∇∇Δ_i = H0 + Hp. Everything else in the package reads off these.
+"""
+
+import copy
+import dataclasses
+from abc import ABC, abstractmethod
+from collections.abc import Callable
+from typing import Any, Self
+
+from .arrays import Array, column_norms, gram, namespace
+from .potentials import Harmonic, Potential
+from .validation import require
+
+OVERLAP_RESOLUTIONS = 15.0  # an overlap is Δ above this many rounding errors of Δ
+
+
+@dataclasses.dataclass(frozen=True)
+class Kinks:
+    """Where Δ is not differentiable: pre-activations z of max(), |·|, ReLU; none by default.
+
+    Attributes
+    ----------
+    values : (k,) array
+        z of each kink.
+    members : (k, 2) integer array
+        Unit and datum.
+    forces : (k,) array
+        ∂(Σ w Δ)/∂h.
+    """
+
+    values: Array
+    members: Array
+    forces: Array
+
+
+class Constraints(ABC):
+    """The constraints of a system at one x: one neighbour search or one forward pass, and all that is read off it.
+
+    Attributes
+    ----------
+    system : ConstrainedSystem
+        Whose constraints these are (its scale and potential).
+    x : (n_dof,) array
+        Where.
+    delta : (m,) array
+        Signed distances: overlaps Δ > 0, gaps Δ < 0, in the units of `system`.
+    members : (m, k) integer array
+        Which particles, or which datum, each constraint is about.
+    """
+
+    system: "ConstrainedSystem"
+    x: Array
+    delta: Array
+    members: Array
+
+    @abstractmethod
+    def vjp(self, weights: Array) -> Array:
+        """Jᵀ w: (m,) -> (n_dof,)."""
+
+    @abstractmethod
+    def jvp(self, direction: Array) -> Array:
+        """J v: (n_dof,) -> (m,)."""
+
+    @abstractmethod
+    def jacobian(self, select: Array | None = None) -> Array:
+        """Rows of J = ∂Δ/∂x (all, or those of a mask or index): scipy csr (particles) or dense, (m', n_dof)."""
+
+    @abstractmethod
+    def curvature(self, weights: Array) -> Array:
+        """Σ w_i ∇∇Δ_i, (n_dof, n_dof): scipy csc (particles) or dense; zero weights cost nothing."""
+
+    def stiffness(self, weights: Array) -> Array:
+        """Σ w_i ∇Δ_i ⊗ ∇Δ_i, (n_dof, n_dof), in the form of `curvature`."""
+        select = weights != 0
+        return gram(self.jacobian(select), weights[select])
+
+    def loading(self) -> Array:
+        """c_i = ∂Δ_i/∂scale, (m,); exact, because Δ is linear in the scale."""
+        if self.system.scale is None:
+            raise ValueError("loading asks how Δ depends on the scale, and this system has none (control is None).")
+        return self.system.at(scale=self.system.scale + 1.0).constraints(self.x).delta - self.delta
+
+    def bearing(self) -> tuple[Array, Array]:
+        """Masks of the degrees of freedom, (n_dof,), and of the constraints, (m,), that bear force.
+
+        A degree of freedom that no overlap moves (its column of J below 1e-12 of the largest) bears none.
+        """
+        columns = column_norms(self.jacobian(self.overlaps))
+        largest = columns.max() if int(self.overlaps.sum()) else 0.0
+        return (columns > 1e-12 * largest), namespace(self.delta).ones_like(self.delta) > 0
+
+    def kinks(self, weights: Array) -> Kinks:
+        """The kinks of Σ w_i Δ_i near x; empty where Δ is smooth."""
+        none = self.delta[:0]
+        return Kinks(values=none, members=none[:, None] * none[None, :], forces=none)
+
+    @property
+    def overlaps(self) -> Array:
+        """Mask of the constraints with Δ above 15 × the system's resolution, (m,)."""
+        return self.delta > OVERLAP_RESOLUTIONS * self.system.resolution(self.x)
+
+
+class ConstrainedSystem(ABC):
+    """N degrees of freedom and their constraints; frozen: solvers never change it, `at` makes another.
+
+    A subclass must give `initial` and `constraints`; all the rest has defaults.
+
+    Attributes
+    ----------
+    initial : (n_dof,) array
+        A start.
+    potential : Potential
+        The energy of one constraint.
+    control : str or None
+        The user's name of the parameter that jams the system, readable as an attribute.
+    jamming_overlap : float
+        √(2U/N_Δ) at which `jam` calls a state jammed, in units of Δ.
+    """
+
+    initial: Array
+    potential: Potential = Harmonic()
+    control: str | None = None
+    jamming_overlap: float = 1e-7
+
+    @abstractmethod
+    def constraints(self, x: Array, reach: float = 0.0) -> Constraints:
+        """The constraints at x: every Δ_i > −reach (farther gaps may be missing)."""
+
+    @property
+    def n_dof(self) -> int:
+        """The number of degrees of freedom."""
+        return int(self.initial.shape[-1])
+
+    @property
+    def scale(self) -> float | None:
+        """λ of Δ = λ c − g(x); None where there is no control."""
+        return None if self.control is None else float(getattr(self, self.control))
+
+    def evaluator(self) -> Callable[[Array], tuple[float, Array, float, int]]:
+        """A fresh function x -> (U, ∇U, Σ u'², N_Δ) that owns its neighbour list or buffers."""
+
+        def evaluate(x: Array) -> tuple[float, Array, float, int]:
+            return _evaluate(self, self.constraints(x))
+
+        return evaluate
+
+    def scaled_evaluator(self) -> Callable[[Array, float], tuple[float, Array, float, int, float]]:
+        """A fresh function (x, λ) -> (U, ∇U, Σ u'², N_Δ, Σ u' c): the evaluator where the scale moves too."""
+
+        def evaluate(x: Array, scale: float) -> tuple[float, Array, float, int, float]:
+            system = self.at(scale=scale)
+            c = system.constraints(x)
+            return *_evaluate(system, c), float(self.potential.force(c.delta) @ c.loading())
+
+        return evaluate
+
+    def at(self, **changes: Any) -> Self:
+        """A copy with other parameters (or another `scale`), for which the same x is valid."""
+        if "scale" in changes and self.control is not None:
+            changes[self.control] = changes.pop("scale")
+        for name in changes:
+            require(hasattr(self, name), "parameter", name, f"an attribute of {type(self).__name__}")
+        if dataclasses.is_dataclass(self):
+            return dataclasses.replace(self, **changes)
+        other = copy.copy(self)
+        for name, value in changes.items():
+            object.__setattr__(other, name, value)
+        return other
+
+    def symmetries(self, x: Array) -> Array:
+        """Directions along which no Δ_i changes, (k, n_dof); not necessarily orthonormal."""
+        return self.initial[:0, None] * self.initial[None, :]
+
+    def canonical(self, x: Array) -> Array:
+        """x in the gauge in which it is kept and spectra are quoted (x itself where nothing is to be done)."""
+        return x
+
+    def resolution(self, x: Array) -> float:
+        """The rounding error of one Δ_i, in units of Δ (default: Δ of order one in double precision)."""
+        return 1e-15
+
+    def reduced(self, x: Array) -> "tuple[ConstrainedSystem, Array] | None":
+        """The same Δ with fewer degrees of freedom (dead units dropped, copies merged), or None."""
+        return None
+
+
+def energy(system: ConstrainedSystem, c: Constraints) -> float:
+    """U = Σ u(Δ_i)."""
+    return float(system.potential.energy(c.delta).sum())
+
+
+def gradient(system: ConstrainedSystem, c: Constraints) -> Array:
+    """∇U = Jᵀ u', (n_dof,)."""
+    return c.vjp(system.potential.force(c.delta))
+
+
+def hessian(system: ConstrainedSystem, c: Constraints, select: Array | None = None) -> tuple[Array, Array]:
+    """H0 = Jᵀ u'' J and Hp = Σ u' ∇∇Δ of all constraints, or of those of a mask, each (n_dof, n_dof)."""
+    force, stiffness = system.potential.force(c.delta), system.potential.stiffness(c.delta)
+    if select is not None:
+        force, stiffness = force * select, stiffness * select
+    return c.stiffness(stiffness), c.curvature(force)
+
+
+def _evaluate(system: ConstrainedSystem, c: Constraints) -> tuple[float, Array, float, int]:
+    force = system.potential.force(c.delta)
+    return energy(system, c), c.vjp(force), float(force @ force), int(c.overlaps.sum())

@@ -1,0 +1,65 @@
+"""Validation at the border: a wrong value is answered by one sentence that names the field, the value and the range."""
+
+from collections.abc import Callable
+from functools import wraps
+from typing import Annotated, Any, TypeVar
+
+import numpy as np
+from pydantic import ConfigDict, Field, ValidationError, validate_call
+
+from .arrays import Array, namespace
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+Count = Annotated[int, Field(ge=1, strict=True)]
+Seed = Annotated[int, Field(ge=0)]
+Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+Finite = Annotated[float, Field(allow_inf_nan=False)]
+
+
+def sentence(error: ValidationError) -> str:
+    """The first complaint of pydantic as one sentence: field, value, range."""
+    first = error.errors(include_url=False)[0]
+    field = ".".join(str(part) for part in first["loc"]) or "argument"
+    value = first["input"]
+    shown = f"an array of shape {value.shape}" if hasattr(value, "shape") and value.shape else repr(value)
+    message = first["msg"].removeprefix("Value error, ")
+    return f"{field} = {shown} is not valid: {message[0].lower()}{message[1:]}."
+
+
+def checked(function: F) -> F:
+    """Validate a call by its annotations; a `ValueError` of one sentence instead of pydantic's report."""
+    validated = validate_call(function, config=ConfigDict(arbitrary_types_allowed=True))
+
+    @wraps(function)
+    def call(*args: Any, **kwargs: Any) -> Any:
+        try:
+            return validated(*args, **kwargs)
+        except ValidationError as error:
+            raise ValueError(sentence(error)) from None
+
+    return call  # type: ignore[return-value]
+
+
+def require(condition: Any, field: str, value: Any, wanted: str) -> None:
+    """Raise a `ValueError` of one sentence unless the condition holds."""
+    if not condition:
+        raise ValueError(f"{field} = {value!r} is not valid: it must be {wanted}.")
+
+
+def require_finite(array: Array, field: str) -> None:
+    """Raise a `ValueError` where an array holds NaN or infinity."""
+    finite = namespace(array).isfinite(array)
+    if not bool(finite.all()):
+        bad = int((~finite).sum())
+        raise ValueError(f"{field} has {bad} entries that are NaN or infinite; all must be finite numbers.")
+
+
+def require_positions(system: Any, x: Array) -> Array:
+    """x as the system wants it, or a `ValueError` that names its shape."""
+    if not hasattr(x, "shape"):
+        x = np.asarray(x, dtype=float)
+    shape = tuple(system.initial.shape)
+    require(tuple(x.shape) == shape, "the shape of x", tuple(x.shape), f"{shape}, that of system.initial")
+    require_finite(x, "x")
+    return x
