@@ -1,0 +1,235 @@
+"""What packings of discs, spheres and ellipses share: a periodic box, radii, and one scale, the mean diameter λ.
+
+In a fixed box of side L every Δ = λ c − g(x), with c = σ_ij/λ for discs and spheres; pressure p = Σ u'(λc − Δ)/(dV).
+"""
+
+import math
+from dataclasses import dataclass, field
+from typing import Annotated, Any, ClassVar, Self
+
+import numpy as np
+from pydantic import Field
+
+from ..arrays import Array
+from ..potentials import Harmonic, Potential
+from ..system import ConstrainedSystem, Constraints
+from ..validation import require, require_finite
+
+PackingFraction = Annotated[float, Field(gt=0, le=2, allow_inf_nan=False)]
+Dimension = Annotated[int, Field(ge=1, le=8, strict=True)]
+
+BIDISPERSE_RATIO = 1.4
+UNIFORM_WIDTH = (
+    0.27  # relative half width: wide enough that no ring of equal discs carries one contact too many
+)
+
+
+def ball_volume(dimension: int) -> float:
+    """Volume of the ball of radius one: 2, π, 4π/3, … for d = 1, 2, 3, …."""
+    return math.pi ** (dimension / 2) / math.gamma(dimension / 2 + 1)
+
+
+def as_floats(value: Any, name: str) -> np.ndarray:
+    """A private contiguous float64 copy of a finite array, or a `ValueError` of one sentence."""
+    try:
+        array = np.array(value, dtype=np.float64, order="C")
+    except (TypeError, ValueError):
+        raise ValueError(f"{name} = {value!r} is not valid: it must be an array of numbers.") from None
+    require_finite(array, name)
+    return array
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Packing(ConstrainedSystem):
+    """Particles in a periodic box (a segment, square, cube, …), jammed by their size.
+
+    x holds all positions first, (n, d) row by row, then (ellipses) `orientations` numbers a particle.
+
+    Parameters
+    ----------
+    initial : (n_dof,) array
+        A start x. Positions need not lie inside the box.
+    radii : (n,) array
+        Radii of the particles (ellipses: of the circles of equal area), in the units of the box.
+    box_length : float
+        Side of the box.
+    dimension : int
+        d.
+    potential : Potential
+        The energy of one overlap.
+
+    Raises
+    ------
+    ValueError
+        Where an entry is not finite, a radius not positive, a shape wrong, or a particle wider than half the box
+        (it could then touch two images of the same neighbour).
+    """
+
+    control: ClassVar[str] = "packing_fraction"
+    orientations: ClassVar[int] = 0
+
+    initial: Array
+    radii: Array
+    box_length: float
+    dimension: int = 2
+    potential: Potential = field(default_factory=Harmonic)
+
+    def __post_init__(self) -> None:
+        d, side = self.dimension, self.box_length
+        require(isinstance(d, int | np.integer) and d >= 1, "dimension", d, "an integer of at least 1")
+        real = isinstance(side, int | float | np.number) and math.isfinite(side)
+        require(real and side > 0, "box_length", side, "positive and finite")
+        require(
+            isinstance(self.potential, Potential), "potential", self.potential, "a Potential, as Harmonic()"
+        )
+        radii, initial = as_floats(self.radii, "radii"), as_floats(self.initial, "initial")
+        require(
+            radii.ndim == 1 and len(radii) >= 1,
+            "the shape of radii",
+            radii.shape,
+            "(n,) with n of at least 1",
+        )
+        require(bool((radii > 0).all()), "the smallest of radii", float(radii.min()), "positive")
+        shape = (len(radii) * (int(d) + self.orientations),)
+        require(
+            initial.shape == shape, "the shape of initial", initial.shape, f"{shape} for {len(radii)} radii"
+        )
+        for name, value in (
+            ("radii", radii),
+            ("initial", initial),
+            ("box_length", float(side)),
+            ("dimension", int(d)),
+        ):
+            object.__setattr__(self, name, value)
+        require(
+            self.largest_diameter <= 0.5 * self.box_length,
+            "the largest diameter",
+            self.largest_diameter,
+            f"at most half the box side, {0.5 * self.box_length:.6g} (take more or smaller particles)",
+        )
+
+    @property
+    def n(self) -> int:
+        """The number of particles."""
+        return len(self.radii)
+
+    @property
+    def largest_diameter(self) -> float:
+        """The longest axis of any particle, in the units of the box."""
+        return 2.0 * float(self.radii.max())
+
+    @property
+    def scale(self) -> float:
+        """λ, the mean diameter, in the units of the box."""
+        return 2.0 * float(self.radii.mean())
+
+    @property
+    def jamming_overlap(self) -> float:  # type: ignore[override]
+        """1e-8 mean diameters: the typical overlap √(2U/N_Δ) at which a packing is called jammed."""
+        return 1e-8 * self.scale
+
+    @property
+    def volume(self) -> float:
+        """V = L^d of the box."""
+        return self.box_length**self.dimension
+
+    @property
+    def packing_fraction(self) -> float:
+        """φ, the volume of the particles (overlaps counted twice) over that of the box."""
+        return ball_volume(self.dimension) * float((self.radii**self.dimension).sum()) / self.volume
+
+    def positions(self, x: Array) -> Array:
+        """The positions in x, a view (n, d); not wrapped into the box."""
+        return x[: self.n * self.dimension].reshape(self.n, self.dimension)
+
+    def at(self, **changes: Any) -> Self:
+        """A copy with other parameters, for which the same x is valid.
+
+        Parameters
+        ----------
+        **changes
+            Fields (`radii`, `box_length`, `potential`, `initial`, …); or `scale` (mean diameter) or
+            `packing_fraction`, which rescale all radii in the fixed box.
+
+        Raises
+        ------
+        ValueError
+            Where a name is unknown, a value out of range, or the radii are asked for twice.
+        """
+        sizes = [name for name in ("scale", "packing_fraction", "radii") if name in changes]
+        require(len(sizes) <= 1, "changes", sizes, "at most one of scale, packing_fraction and radii")
+        require(
+            "box_length" not in changes or sizes != ["packing_fraction"],
+            "changes",
+            list(changes),
+            "without box_length where packing_fraction is given",
+        )
+        for name in ("scale", "packing_fraction"):
+            if name in changes:
+                value = changes.pop(name)
+                real = isinstance(value, int | float | np.number) and math.isfinite(value)
+                require(real and value > 0, name, value, "positive and finite")
+                ratio = value / getattr(self, name)
+                factor = ratio if name == "scale" else ratio ** (1.0 / self.dimension)
+                changes["radii"] = self.radii * factor
+        return super().at(**changes)
+
+    def pressure(self, c: Constraints) -> float:
+        """p = Σ u'(λc − Δ)/(dV) = −dU/dV at fixed radii, in contact stiffnesses × (box units)^(2−d)."""
+        force = self.potential.force(c.delta)
+        return float(force @ (self.scale * c.loading() - c.delta)) / (self.dimension * self.volume)
+
+    def symmetries(self, x: Array) -> Array:
+        """The d translations, (d, n_dof)."""
+        rows = np.zeros((self.dimension, self.n_dof))
+        for axis in range(self.dimension):
+            rows[axis, axis : self.n * self.dimension : self.dimension] = 1.0
+        return rows
+
+    def resolution(self, x: Array) -> float:
+        """The rounding error of one Δ: 4e-16 box sides."""
+        return 4e-16 * self.box_length
+
+
+def draw_radii(
+    n: int, radii: Any, packing_fraction: float, dimension: int, rng: np.random.Generator
+) -> np.ndarray:
+    """Radii of n particles that fill a box of side n^(1/d) to a packing fraction.
+
+    Parameters
+    ----------
+    n : int
+        How many.
+    radii : str or (n,) array
+        `"monodisperse"`; `"bidisperse"`, half small, half large (one more where n is odd), of ratio 1 : 1.4;
+        `"uniform"`, uniformly distributed within ± 27 % of the mean; or relative sizes, rescaled to the
+        packing fraction.
+    packing_fraction : float
+        φ of the result, to rounding.
+    dimension : int
+        d.
+    rng : numpy Generator
+        Used by `"uniform"` alone.
+
+    Returns
+    -------
+    (n,) array
+        In units of the mean distance of particles (number density one).
+    """
+    if isinstance(radii, str):
+        if radii == "monodisperse":
+            sizes = np.ones(n)
+        elif radii == "bidisperse":
+            sizes = np.where(np.arange(n) < n // 2, 1.0, BIDISPERSE_RATIO)
+        elif radii == "uniform":
+            sizes = rng.uniform(1.0 - UNIFORM_WIDTH, 1.0 + UNIFORM_WIDTH, n)
+        else:
+            raise ValueError(
+                f"radii = {radii!r} is not valid: it must be 'monodisperse', 'bidisperse', 'uniform' or an array ({n},)."
+            )
+    else:
+        sizes = as_floats(radii, "radii")
+        require(sizes.shape == (n,), "the shape of radii", sizes.shape, f"({n},)")
+        require(bool((sizes > 0).all()), "the smallest of radii", float(sizes.min()), "positive")
+    filled = ball_volume(dimension) * float((sizes**dimension).sum())
+    return sizes * (packing_fraction * n / filled) ** (1.0 / dimension)
