@@ -1,0 +1,159 @@
+"""A system whose author writes only Δ(x): torch derives Jᵀw, Jv, J and Σ w ∇∇Δ, all in reverse mode."""
+
+from abc import abstractmethod
+from typing import Any, Self
+
+import torch
+from torch import Tensor
+
+from .arrays import Array
+from .system import ConstrainedSystem, Constraints
+from .validation import require, require_finite
+
+KERNEL = 1e-9  # singular values of J below this fraction of the largest may be a kernel
+CHUNK = 2**24  # numbers in one batch of backward passes
+
+
+class AutodiffSystem(ConstrainedSystem):
+    """A system given by its signed distances: write `delta` and set `initial`.
+
+    `control` may name an attribute λ in which Δ = λ c − g(x) is linear, c independent of x.
+
+    Attributes
+    ----------
+    initial : (n_dof,) tensor
+        A start; anything else that holds numbers becomes a float64 tensor.
+    members : (m, k) integer tensor or None
+        Which particles, or which datum, each constraint is about; None stands for its number.
+
+    Examples
+    --------
+    A point that keeps away from the corners of a square:
+
+    >>> import torch
+    >>> import unijam as uj
+    >>> class Point(uj.AutodiffSystem):
+    ...     def __init__(self):
+    ...         self.initial = [0.3, 0.4]
+    ...     def delta(self, x):
+    ...         corners = torch.tensor([[0.0, 0.0], [0.0, 1.0], [1.0, 0.0], [1.0, 1.0]], dtype=x.dtype)
+    ...         return 0.8 - (x - corners).norm(dim=1)
+    >>> uj.minimize(Point()).x
+    tensor([0.5000, 0.5000], dtype=torch.float64)
+    """
+
+    members: Tensor | None = None
+
+    @abstractmethod
+    def delta(self, x: Tensor) -> Tensor:
+        """Signed distances Δ(x), (n_dof,) -> (m,), by differentiable operations of torch."""
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        super().__setattr__(name, _start(value) if name == "initial" else value)
+
+    def at(self, **changes: Any) -> Self:
+        if "initial" in changes:
+            changes["initial"] = _start(changes["initial"])
+        return super().at(**changes)
+
+    def constraints(self, x: Tensor, reach: float = 0.0) -> "AutodiffConstraints":
+        """All the constraints at x, gaps of any width included."""
+        return AutodiffConstraints(self, x)
+
+    def symmetries(self, x: Tensor) -> Tensor:
+        """The kernel of J over all constraints where these are at least n_dof, else none: orthonormal rows.
+
+        The rank is read off the largest gap in log σ below 1e-3 of the largest singular value.
+        """
+        jacobian = self.constraints(x).jacobian()
+        if jacobian.shape[0] < self.n_dof:
+            return x.new_zeros(0, self.n_dof)
+        _, sigma, rows = torch.linalg.svd(torch.linalg.qr(jacobian, mode="r").R)
+        return rows[_rank(sigma.cpu()) :]
+
+
+class AutodiffConstraints(Constraints):
+    """Δ at one x with the graph that torch recorded; every derivative is a backward pass through it."""
+
+    def __init__(self, system: AutodiffSystem, x: Tensor) -> None:
+        self.system, self.x = system, x.detach()
+        with torch.enable_grad():
+            self._leaf = self.x.clone().requires_grad_()
+            self._delta = system.delta(self._leaf)
+        shape = tuple(getattr(self._delta, "shape", ()))
+        require(len(shape) == 1, f"the shape of {type(system).__name__}.delta(x)", shape, "(m,)")
+        require(
+            self._delta.requires_grad, f"{type(system).__name__}.delta(x)", "a constant", "a function of x"
+        )
+        self.delta = self._delta.detach()
+
+    @property
+    def members(self) -> Tensor:  # type: ignore[override]
+        given = self.system.members
+        return torch.arange(len(self.delta), device=self.delta.device)[:, None] if given is None else given
+
+    def vjp(self, weights: Array) -> Tensor:
+        return torch.autograd.grad(self._delta, self._leaf, weights, retain_graph=True)[0]
+
+    def jvp(self, direction: Array) -> Tensor:
+        dual, gradient = self._transposed()
+        return torch.autograd.grad(gradient, dual, direction, materialize_grads=True)[0]
+
+    def jacobian(self, select: Array | None = None) -> Tensor:
+        rows = torch.arange(len(self.delta), device=self.delta.device)
+        rows = rows if select is None else rows[select]
+        if len(rows) < len(self.x):
+            chosen = torch.nn.functional.one_hot(rows, len(self.delta)).to(self.delta.dtype)
+            return _batched(self._delta, self._leaf, chosen)
+        dual, gradient = self._transposed()
+        columns = _batched(gradient, dual, torch.eye(len(self.x), dtype=self.x.dtype, device=self.x.device))
+        return columns.T[rows]
+
+    def curvature(self, weights: Array) -> Tensor:
+        weights = weights.detach()
+        with torch.enable_grad():
+            total = self._delta[weights != 0] @ weights[weights != 0]
+            (gradient,) = torch.autograd.grad(total, self._leaf, create_graph=True)
+        eye = torch.eye(len(self.x), dtype=self.x.dtype, device=self.x.device)
+        if not gradient.requires_grad:  # Δ is linear in x
+            return torch.zeros_like(eye)
+        hessian = _batched(gradient, self._leaf, eye)
+        return 0.5 * (hessian + hessian.T)
+
+    def _transposed(self) -> tuple[Tensor, Tensor]:
+        """The graph of w -> Jᵀw at w = 0: it is linear in w, so its derivative is J."""
+        with torch.enable_grad():
+            dual = torch.zeros_like(self.delta, requires_grad=True)
+            (gradient,) = torch.autograd.grad(self._delta, self._leaf, dual, create_graph=True)
+        return dual, gradient
+
+
+def _start(value: Any) -> Tensor:
+    """A floating tensor as it is, all other numbers as a float64 tensor."""
+    floating = isinstance(value, Tensor) and value.is_floating_point()
+    start = value.detach() if floating else torch.as_tensor(value, dtype=torch.float64)
+    require(start.ndim == 1, "the shape of initial", tuple(start.shape), "(n_dof,)")
+    require_finite(start, "initial")
+    return start
+
+
+def _batched(output: Tensor, leaf: Tensor, weights: Tensor) -> Tensor:
+    """One backward pass a row of `weights` (k, outputs), batched: (k, len(leaf))."""
+    rows = max(1, CHUNK // max(1, len(output), len(leaf)))
+    return torch.cat(
+        [
+            torch.autograd.grad(
+                output, leaf, part, retain_graph=True, is_grads_batched=True, materialize_grads=True
+            )[0]
+            for part in weights.split(rows)
+        ]
+    )
+
+
+def _rank(sigma: Tensor) -> int:
+    """How many of the sorted singular values are not a kernel."""
+    relative = (sigma / sigma[0]).nan_to_num(0.0).clamp_min(torch.finfo(sigma.dtype).eps)
+    gaps = torch.cat([relative.new_ones(1), relative[:-1]]).log() - relative.log()
+    gaps[relative > 1e-3] = 0.0
+    rank = int(gaps.argmax())
+    return rank if relative[rank] < KERNEL else len(sigma)
