@@ -117,12 +117,15 @@ class ConstrainedSystem(ABC):
         The user's name of the parameter that jams the system, readable as an attribute.
     jamming_overlap : float
         √(2U/N_Δ) at which `jam` calls a state jammed, in units of Δ.
+    least_threshold : float or None
+        A threshold of the control below this is a trivial solution (a network whose output vanishes), not jamming.
     """
 
     initial: Array
     potential: Potential = Harmonic()
     control: str | None = None
     jamming_overlap: float = 1e-7
+    least_threshold: float | None = None
 
     @abstractmethod
     def constraints(self, x: Array, reach: float = 0.0) -> Constraints:

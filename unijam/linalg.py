@@ -1,0 +1,197 @@
+"""The one place that knows whether a matrix is sparse or dense: factor with shift, border and symmetries; inertia.
+
+A Newton step solves (P H P + ρ Z Zᵀ + s) p = −g, Z the symmetries; with a moving scale, H has a border b and a
+corner k, which are eliminated by their Schur complement k − bᵀ H⁻¹ b (so inertia is that of H plus its sign).
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+import scipy.linalg
+import scipy.sparse as sp
+import scipy.sparse.linalg as spla
+
+from .arrays import Array, is_torch, namespace, to_numpy
+
+NULL_CUT = 1e-3  # ranks: the largest gap in log σ below this fraction of the largest σ
+
+
+@dataclass(frozen=True)
+class Factor:
+    """A factored symmetric matrix: `solve`, and the number of its negative eigenvalues (None: not known)."""
+
+    solve: Callable[[Array], Array]
+    n_negative: int | None
+
+    @property
+    def positive(self) -> bool:
+        """Whether the matrix is positive definite."""
+        return self.n_negative == 0
+
+
+@dataclass(frozen=True)
+class QuadraticModel:
+    """Curvature of an objective at a point, regular across its symmetries.
+
+    Attributes
+    ----------
+    matrix : (n, n) scipy csc or dense
+        H over x, symmetries and degrees of freedom without force made stiff (ρ).
+    border, corner : (n,) array or None, float
+        ∂∇U/∂s and ∂²U/∂s² of the moving scale variable s, if any.
+    rho : float
+        Mean diagonal of H.
+    """
+
+    matrix: Array
+    border: Array | None
+    corner: float
+    rho: float
+
+    @property
+    def floor(self) -> float:
+        """The shift at which rounding of H begins."""
+        return 1e-14 * self.rho
+
+    def factor(self, shift: float) -> Factor:
+        """Factor matrix + shift; with a border, the whole bordered matrix (its corner shifted too)."""
+        inner = factor_sparse(self.matrix, shift) if sp.issparse(self.matrix) else factor_dense(self.matrix, shift)
+        if self.border is None or inner.n_negative is None:
+            return inner
+        return _bordered(inner, self.border, self.corner + shift)
+
+    def negative_modes(self) -> int:
+        """The number of negative eigenvalues beyond rounding (of the bordered matrix, if there is a border)."""
+        found = self.factor(10 * self.floor).n_negative
+        if found is not None:
+            return found
+        return int((np.linalg.eigvalsh(self._whole) < -10 * self.floor).sum())
+
+    def lowest_mode(self) -> Array:
+        """The normalised eigenvector of the lowest eigenvalue of the (bordered) matrix."""
+        if self._whole.shape[0] <= 1500 or not sp.issparse(self.matrix):
+            vector = np.linalg.eigh(to_numpy(self._whole))[1][:, 0]
+        else:
+            vector = spla.eigsh(self._whole, k=1, which="SA", tol=1e-3)[1][:, 0]
+        if is_torch(self.matrix):
+            return namespace(self.matrix).asarray(vector, dtype=self.matrix.dtype, device=self.matrix.device)
+        return vector
+
+    @cached_property
+    def _whole(self) -> Array:
+        if self.border is None:
+            return self.matrix if sp.issparse(self.matrix) else to_numpy(self.matrix)
+        border = to_numpy(self.border)[:, None]
+        if sp.issparse(self.matrix):
+            return sp.bmat([[self.matrix, border], [border.T, [[self.corner]]]], format="csc")
+        return np.block([[to_numpy(self.matrix), border], [border.T, np.array([[self.corner]])]])
+
+
+def _bordered(inner: Factor, border: Array, corner: float) -> Factor:
+    column = inner.solve(border)
+    schur = corner - float(border @ column)
+    xp = namespace(border)
+
+    def solve(rhs: Array) -> Array:
+        top = inner.solve(rhs[:-1])
+        last = (rhs[-1] - border @ top) / schur
+        return xp.concat([top - column * last, xp.reshape(last, (1,))])
+
+    return Factor(solve, (inner.n_negative or 0) + (schur <= 0))
+
+
+def factor_sparse(matrix: sp.csc_matrix, shift: float) -> Factor:
+    """LU without row exchanges of a symmetric sparse matrix + shift: the signs of diag(U) are its inertia."""
+    shifted = matrix + shift * sp.identity(matrix.shape[0], format="csc")
+    try:
+        lu = spla.splu(
+            shifted, permc_spec="MMD_AT_PLUS_A", diag_pivot_thresh=0.0, options={"SymmetricMode": True}
+        )
+    except RuntimeError:  # exactly singular
+        return Factor(lambda rhs: rhs, None)
+    if not np.array_equal(lu.perm_r, lu.perm_c):  # row exchanges: the signs mean nothing
+        return Factor(lu.solve, None)
+    return Factor(lu.solve, int((lu.U.diagonal() <= 0).sum()))
+
+
+def factor_dense(matrix: Array, shift: float) -> Factor:
+    """Cholesky of a dense symmetric matrix + shift (NumPy, or torch on its device); n_negative is 0 or None."""
+    if is_torch(matrix):
+        import torch
+
+        shifted = matrix.clone()
+        shifted.diagonal().add_(shift)
+        lower, failed = torch.linalg.cholesky_ex(shifted)
+        if int(failed):
+            return Factor(lambda rhs: rhs, None)
+        return Factor(lambda rhs: torch.cholesky_solve(rhs[:, None], lower)[:, 0], 0)
+    try:
+        lower = scipy.linalg.cho_factor(matrix + shift * np.eye(matrix.shape[0]), lower=True, check_finite=False)
+    except np.linalg.LinAlgError:
+        return Factor(lambda rhs: rhs, None)
+    return Factor(lambda rhs: scipy.linalg.cho_solve(lower, rhs, check_finite=False), 0)
+
+
+def orthonormal_rows(vectors: Array) -> Array:
+    """An orthonormal basis, as rows, of the span of the rows given (dependent rows dropped), (k', n)."""
+    if vectors.shape[0] == 0:
+        return vectors
+    xp = namespace(vectors)
+    u, sigma, rows = xp.linalg.svd(vectors, full_matrices=False)
+    return rows[sigma > 1e-10 * sigma.max()]
+
+
+def across_symmetries(h: Array, bearing: Array, symmetries: Array) -> tuple[Array, float]:
+    """H made regular: (P H P + ρ Z Zᵀ, ρ), with ρ too on the degrees of freedom that bear no force.
+
+    A sparse H, whose symmetries satisfy H Z = 0 exactly, gets ρ on the diagonal of as many bearing degrees of
+    freedom instead (pinning), which keeps it sparse and keeps its inertia.
+    """
+    if sp.issparse(h):
+        diagonal = h.diagonal()
+        rho = float(np.abs(diagonal[bearing]).mean()) if bearing.any() else 1.0
+        stiff = np.where(bearing, 0.0, rho)
+        for direction in symmetries:
+            free = np.abs(direction) * bearing * (stiff == 0)
+            stiff[int(np.argmax(free))] += rho * (free.max() > 0)
+        return (h + sp.diags(stiff)).tocsc(), rho
+    xp = namespace(h)
+    diagonal = abs(xp.linalg.diagonal(h)) if hasattr(xp.linalg, "diagonal") else abs(h.diagonal())
+    n_bearing = int(bearing.sum())
+    rho = float((diagonal * bearing).sum()) / n_bearing if n_bearing else 1.0
+    z = orthonormal_rows(symmetries * bearing)
+    if z.shape[0]:
+        hz = h @ z.T
+        inner = z @ hz
+        h = h - hz @ z - z.T @ hz.T + z.T @ ((inner + rho * xp.eye(z.shape[0], dtype=h.dtype, device=h.device)) @ z)
+    if n_bearing < h.shape[0]:
+        h = h + xp.diag((~bearing) * (rho + 0.0 * diagonal)) if is_torch(h) else h + np.diag(rho * ~bearing)
+    return h, rho
+
+
+def null_space(matrix: np.ndarray) -> np.ndarray:
+    """Orthonormal basis of the kernel of a dense (m, n) matrix as columns (n, n − rank).
+
+    The rank is where log σ has its largest gap below 1e-3 of the largest singular value (no gap of a factor
+    10 there: full rank).
+    """
+    m, n = matrix.shape
+    if m == 0:
+        return np.eye(n)
+    _, sigma, rows = scipy.linalg.svd(matrix, full_matrices=True, check_finite=False)
+    return rows[rank_of(sigma, (m, n)) :].T
+
+
+def rank_of(sigma: np.ndarray, shape: tuple[int, int]) -> int:
+    """Rank from descending singular values, by the largest gap in log σ below `NULL_CUT` σ_max."""
+    if sigma.size == 0 or sigma[0] == 0:
+        return 0
+    rounding = np.finfo(float).eps * max(shape) * sigma[0]
+    levels = np.log(np.append(np.maximum(sigma, rounding), rounding))
+    drops = levels[:-1] - levels[1:]
+    allowed = np.append(sigma[1:], 0.0) < NULL_CUT * sigma[0]
+    drops = np.where(allowed, drops, 0.0)
+    best = int(np.argmax(drops))
+    return best + 1 if drops[best] > np.log(10.0) else int(sigma.size)

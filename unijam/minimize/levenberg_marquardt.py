@@ -1,0 +1,43 @@
+"""Levenberg-Marquardt: Gauss-Newton steps on the overlaps (H0 only), damped by the ratio of actual to predicted gain."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from .loop import Solver
+from .objective import Objective, Point
+
+
+@dataclass(frozen=True)
+class LevenbergMarquardt(Solver):
+    """Damped Gauss-Newton through the smaller of JᵀJ and JJᵀ; the quick way to a satisfied system.
+
+    Notes
+    -----
+    Source: D. W. Marquardt, J. SIAM 11, 431 (1963).
+    """
+
+    max_steps: int = 1000
+
+    def iterate(self, objective: Objective, point: Point) -> Iterator[Point]:
+        curvature = objective.largest_curvature(point)
+        damping = 1e-3 * curvature
+        while True:
+            model = objective.gauss_newton(point)
+            while True:
+                step = model.step(damping)
+                if step.shape[0]:
+                    trial, promised = objective(point.y + step), model.predicted(step)
+                    gained = point.value - trial.value
+                    if promised <= 1e-15 * abs(point.energy):
+                        return
+                    if gained > 1e-4 * promised:
+                        break
+                damping *= 4
+                if damping > 1e8 * curvature:
+                    return
+            if gained > 0.75 * promised:
+                damping = max(damping / 5, 1e-14 * curvature)
+            elif gained < 0.25 * promised:
+                damping *= 2
+            point = objective.canonical(trial)
+            yield point

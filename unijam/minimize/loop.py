@@ -1,0 +1,169 @@
+"""The loop that every solver shares: records, stopping tests, progress, interrupts."""
+
+import math
+import time
+from abc import ABC, abstractmethod
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import ClassVar
+
+from ..arrays import Array
+from ..system import ConstrainedSystem
+from ..validation import require
+from .objective import Objective, Point
+from .progress import Progress
+
+SATISFIED = 1e-20  # U per overlap below which overlaps out of balance count as satisfied
+
+
+@dataclass(frozen=True)
+class Record:
+    """One line of a history: step, seconds, energy, relative gradient, N_Δ."""
+
+    step: int
+    seconds: float
+    energy: float
+    relative_gradient: float
+    n_overlaps: int
+
+
+@dataclass(frozen=True)
+class MinimizeResult:
+    """What a solver reached.
+
+    Attributes
+    ----------
+    system : ConstrainedSystem
+        The system of which `x` is a minimum (its scale, where that moved).
+    x : (n_dof,) array
+        In the system's gauge.
+    energy, relative_gradient : float
+        U and ‖Jᵀu'‖/‖u'‖.
+    n_overlaps : int
+    status : str
+        "satisfied" (no overlap left), "converged" (a minimum), "saddle", "stalled", "step-limit", "interrupted".
+    n_steps, n_evaluations, seconds
+        What it took.
+    history : tuple of Record
+        Logarithmically spaced.
+    """
+
+    system: ConstrainedSystem
+    x: Array
+    energy: float
+    relative_gradient: float
+    n_overlaps: int
+    status: str
+    n_steps: int
+    n_evaluations: int
+    seconds: float
+    history: tuple[Record, ...]
+
+    @property
+    def typical_overlap(self) -> float:
+        """√(2U/N_Δ), in units of Δ."""
+        return math.sqrt(2 * self.energy / max(self.n_overlaps, 1))
+
+
+@dataclass(frozen=True)
+class Solver(ABC):
+    """A minimiser: a small frozen object that holds its options and its method, nothing else.
+
+    Attributes
+    ----------
+    gradient_tolerance : float
+        The relative gradient at which a point is converged (or 5 × resolution / typical overlap, if larger).
+    max_steps : int
+        Points visited at most.
+    """
+
+    gradient_tolerance: float = 1e-10
+    max_steps: int = 100_000
+    sees_curvature: ClassVar[bool] = False
+
+    def __post_init__(self) -> None:
+        require(0 < self.gradient_tolerance < 1, "gradient_tolerance", self.gradient_tolerance, "between 0 and 1")
+        require(self.max_steps >= 1, "max_steps", self.max_steps, "at least 1")
+
+    @abstractmethod
+    def iterate(self, objective: Objective, point: Point) -> Iterator[Point]:
+        """The points that the method visits from `point` on, each truly evaluated; it ends where it is stuck."""
+
+    def run(self, objective: Objective, x: Array, progress: bool = False) -> MinimizeResult:
+        """Follow `iterate` from x until a test stops it."""
+        begin, steps, status = time.perf_counter(), 0, ""
+        point = objective(objective.start(x))
+        history: list[Record] = []
+
+        def record() -> None:
+            history.append(
+                Record(steps, time.perf_counter() - begin, point.energy, point.residual, point.n_overlaps)
+            )
+
+        record()
+        try:
+            with Progress(progress, type(self).__name__) as report:
+                status, point = self._verdict(objective, point)
+                points = self.iterate(objective, point)
+                while not status:
+                    if steps >= self.max_steps:
+                        status = "step-limit"
+                        break
+                    reached = next(points, None)
+                    if reached is None or not math.isfinite(reached.value):
+                        status = "stalled"
+                        break
+                    point, steps = reached, steps + 1
+                    if steps >= 1.1 * history[-1].step + 1:
+                        record()
+                        report(steps, point)
+                    status, kept = self._verdict(objective, point)
+                    if kept is not point:
+                        point, points = kept, self.iterate(objective, kept)
+        except KeyboardInterrupt:
+            status = "interrupted"
+        if status in ("stalled", "step-limit"):
+            status = self._saddle_or(objective, point, status)
+        point = objective.canonical(point)
+        if history[-1].step != steps:
+            record()
+        return MinimizeResult(
+            objective.system_at(point.y),
+            objective.x(point.y),
+            point.energy,
+            point.residual,
+            point.n_overlaps,
+            status,
+            steps,
+            objective.n_evaluations,
+            time.perf_counter() - begin,
+            tuple(history),
+        )
+
+    def converged(self, objective: Objective, point: Point) -> bool:
+        """Whether the relative gradient is as small as asked, or as rounding allows."""
+        # 1e-9: no resolution in use comes near it, so most points need not ask for theirs
+        if point.residual > self.gradient_tolerance and point.residual * point.typical_force > 1e-9:
+            return False
+        return point.residual <= objective.tolerance(point, self.gradient_tolerance)
+
+    def _verdict(self, objective: Objective, point: Point) -> tuple[str, Point]:
+        """The status, or "" to go on, and the point in its gauge where it was looked at there."""
+        free = objective.conjugate is None and not objective.weight_decay
+        if free and point.n_overlaps == 0:
+            return "satisfied", point
+        if self.converged(objective, point):
+            kept = objective.canonical(point)
+            if kept is not point and not self.converged(objective, kept):
+                return "", kept
+            if self.sees_curvature and objective.model(kept).negative_modes():
+                return "", kept
+            return "converged", kept
+        if free and point.energy < SATISFIED * point.n_overlaps:
+            return "satisfied", point
+        return "", point
+
+    def _saddle_or(self, objective: Objective, point: Point, status: str) -> str:
+        if not (self.sees_curvature and self.converged(objective, objective.canonical(point))):
+            return status
+        return "saddle" if objective.model(objective.canonical(point)).negative_modes() else "converged"

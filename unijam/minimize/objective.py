@@ -1,0 +1,182 @@
+"""What solvers minimise: E = U + ½ μ |x|² − τ λ over x, or over (x, λ) where the conjugate force τ is prescribed."""
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from ..arrays import Array, is_torch, namespace
+from ..linalg import QuadraticModel, across_symmetries
+from ..system import ConstrainedSystem, hessian
+from .gauss_newton import GaussNewton
+
+
+@dataclass(frozen=True)
+class Point:
+    """The objective evaluated at y.
+
+    Attributes
+    ----------
+    y, gradient : arrays
+        x, or x with w λ appended (w makes the scale as stiff as a typical degree of freedom), and ∂E/∂y.
+    value, energy : float
+        E (counted from τ λ at the start) and U.
+    force : float
+        ‖u'‖ = √(Σ u'²).
+    n_overlaps : int
+        N_Δ.
+    residual : float
+        ‖∂E/∂x‖ / ‖u'‖, or |τ − Σu'c| / τ where that is larger.
+    """
+
+    y: Array
+    value: float
+    energy: float
+    gradient: Array
+    force: float
+    n_overlaps: int
+    residual: float
+
+    @property
+    def typical_force(self) -> float:
+        """√(Σ u'² / N_Δ); for the harmonic potential √(2U/N_Δ)."""
+        return self.force / math.sqrt(max(self.n_overlaps, 1))
+
+
+class Objective:
+    """E over y, with its quadratic models; owns an evaluator of the system.
+
+    Parameters
+    ----------
+    system : ConstrainedSystem
+    weight_decay : float
+        μ ≥ 0.
+    conjugate : float or None
+        τ; where given, the scale moves.
+    mask : (n_dof,) array or None
+        Degrees of freedom that may move (first-order solvers only).
+    """
+
+    def __init__(
+        self,
+        system: ConstrainedSystem,
+        weight_decay: float = 0.0,
+        conjugate: float | None = None,
+        mask: Array | None = None,
+    ) -> None:
+        self.system, self.weight_decay, self.conjugate, self.mask = system, weight_decay, conjugate, mask
+        self.n_evaluations = 0
+        self.reference = system.scale or 0.0
+        self.scale_weight = 1.0
+        self._fixed: Callable = system.evaluator() if conjugate is None else _no_evaluator
+        self._moving: Callable = system.scaled_evaluator() if conjugate is not None else _no_evaluator
+
+    def start(self, x: Array) -> Array:
+        """y at x and the system's own scale."""
+        if self.conjugate is None:
+            return x
+        c = self.system.constraints(x)
+        loading = c.loading()[c.overlaps]
+        self.scale_weight = max(float((loading * loading).sum()), 1.0) ** 0.5
+        return _append(x, self.scale_weight * self.reference)
+
+    def x(self, y: Array) -> Array:
+        """The degrees of freedom in y."""
+        return y if self.conjugate is None else y[:-1]
+
+    def system_at(self, y: Array) -> ConstrainedSystem:
+        """The system at y's scale."""
+        return self.system if self.conjugate is None else self.system.at(scale=float(y[-1]) / self.scale_weight)
+
+    def __call__(self, y: Array) -> Point:
+        self.n_evaluations += 1
+        x = self.x(y)
+        if self.conjugate is None:
+            energy, gradient, square, n_overlaps = self._fixed(x)
+            tension, value = 0.0, energy
+        else:
+            scale = float(y[-1]) / self.scale_weight
+            energy, gradient, square, n_overlaps, conjugate = self._moving(x, scale)
+            tension = conjugate - self.conjugate
+            value = energy - self.conjugate * (scale - self.reference)
+        if self.weight_decay:
+            value += 0.5 * self.weight_decay * float(x @ x)
+            gradient = gradient + self.weight_decay * x
+        if self.mask is not None:
+            gradient = gradient * self.mask
+        force = math.sqrt(square)
+        norm = math.sqrt(float(gradient @ gradient))
+        residual = norm / force if force > 0 else math.inf if norm > 0 else 0.0
+        if self.conjugate is not None:
+            residual = max(residual, abs(tension) / self.conjugate)
+            gradient = _append(gradient, tension / self.scale_weight)
+        return Point(y, value, energy, gradient, force, n_overlaps, residual)
+
+    def canonical(self, point: Point) -> Point:
+        """The point in the system's gauge (the same object where nothing is to be done)."""
+        x = self.x(point.y)
+        kept = self.system.canonical(x)
+        if kept is x:
+            return point
+        return self(kept if self.conjugate is None else _append(kept, point.y[-1]))
+
+    def tolerance(self, point: Point, gradient_tolerance: float) -> float:
+        """The residual that rounding allows at least, or the one asked for."""
+        if point.residual <= gradient_tolerance or point.typical_force == 0:
+            return gradient_tolerance
+        return max(gradient_tolerance, 5 * self.system.resolution(self.x(point.y)) / point.typical_force)
+
+    def model(self, point: Point) -> QuadraticModel:
+        """H (with μ, border and corner) at the point, across the symmetries."""
+        x, system = self.x(point.y), self.system_at(point.y)
+        c = system.constraints(x)
+        h0, hp = hessian(system, c)
+        h, rho = across_symmetries(h0 + hp, c.bearing()[0], system.symmetries(x))
+        if self.weight_decay:
+            h = h + self.weight_decay * _identity_like(h)
+        if self.conjugate is None:
+            return QuadraticModel(h, None, 0.0, rho)
+        loading, stiffness = c.loading() / self.scale_weight, system.potential.stiffness(c.delta)
+        return QuadraticModel(h, c.vjp(stiffness * loading), float(stiffness @ (loading * loading)), rho)
+
+    def gauss_newton(self, point: Point) -> GaussNewton:
+        """The Gauss-Newton model at the point: Jacobian and residuals of the overlaps."""
+        x, system = self.x(point.y), self.system_at(point.y)
+        c = system.constraints(x)
+        force, stiffness = system.potential.force(c.delta), system.potential.stiffness(c.delta)
+        active = stiffness > 0
+        root = stiffness[active] ** 0.5
+        border = None if self.conjugate is None else root * c.loading()[active] / self.scale_weight
+        return GaussNewton.of(c.jacobian(active), root, force[active] / root, point.gradient, border)
+
+    def largest_curvature(self, point: Point, n_products: int = 25) -> float:
+        """An estimate of the largest eigenvalue of H0 (and of the scale's border), by power iteration."""
+        x, system = self.x(point.y), self.system_at(point.y)
+        c = system.constraints(x)
+        stiffness = system.potential.stiffness(c.delta)
+        vector, largest = c.vjp(stiffness * c.delta), 1.0
+        for _ in range(n_products):
+            norm = math.sqrt(float(vector @ vector))
+            if norm == 0:
+                break
+            vector = c.vjp(stiffness * c.jvp(vector / norm))
+            largest = math.sqrt(float(vector @ vector))
+        return max(largest, 1e-12) + self.weight_decay
+
+
+def _append(x: Array, last: float | Array) -> Array:
+    xp = namespace(x)
+    tail = xp.asarray(last, dtype=x.dtype, device=x.device) if is_torch(x) else xp.asarray(last, dtype=x.dtype)
+    return xp.concat([x, xp.reshape(tail, (1,))])
+
+
+def _identity_like(h: Array) -> Array:
+    if hasattr(h, "tocsc"):
+        import scipy.sparse as sp
+
+        return sp.identity(h.shape[0], format="csc")
+    xp = namespace(h)
+    return xp.eye(h.shape[0], dtype=h.dtype, device=h.device)
+
+
+def _no_evaluator(*_: Array) -> tuple:
+    raise AssertionError("this objective evaluates through its other evaluator")

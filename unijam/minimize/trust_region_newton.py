@@ -1,0 +1,129 @@
+"""Newton's method with a trust region kept by a shift of H (Levenberg-Moré), and a line search on the slope.
+
+Near jamming E is lost in rounding long before its slope is, so a step is accepted where the slope along it has
+fallen, and E is asked only not to rise.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import ClassVar
+
+from ..arrays import Array
+from ..linalg import QuadraticModel
+from ..validation import require
+from .loop import Solver
+from .objective import Objective, Point
+
+
+@dataclass(frozen=True)
+class TrustRegionNewton(Solver):
+    """Exact Newton steps (sparse or dense), shifted until positive definite; saddles are left downhill.
+
+    Attributes
+    ----------
+    max_step : float
+        The largest change of a degree of freedom that is tried at first.
+    patience : int
+        Steps within which the relative gradient must fall by 0.7, else the method ends; 0: no such test.
+
+    Notes
+    -----
+    Source of the shift as a trust region: J. J. Moré, D. C. Sorensen, SIAM J. Sci. Stat. Comput. 4, 553 (1983).
+    """
+
+    max_steps: int = 1000
+    max_step: float = 0.3
+    patience: int = 0
+    initial_shift: float = 1e-3
+    sees_curvature: ClassVar[bool] = True
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        require(self.max_step > 0, "max_step", self.max_step, "positive")
+        require(self.initial_shift >= 0, "initial_shift", self.initial_shift, "zero or positive")
+
+    def iterate(self, objective: Objective, point: Point) -> Iterator[Point]:
+        shift, failures = -1.0, 0
+        best, since = point.residual, 0
+        while True:
+            model = objective.model(point)
+            if shift < 0:
+                shift = self.initial_shift * model.rho * min(1.0, point.typical_force)
+            if self.converged(objective, point):  # asked to go on from here: a saddle
+                reached = _leave_saddle(objective, point, model.lowest_mode())
+                if reached is None:
+                    return
+            else:
+                step, shift = self._step(model, point.gradient, shift)
+                reached, t = _search(objective, point, step, min(1.0, self.max_step / float(abs(step).max())))
+                if t > 0.9:
+                    shift = max(shift / 4, model.floor)
+                elif t < 0.25:
+                    shift = max(2 * shift, 100 * model.floor)
+                if reached is None:
+                    failures, shift = failures + 1, max(10 * shift, 1e-6 * model.rho)
+                    if failures > 6:
+                        return
+                    continue
+            failures = 0
+            point = objective.canonical(reached)
+            yield point
+            since += 1
+            if point.residual < 0.7 * best:
+                best, since = point.residual, 0
+            elif self.patience and since >= self.patience:
+                return
+
+    def _step(self, model: QuadraticModel, gradient: Array, shift: float) -> tuple[Array, float]:
+        """The shifted Newton step, and the shift that made it positive definite and not too long."""
+        while True:
+            factor = model.factor(shift)
+            if factor.positive:
+                step = -factor.solve(gradient)
+                if float(abs(step).max()) <= 10 * self.max_step:
+                    return step, shift
+            shift = max(4 * shift, 10 * model.floor)
+
+
+def _search(objective: Objective, point: Point, step: Array, t: float) -> tuple[Point | None, float]:
+    """A point along the step whose slope has fallen to a fifth and whose E has not risen, and how far it lies."""
+    start = float(point.gradient @ step)
+    slack = 1e-9 * max(abs(point.energy), 1e-300)
+    low, low_slope, high, high_slope = 0.0, start, None, 0.0
+    fallback: tuple[Point | None, float] = (None, 0.0)
+    for _ in range(8):
+        trial = objective(point.y + t * step)
+        slope = float(trial.gradient @ step)
+        risen = not trial.value <= point.value + slack
+        if abs(slope) <= 0.2 * abs(start) and not risen:
+            return trial, t
+        if slope > 0 or risen:
+            high, high_slope = t, slope if slope > 0 else None
+        else:
+            low, low_slope = t, slope
+            fallback = (trial, t)
+        if high is None:
+            t *= 2.0
+        elif high_slope is None:
+            t = 0.5 * (low + high)
+        else:
+            secant = low + (high - low) * low_slope / (low_slope - high_slope)
+            t = min(max(secant, low + 0.1 * (high - low)), high - 0.1 * (high - low))
+    return fallback
+
+
+def _leave_saddle(objective: Objective, point: Point, mode: Array) -> Point | None:
+    """The lowest point met along a direction of negative curvature, doubling the distance while E falls."""
+    if float(point.gradient @ mode) > 0:
+        mode = -mode
+    best, t = None, point.typical_force / max(float(abs(mode).max()), 1e-300)
+    for _ in range(40):
+        trial = objective(point.y + t * mode)
+        if trial.value >= (best or point).value:
+            if best is not None:
+                return best
+            t /= 4
+        else:
+            best = trial
+            t *= 2
+    return best

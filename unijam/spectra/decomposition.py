@@ -1,0 +1,160 @@
+"""The Hessian taken apart: H = H0 + Hp on the degrees of freedom that bear force, and Hp on the kernel of H0."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from functools import cached_property
+
+import numpy as np
+
+from ..arrays import Array, to_numpy
+from ..linalg import null_space, orthonormal_rows
+from ..system import ConstrainedSystem, Constraints, hessian
+
+NULL_MODE = 1e-12  # an eigenvalue within this fraction of the largest one is zero
+
+
+@dataclass(frozen=True, eq=False)
+class HessianDecomposition:
+    """H0 and Hp at a state, from its bearing overlaps.
+
+    Attributes
+    ----------
+    h0, hp : (n, n) scipy csc or dense
+        Stiffness Jᵀu''J and prestress Σ u'∇∇Δ on the n bearing degrees of freedom, symmetries included.
+    jacobian : (N_Δ, n) dense NumPy array
+        ∇Δ of the bearing overlaps.
+    force : (N_Δ,) NumPy array
+        u' of the bearing overlaps.
+    symmetries : (k, n) NumPy array
+        Orthonormal directions along which no Δ changes.
+    bearing : (n_dof,) mask
+    """
+
+    h0: Array
+    hp: Array
+    jacobian: np.ndarray
+    force: np.ndarray
+    symmetries: np.ndarray
+    bearing: np.ndarray
+    _without: Callable[[np.ndarray], Array]
+
+    @property
+    def total(self) -> Array:
+        """H = H0 + Hp."""
+        return self.h0 + self.hp
+
+    def eigenvalues(self, which: str = "total", *, symmetries: bool = True) -> np.ndarray:
+        """Eigenvalues in ascending order of "h0", "hp" or "total".
+
+        Parameters
+        ----------
+        which : str
+        symmetries : bool
+            Whether the zero modes of the symmetries are kept (n values) or projected out (n − k values).
+        """
+        if which not in ("h0", "hp", "total"):
+            raise ValueError(f"which = {which!r} is not valid: it must be 'h0', 'hp' or 'total'.")
+        matrix = to_numpy(getattr(self, which))
+        if not symmetries:
+            matrix = self._across.T @ matrix @ self._across
+        return np.linalg.eigvalsh(matrix) if matrix.size else np.empty(0)
+
+    @cached_property
+    def n_negative_hp(self) -> int:
+        """N_−: the number of negative modes of Hp, symmetries apart."""
+        values = self.eigenvalues("hp", symmetries=False)
+        return int((values < -NULL_MODE * np.abs(values).max()).sum()) if values.size else 0
+
+    @cached_property
+    def self_stress(self) -> np.ndarray:
+        """States of self stress as columns: an orthonormal basis of the kernel of Jᵀ, (N_Δ, s); signs positive in sum."""
+        basis = null_space(self.jacobian.T)
+        return basis * np.where(basis.sum(axis=0) < 0, -1.0, 1.0)
+
+    @cached_property
+    def kernel(self) -> np.ndarray:
+        """Orthonormal basis of the kernel of H0, symmetries apart, as columns (n, k)."""
+        return null_space(np.vstack([self.jacobian, self._symmetry_rows]))
+
+    @property
+    def rank_h0(self) -> int:
+        """Rank of H0."""
+        return self.jacobian.shape[1] - self.symmetries.shape[0] - self.kernel.shape[1]
+
+    def kernel_prestress(self) -> np.ndarray:
+        """Eigenvalues of Hp on the kernel of H0, symmetries apart, ascending; empty where the kernel is.
+
+        Their sign decides: negative, each kernel mode is unstable and a stable state must have none (isostatic);
+        positive, Hp holds the kernel and the state may be hypostatic.
+        """
+        if not self.kernel.shape[1]:
+            return np.empty(0)
+        return np.linalg.eigvalsh(self.kernel.T @ (self.hp @ self.kernel if self._sparse else to_numpy(self.hp) @ self.kernel))
+
+    def cut(self, fraction: float = 0.05, seed: int = 0) -> "HessianDecomposition":
+        """The same state with a fraction of its overlaps, drawn at random, cut (at least one)."""
+        if not 0 < fraction < 1:
+            raise ValueError(f"fraction = {fraction!r} is not valid: it must lie between 0 and 1.")
+        n = self.force.size
+        gone = np.random.default_rng(seed).choice(n, size=max(1, round(fraction * n)), replace=False)
+        kept = np.setdiff1d(np.arange(n), gone)
+        h0, hp = self._without(kept)
+        return replace(
+            self, h0=h0, hp=hp, jacobian=self.jacobian[kept], force=self.force[kept],
+            _without=lambda again: self._without(kept[again]),
+        )
+
+    @property
+    def _sparse(self) -> bool:
+        return hasattr(self.hp, "tocsc")
+
+    @property
+    def _symmetry_rows(self) -> np.ndarray:
+        scale = np.linalg.norm(self.jacobian) / max(np.sqrt(self.jacobian.shape[0]), 1.0) if self.jacobian.size else 1.0
+        return scale * self.symmetries
+
+    @cached_property
+    def _across(self) -> np.ndarray:
+        return null_space(self.symmetries) if self.symmetries.shape[0] else np.eye(self.jacobian.shape[1])
+
+
+def decompose_hessian(system: ConstrainedSystem, x: Array) -> HessianDecomposition:
+    """Take the Hessian of U at x apart.
+
+    Built from bearing overlaps only: what touches a rattler or is a mere rounding error of Δ has no part in it.
+
+    Parameters
+    ----------
+    system : ConstrainedSystem
+    x : (n_dof,) array
+
+    Returns
+    -------
+    HessianDecomposition
+    """
+    c = system.constraints(x)
+    dof, constraints = c.bearing()
+    overlaps = c.overlaps & constraints
+    inside = to_numpy(dof)
+    h0, hp = _blocks(system, c, overlaps, dof)
+    indices = np.flatnonzero(to_numpy(overlaps))
+
+    def without(kept: np.ndarray) -> tuple[Array, Array]:
+        mask = 0 * overlaps
+        mask[indices[kept]] = 1
+        return _blocks(system, c, mask > 0, dof)
+
+    return HessianDecomposition(
+        h0=h0,
+        hp=hp,
+        jacobian=to_numpy(c.jacobian(overlaps))[:, inside],
+        force=to_numpy(system.potential.force(c.delta)[overlaps]),
+        symmetries=to_numpy(orthonormal_rows(system.symmetries(x)[:, dof])),
+        bearing=inside,
+        _without=without,
+    )
+
+
+def _blocks(system: ConstrainedSystem, c: Constraints, overlaps: Array, dof: Array) -> tuple[Array, Array]:
+    h0, hp = hessian(system, c, overlaps)
+    return h0[dof][:, dof], hp[dof][:, dof]
