@@ -1,6 +1,6 @@
-"""What packings of discs, spheres and ellipses share: a periodic box, radii, and one scale, the mean diameter λ.
+"""What packings of discs, spheres and ellipses share: a periodic box, radii, one scale (the mean diameter).
 
-In a fixed box of side L every Δ = λ c − g(x), with c = σ_ij/λ for discs and spheres; pressure p = Σ u'(λc − Δ)/(dV).
+In a fixed box Δ = λ c − g(x), λ the mean diameter (discs: c = σ_ij/λ); pressure p = Σ u'(λc − Δ)/(dV).
 """
 
 import math
@@ -61,8 +61,8 @@ class Packing(ConstrainedSystem):
     Raises
     ------
     ValueError
-        Where an entry is not finite, a radius not positive, a shape wrong, or a particle wider than half the box
-        (it could then touch two images of the same neighbour).
+        Where an entry is not finite, a radius not positive, a shape wrong, or a particle wider than half the
+        box (it could then touch two images of the same neighbour).
     """
 
     control: ClassVar[str] = "packing_fraction"
@@ -224,12 +224,13 @@ def draw_radii(
         elif radii == "uniform":
             sizes = rng.uniform(1.0 - UNIFORM_WIDTH, 1.0 + UNIFORM_WIDTH, n)
         else:
-            raise ValueError(
-                f"radii = {radii!r} is not valid: it must be 'monodisperse', 'bidisperse', 'uniform' or an array ({n},)."
+            require(
+                False, "radii", radii, f"'monodisperse', 'bidisperse', 'uniform' or an array of shape ({n},)"
             )
     else:
         sizes = as_floats(radii, "radii")
         require(sizes.shape == (n,), "the shape of radii", sizes.shape, f"({n},)")
         require(bool((sizes > 0).all()), "the smallest of radii", float(sizes.min()), "positive")
+        sizes = sizes / sizes.max()
     filled = ball_volume(dimension) * float((sizes**dimension).sum())
     return sizes * (packing_fraction * n / filled) ** (1.0 / dimension)

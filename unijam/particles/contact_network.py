@@ -1,0 +1,94 @@
+"""Numba loops over pairs of spheres: overlaps and normals, Jᵀw, and sparse matrices in blocks of d × d."""
+
+import numpy as np
+from numba import njit
+
+
+@njit(nogil=True, cache=True, error_model="numpy")
+def overlaps(positions, side, radii, pairs):
+    """Δ = σ − r, r and n = (r_i − r_j)/r of each pair by nearest images; n = 0 where centres coincide."""
+    m, d = len(pairs), positions.shape[1]
+    delta = np.empty(m)
+    distance = np.empty(m)
+    normals = np.empty((m, d))
+    for k in range(m):
+        i, j = pairs[k, 0], pairs[k, 1]
+        q = 0.0
+        for axis in range(d):
+            along = positions[i, axis] - positions[j, axis]
+            along -= side * np.rint(along / side)
+            normals[k, axis] = along
+            q += along * along
+        distance[k] = np.sqrt(q)
+        delta[k] = radii[i] + radii[j] - distance[k]
+        for axis in range(d):
+            normals[k, axis] = normals[k, axis] / distance[k] if q > 0 else 0.0
+    return delta, distance, normals
+
+
+@njit(nogil=True, cache=True)
+def push(pairs, normals, weights, n):
+    """Jᵀ w: each pair adds −w n to its first and w n to its second particle."""
+    d = normals.shape[1]
+    total = np.zeros(n * d)
+    for k in range(len(pairs)):
+        first, second = pairs[k, 0] * d, pairs[k, 1] * d
+        for axis in range(d):
+            push_of_pair = weights[k] * normals[k, axis]
+            total[first + axis] -= push_of_pair
+            total[second + axis] += push_of_pair
+    return total
+
+
+@njit(nogil=True, cache=True)
+def assemble(pairs, normals, along, isotropic, n):
+    """Σ (along n nᵀ + isotropic 1) on the separations of pairs in lexicographic order: data, indices, indptr.
+
+    Each pair adds its block to (i, i) and (j, j) and subtracts it from (i, j) and (j, i). Indices come out
+    sorted: the pairs that end at a particle precede those that start there. The diagonal is always stored, so
+    that a shift finds its place.
+    """
+    d = normals.shape[1]
+    used = np.empty(len(pairs), dtype=np.bool_)
+    below = np.zeros(n, dtype=np.int64)  # partners before and after a particle
+    above = np.zeros(n, dtype=np.int64)
+    for k in range(len(pairs)):
+        used[k] = along[k] != 0 or isotropic[k] != 0
+        if used[k]:
+            above[pairs[k, 0]] += 1
+            below[pairs[k, 1]] += 1
+    indptr = np.empty(n * d + 1, dtype=np.int32)
+    position = 0
+    for i in range(n):
+        for axis in range(d):
+            indptr[i * d + axis] = position
+            position += d * (below[i] + above[i] + 1)
+    indptr[n * d] = position
+    indices = np.empty(position, dtype=np.int32)
+    data = np.zeros(position)
+    for i in range(n):
+        for axis in range(d):
+            place = indptr[i * d + axis] + d * below[i]
+            for row in range(d):
+                indices[place + row] = i * d + row
+    next_below = np.zeros(n, dtype=np.int64)
+    next_above = below + 1
+    for k in range(len(pairs)):
+        if not used[k]:
+            continue
+        i, j = pairs[k, 0], pairs[k, 1]
+        for axis in range(d):
+            column_i, column_j = indptr[i * d + axis], indptr[j * d + axis]
+            for row in range(d):
+                block = along[k] * normals[k, row] * normals[k, axis]
+                if row == axis:
+                    block += isotropic[k]
+                data[column_i + d * below[i] + row] += block
+                data[column_j + d * below[j] + row] += block
+                data[column_i + d * next_above[i] + row] = -block
+                indices[column_i + d * next_above[i] + row] = j * d + row
+                data[column_j + d * next_below[j] + row] = -block
+                indices[column_j + d * next_below[j] + row] = i * d + row
+        next_above[i] += 1
+        next_below[j] += 1
+    return data, indices, indptr

@@ -1,0 +1,64 @@
+"""Rattlers: particles that their contacts cannot hold, removed until none is left."""
+
+import numpy as np
+from numba import njit
+
+from ..arrays import Array
+
+
+def bearing_particles(contacts: Array, n: int, minimum: int) -> np.ndarray:
+    """Which particles bear force: remove, again and again, those with fewer than `minimum` contacts.
+
+    Parameters
+    ----------
+    contacts : (m, 2) integer array
+        Pairs of touching particles.
+    n : int
+        The number of particles.
+    minimum : int
+        Contacts that hold a particle: d + 1 for spheres, 3 for ellipses in the plane.
+
+    Returns
+    -------
+    (n,) bool array
+        True for the backbone, False for rattlers.
+    """
+    return _peel(np.ascontiguousarray(contacts, dtype=np.int64).reshape(-1, 2), n, minimum)
+
+
+@njit(nogil=True, cache=True)
+def _peel(contacts, n, minimum):
+    """Each contact is looked at once a removed end: O(n + m)."""
+    degree = np.zeros(n, dtype=np.int64)
+    for k in range(len(contacts)):
+        degree[contacts[k, 0]] += 1
+        degree[contacts[k, 1]] += 1
+    start = np.zeros(n + 1, dtype=np.int64)
+    start[1:] = np.cumsum(degree)
+    filled = start[:n].copy()
+    partner = np.empty(2 * len(contacts), dtype=np.int64)
+    for k in range(len(contacts)):
+        i, j = contacts[k, 0], contacts[k, 1]
+        partner[filled[i]] = j
+        filled[i] += 1
+        partner[filled[j]] = i
+        filled[j] += 1
+    bearing = degree >= minimum
+    stack = np.empty(n, dtype=np.int64)
+    depth = 0
+    for i in range(n):
+        if not bearing[i]:
+            stack[depth] = i
+            depth += 1
+    while depth > 0:
+        depth -= 1
+        i = stack[depth]
+        for k in range(start[i], start[i + 1]):
+            j = partner[k]
+            if bearing[j]:
+                degree[j] -= 1
+                if degree[j] < minimum:
+                    bearing[j] = False
+                    stack[depth] = j
+                    depth += 1
+    return bearing

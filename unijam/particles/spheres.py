@@ -1,0 +1,162 @@
+"""Soft spheres in a periodic box, any dimension: Δ_ij = σ_ij − r, σ_ij = R_i + R_j, r between nearest images.
+
+∇Δ = ∓n on the two particles, n = r_vec/r; ∇∇Δ = −(1 − n nᵀ)/r on their separation, so Hp ≤ 0: the prestress
+of spheres destabilises.
+"""
+
+from dataclasses import dataclass
+from typing import Any, Self
+
+import numpy as np
+import scipy.sparse as sp
+
+from ..arrays import Array
+from ..system import Constraints
+from ..validation import Count, Seed, checked, require_finite
+from . import contact_network
+from .base import Dimension, Packing, PackingFraction, draw_radii
+from .neighbours import neighbour_pairs
+from .rattlers import bearing_particles
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class SoftSpheres(Packing):
+    """Discs (d = 2), spheres (d = 3), rods on a ring (d = 1), … that repel where they overlap.
+
+    Parameters
+    ----------
+    initial : (n d,) array
+        A start: positions, row by row.
+    radii : (n,) array
+        In the units of the box.
+    box_length : float
+        Side of the periodic box.
+    dimension : int
+        d.
+    potential : Potential
+        Of the overlap Δ = σ − r; `Harmonic()` has the fast kernels.
+
+    Examples
+    --------
+    >>> system = SoftSpheres.random(n=64, packing_fraction=0.86)
+    >>> round(system.packing_fraction, 6), system.n_dof
+    (0.86, 128)
+    """
+
+    @classmethod
+    @checked
+    def random(
+        cls,
+        n: Count,
+        dimension: Dimension = 2,
+        packing_fraction: PackingFraction = 0.86,
+        radii: Any = "bidisperse",
+        seed: Seed = 0,
+    ) -> Self:
+        """Spheres at random positions in a box of side n^(1/d) (number density one).
+
+        Parameters
+        ----------
+        n : int
+            How many; at least so many that none is wider than half the box.
+        dimension : int
+            d, 1 to 8.
+        packing_fraction : float
+            Above 0, at most 2.
+        radii : str or (n,) array
+            `"monodisperse"`, `"bidisperse"` (50:50, ratio 1.4), `"uniform"` (± 27 % about the mean), or
+            relative sizes.
+        seed : int
+            Of radii and positions.
+
+        Raises
+        ------
+        ValueError
+            One sentence: the field, its value, the range.
+        """
+        rng = np.random.default_rng(seed)
+        drawn = draw_radii(n, radii, packing_fraction, dimension, rng)
+        side = n ** (1.0 / dimension)
+        start = rng.uniform(0.0, side, n * dimension)
+        return cls(initial=start, radii=drawn, box_length=side, dimension=dimension)
+
+    def constraints(self, x: Array, reach: float = 0.0) -> "SphereConstraints":
+        """All pairs with Δ > −reach at x, in lexicographic order; `reach` in the units of the box."""
+        x = np.ascontiguousarray(x, dtype=np.float64)
+        require_finite(x, "x")
+        positions = self.positions(x)
+        near = neighbour_pairs(positions, self.box_length, self.radii, skin=reach)
+        delta, distance, normals = contact_network.overlaps(positions, self.box_length, self.radii, near)
+        kept = delta > -reach
+        if not kept.all():
+            near, delta, distance, normals = near[kept], delta[kept], distance[kept], normals[kept]
+        return SphereConstraints(
+            system=self, x=x, delta=delta, members=near, distance=distance, normals=normals
+        )
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class SphereConstraints(Constraints):
+    """Overlaps and gaps of spheres at one x.
+
+    Attributes
+    ----------
+    delta : (m,) array
+        Δ = σ − r.
+    members : (m, 2) int64 array
+        Pairs i < j, in lexicographic order.
+    distance : (m,) array
+        r.
+    normals : (m, d) array
+        (r_i − r_j)/r; zero for coincident centres, whose force has no direction.
+    """
+
+    system: SoftSpheres
+    x: Array
+    delta: Array
+    members: Array
+    distance: Array
+    normals: Array
+
+    def vjp(self, weights: Array) -> Array:
+        return contact_network.push(self.members, self.normals, np.asarray(weights, float), self.system.n)
+
+    def jvp(self, direction: Array) -> Array:
+        moves = self.system.positions(np.asarray(direction, float))
+        i, j = self.members.T
+        return -np.einsum("md,md->m", self.normals, moves[i] - moves[j])
+
+    def jacobian(self, select: Array | None = None) -> sp.csr_array:
+        members = self.members if select is None else self.members[select]
+        normals = self.normals if select is None else self.normals[select]
+        m, d = normals.shape
+        columns = (members[:, :, None] * d + np.arange(d)).reshape(-1)
+        values = np.stack([-normals, normals], axis=1).reshape(-1)
+        rows = np.arange(0, 2 * d * m + 1, 2 * d)
+        return sp.csr_array((values, columns, rows), shape=(m, self.system.n_dof))
+
+    def stiffness(self, weights: Array) -> sp.csc_array:
+        return self._assemble(weights, np.zeros(len(self.delta)))
+
+    def curvature(self, weights: Array) -> sp.csc_array:
+        tension = np.asarray(weights, float) / np.where(self.distance > 0, self.distance, np.inf)
+        return self._assemble(tension, -tension)
+
+    def loading(self) -> Array:
+        i, j = self.members.T
+        return (self.system.radii[i] + self.system.radii[j]) / self.system.scale
+
+    def bearing(self) -> tuple[Array, Array]:
+        """Masks of what bears force: rattlers, with fewer than d + 1 contacts, are removed recursively."""
+        d = self.system.dimension
+        held = bearing_particles(self.members[self.overlaps], self.system.n, d + 1)
+        return np.repeat(held, d), held[self.members].all(axis=1)
+
+    def _assemble(self, along: Array, isotropic: Array) -> sp.csc_array:
+        """Σ (along n nᵀ + isotropic 1) on the separations of the pairs."""
+        values, rows, columns = contact_network.assemble(
+            self.members, self.normals, np.asarray(along, float), isotropic, self.system.n
+        )
+        matrix = sp.csc_array((values, rows, columns), shape=(self.system.n_dof,) * 2)
+        matrix.has_canonical_format = True
+        return matrix
