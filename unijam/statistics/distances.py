@@ -1,0 +1,295 @@
+"""P±(Δ): the laws of small overlaps, P₊ ~ Δ^θ, and of small gaps, P₋ ~ |Δ|^(−γ), over independent systems.
+
+θ and γ are measured apart: no relation between them is assumed. The method is told in `delta_statistics`.
+"""
+
+from dataclasses import dataclass, replace
+from typing import Annotated, Any, Literal
+
+import numpy as np
+from pydantic import Field
+
+from ..arrays import to_numpy
+from ..validation import Seed, checked, require, require_finite
+from .likelihood import CutOffPowerLaw
+
+RESOLVED = 15  # an overlap or a gap is one above 15 × the rounding error of Δ
+SETTLED = (
+    5  # gaps are known to a few mean overlaps: those of jamming are reached only when the overlaps vanish
+)
+WINDOWS = (0.95, 0.8, 0.65, 0.5, 0.35, 0.25, 0.15, 0.1, 0.05)  # upper ends tried: quantiles of the values
+SMALLEST_SAMPLE = 100  # values in a window
+LARGE_SAMPLE = 5000  # from here on the cut-off has three parameters, below two
+ACCEPTED = 0.1  # p-value from which a window is taken to fit
+DRIFT = 0.4  # change of the exponent between windows that no smooth cut-off makes
+WEIGHT = 8.0  # the upper end over the lowest percentile of the fitted law: less is a gap in the values
+WIDENING = 1.12  # of the interval, for the choice of the window; measured, see `delta_statistics`
+FEW_SYSTEMS = 5  # with fewer, values are resampled instead of systems
+GROUPS = 40  # into which values are then dealt at random
+
+
+@dataclass(frozen=True)
+class Exponent:
+    """An exponent at zero with its confidence interval, or the reason why there is none.
+
+    Attributes
+    ----------
+    value, low, high : float or None
+        Maximum-likelihood value and interval; None where refused.
+    window : (float, float) or None
+        The smallest and the largest value that it was read from.
+    n_samples : int
+        Values in the window; where refused for want of a window, values that could have entered one.
+    goodness : float or None
+        p-value of the fit within the window, None where nothing was fitted.
+    verdict : {"power law", "regular", "refused"}
+        "regular": the interval contains 0, a finite density at zero.
+    reason : str
+        One sentence where refused, else empty.
+    resampled : {"systems", "values"} or None
+        What the bootstrap drew: values where fewer than five systems have any, taken as independent then.
+    """
+
+    value: float | None
+    low: float | None
+    high: float | None
+    window: tuple[float, float] | None
+    n_samples: int
+    goodness: float | None
+    verdict: Literal["power law", "regular", "refused"]
+    reason: str = ""
+    resampled: Literal["systems", "values"] | None = None
+
+
+@dataclass(frozen=True)
+class Density:
+    """A probability density on logarithmic bins: `centres`, `density`, statistical `error`, each (bins,).
+
+    Empty bins are left out. The error is the scatter over systems, Poisson's where there is one system.
+    """
+
+    centres: np.ndarray
+    density: np.ndarray
+    error: np.ndarray
+
+
+@dataclass(frozen=True)
+class DeltaStatistics:
+    """What `delta_statistics` finds: θ, γ, the densities P₊ (of Δ / mean overlap) and P₋ (of |Δ|)."""
+
+    theta: Exponent
+    gamma: Exponent
+    overlap_density: Density
+    gap_density: Density
+
+
+@checked
+def delta_statistics(
+    deltas: Any,
+    *,
+    seed: Seed = 0,
+    n_bootstrap: Annotated[int, Field(ge=50)] = 500,
+    confidence: Annotated[float, Field(ge=0.5, lt=1)] = 0.95,
+    resolution: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 0.0,
+) -> DeltaStatistics:
+    """Measure θ and γ of P₊(Δ) ~ Δ^θ and P₋(Δ) ~ |Δ|^(−γ), each with an interval, a window and a verdict.
+
+    Overlaps (Δ > 0) are divided by the mean overlap of their own system; gaps (Δ < 0) keep their units.
+    Overlaps below 15 × `resolution` are left out, and so are gaps below that or below 5 times the mean overlap
+    of their system (by so much gaps move before jamming is reached); the largest of these bounds over the
+    systems holds for all.
+
+    The density is x^a exp(b₁x + b₂x²), with b₃x³ from 5000 values on, truncated to a window; a and b follow by
+    maximum likelihood. Windows end at quantiles from 95 % down to 5 % of the values. The largest that passes a
+    score test of one more term at each end (p > 0.1) is found, and the exponent is read in the next smaller,
+    where what the test could not see of the cut-off matters less. The interval is a bootstrap-t over systems
+    (over values, dealt into 40 groups, where fewer than 5 systems have any: `resampled` says which), widened
+    by 12 % for the choice of the window.
+
+    Refused are samples below 100 values in a window, windows below one decade above the lower bound, samples
+    that fit in no window, that hardly reach towards zero, or whose exponent rises as the window shrinks
+    (log-normal).
+
+    Parameters
+    ----------
+    deltas : sequence of arrays or tensors, each (m,)
+        Signed distances, one array per independent system.
+    seed, n_bootstrap, confidence
+        Of the bootstrap.
+    resolution : float
+        Rounding error of one Δ, as `system.resolution(x)`; the largest one of the systems.
+
+    Raises
+    ------
+    ValueError
+        For an empty list, an array that is not 1-D, NaN or infinity.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> rng = np.random.default_rng(1)
+    >>> law = delta_statistics([rng.gamma(1.42, size=1000) for _ in range(20)])
+    >>> law.theta.low < 0.42 < law.theta.high, law.theta.verdict, law.gamma.verdict
+    (True, 'power law', 'refused')
+    """
+    systems = _read(deltas)
+    rng = np.random.default_rng(seed)
+    overlaps = [delta[delta > RESOLVED * resolution] for delta in systems]
+    gaps = [-delta[delta < 0] for delta in systems]
+    means = [overlap.mean() if len(overlap) else 0.0 for overlap in overlaps]
+
+    theta_bounds = [RESOLVED * resolution / mean for mean in means if mean > 0]
+    gamma_bounds = [
+        max(SETTLED * m, RESOLVED * resolution) for m, gap in zip(means, gaps, strict=True) if len(gap)
+    ]
+    overlaps, theta_bound = _truncate(
+        [x / m if m else x for x, m in zip(overlaps, means, strict=True)], theta_bounds
+    )
+    gaps, gamma_bound = _truncate(gaps, gamma_bounds)
+
+    theta = _exponent(overlaps, theta_bound, "overlaps", rng, n_bootstrap, confidence)
+    gamma = _negated(_exponent(gaps, gamma_bound, "gaps", rng, n_bootstrap, confidence))
+    return DeltaStatistics(theta, gamma, _density(overlaps), _density(gaps))
+
+
+def _read(deltas: Any) -> list[np.ndarray]:
+    """One float64 array a system, or a `ValueError`."""
+    require(hasattr(deltas, "__iter__"), "deltas", deltas, "a list of one 1-D array per system")
+    systems = [np.asarray(to_numpy(delta)) for delta in deltas]
+    require(systems, "deltas", deltas, "a list of at least one array")
+    for i, delta in enumerate(systems):
+        require(
+            delta.ndim == 1, f"the shape of deltas[{i}]", delta.shape, "(m,), the distances of one system"
+        )
+        require(
+            delta.dtype.kind in "fiu", f"the type of deltas[{i}]", str(delta.dtype), "that of real numbers"
+        )
+        require_finite(delta, f"deltas[{i}]")
+    return [delta.astype(float) for delta in systems]
+
+
+def _truncate(values: list[np.ndarray], bounds: list[float]) -> tuple[list[np.ndarray], float]:
+    """The values above the largest of the bounds, and that bound."""
+    bound = max(bounds, default=0.0)
+    return [v[v > bound] for v in values], bound
+
+
+def _exponent(
+    values: list[np.ndarray], bound: float, name: str, rng, n_bootstrap: int, confidence: float
+) -> Exponent:
+    """The exponent a of p(x) ~ x^a above `bound`, with its interval, or the reason to refuse one."""
+    values = [v for v in values if len(v)]
+    n = sum(map(len, values))
+    above = f" above {bound:.3g}, what the data resolve," if bound else ""
+    if n == 0:
+        return _refused(0, f"There are no {name}{above.rstrip(',')}.")
+    pooled = np.concatenate(values)
+    ends = [end for q in WINDOWS if np.sum(pooled < (end := np.quantile(pooled, q))) >= SMALLEST_SAMPLE]
+    if not ends:
+        return _refused(n, f"Only {n} {name}{above} are too few: a window takes {SMALLEST_SAMPLE}.")
+    ends = [end for end in ends if end >= 10 * bound]
+    if not ends:
+        return _refused(
+            n, f"The {name} reach over less than one decade above {bound:.3g}, what the data resolve."
+        )
+
+    degree = 2 if n < LARGE_SAMPLE else 3
+    fits = []
+    for end in ends:
+        fits.append(_Fit.of(pooled, CutOffPowerLaw(bound, end, degree)))
+        if len(fits) > 1 and fits[-2].goodness > ACCEPTED:
+            break
+    fit, best = fits[-1], max(f.goodness for f in fits)
+    if best <= ACCEPTED:
+        return _refused(
+            n, f"No window of the {name} fits a power law with a smooth cut-off (p = {best:.2g}).", best
+        )
+    reach = fit.family.upper / fit.family.quantile(fit.parameters, 0.01)
+    if reach < WEIGHT:
+        why = f"Hardly any {name} are near zero: 99 % lie within a factor {reach:.2g} of the window's end."
+        return _refused(n, why, fit.goodness)
+    drift = next((f for f in fits if f.rises_above(fits[0])), None)
+    if drift:
+        ends_of_drift = f"{fits[0].value:.2f} to {drift.value:.2f}"
+        why = f"The exponent of the {name} drifts from {ends_of_drift} as the window shrinks."
+        return _refused(n, why, fit.goodness)
+
+    resampled: Literal["systems", "values"] = "systems" if len(values) >= FEW_SYSTEMS else "values"
+    inside = pooled[pooled < fit.family.upper]
+    if resampled == "values":
+        values = np.array_split(rng.permutation(inside), GROUPS)
+    low, high = fit.interval(values, rng, n_bootstrap, confidence)
+    verdict: Literal["power law", "regular"] = "regular" if low <= 0 <= high else "power law"
+    window = float(inside.min()), fit.family.upper
+    return Exponent(fit.value, low, high, window, len(inside), fit.goodness, verdict, "", resampled)
+
+
+def _refused(n_samples: int, reason: str, goodness: float | None = None) -> Exponent:
+    return Exponent(None, None, None, None, n_samples, goodness, "refused", reason)
+
+
+def _negated(exponent: Exponent) -> Exponent:
+    """γ of P₋ ~ |Δ|^(−γ) from the exponent −γ."""
+    if exponent.value is None:
+        return exponent
+    return replace(exponent, value=-exponent.value, low=-exponent.high, high=-exponent.low)
+
+
+@dataclass(frozen=True)
+class _Fit:
+    """The law of the values in one window: exponent, its error if values are independent, p-value."""
+
+    family: CutOffPowerLaw
+    parameters: np.ndarray
+    value: float
+    error: float
+    goodness: float
+
+    @staticmethod
+    def of(pooled: np.ndarray, family: CutOffPowerLaw) -> "_Fit":
+        log_y = np.log(pooled[pooled < family.upper] / family.upper)
+        parameters = family.fit(family.statistics(log_y).mean(axis=0)[None])[0]
+        variance = np.linalg.inv(family.moments(parameters)[1])[0, 0] / len(log_y)
+        goodness = family.goodness(parameters, log_y)
+        return _Fit(family, parameters, float(parameters[0] - 1), float(np.sqrt(variance)), goodness)
+
+    def rises_above(self, larger: "_Fit") -> bool:
+        """Whether the exponent is larger than that of a larger window by more than noise and cut-offs explain."""
+        noise = np.sqrt(max(self.error**2 - larger.error**2, 0.0))
+        return self.value - larger.value > max(DRIFT, 2 * noise)
+
+    def interval(
+        self, values: list[np.ndarray], rng, n_bootstrap: int, confidence: float
+    ) -> tuple[float, float]:
+        """Bootstrap-t: quantiles of (resampled − measured)/error over resamples of the systems, widened."""
+        family, k = self.family, len(values)
+        inside = [np.log(v[v < family.upper] / family.upper) for v in values]
+        sums = np.array([family.statistics(log_y).sum(axis=0) for log_y in inside])
+        counts = np.array([len(log_y) for log_y in inside], dtype=float)
+        weights = rng.multinomial(k, np.full(k, 1 / k), size=n_bootstrap).astype(float)
+        weights = weights[(weights @ counts > SMALLEST_SAMPLE / 4) & (np.count_nonzero(weights, axis=1) > 1)]
+        fits = family.fit((weights @ sums) / (weights @ counts)[:, None], self.parameters)
+        errors = family.exponent_error(fits, sums, counts, weights)
+        error = family.exponent_error(self.parameters[None], sums, counts, np.ones((1, k)))[0]
+        deviations = (fits[:, 0] - self.parameters[0]) / errors
+        above, below = np.quantile(deviations, [(1 + confidence) / 2, (1 - confidence) / 2])
+        return float(self.value - WIDENING * error * above), float(self.value - WIDENING * error * below)
+
+
+def _density(values: list[np.ndarray], bins_per_decade: int = 8) -> Density:
+    """The density of positive values on logarithmic bins, normalised to one."""
+    counts = np.array([len(v) for v in values], dtype=float)
+    n = counts.sum()
+    if n == 0:
+        return Density(np.empty(0), np.empty(0), np.empty(0))
+    pooled = np.concatenate(values)
+    first, last = np.log10(pooled.min()), np.log10(pooled.max())
+    edges = np.linspace(first - 1e-9, last + 1e-9, max(1, round(bins_per_decade * (last - first))) + 1)
+    histogram = np.array([np.histogram(np.log10(v), edges)[0] for v in values], dtype=float)
+    total = histogram.sum(axis=0)
+    k = np.count_nonzero(counts)
+    scatter = histogram - counts[:, None] * (total / n)
+    variance = k / (k - 1) * (scatter**2).sum(axis=0) if k > 1 else total
+    filled, widths = total > 0, np.diff(10**edges)
+    centres = 10 ** (0.5 * (edges[1:] + edges[:-1]))
+    return Density(*(a[filled] for a in (centres, total / (n * widths), np.sqrt(variance) / (n * widths))))
