@@ -4,6 +4,7 @@
 of spheres destabilises.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Self
 
@@ -11,12 +12,14 @@ import numpy as np
 import scipy.sparse as sp
 
 from ..arrays import Array
+from ..potentials import Harmonic
 from ..system import Constraints
 from ..validation import Count, Seed, checked, require_finite
 from . import contact_network
 from .base import Dimension, Packing, PackingFraction, draw_radii
 from .neighbours import neighbour_pairs
 from .rattlers import bearing_particles
+from .verlet import HarmonicForces, SphereForces
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -93,6 +96,18 @@ class SoftSpheres(Packing):
         return SphereConstraints(
             system=self, x=x, delta=delta, members=near, distance=distance, normals=normals
         )
+
+    def evaluator(self) -> Callable[[Array], tuple[float, Array, float, int]]:
+        """A fresh function x -> (U, ∇U, Σ u'², N_Δ) that owns a Verlet list; NaN where x is not finite."""
+        return self._forces().at_rest
+
+    def scaled_evaluator(self) -> Callable[[Array, float], tuple[float, Array, float, int, float]]:
+        """A fresh function (x, λ) -> (U, ∇U, Σ u'², N_Δ, Σ u' c) that owns a Verlet list."""
+        return self._forces()
+
+    def _forces(self) -> SphereForces:
+        fast = isinstance(self.potential, Harmonic) and self.dimension in (2, 3)
+        return HarmonicForces(self) if fast else SphereForces(self)
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)

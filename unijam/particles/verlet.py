@@ -1,0 +1,128 @@
+"""Energies and gradients of spheres along a path: each object owns a Verlet list and renews it when it must.
+
+A list holds every pair within σ + skin; it stays complete while twice the largest displacement, plus the
+growth of the largest σ where the scale moves, is below the skin.
+"""
+
+import numpy as np
+
+from ..arrays import Array
+from ..system import OVERLAP_RESOLUTIONS
+from . import contact_network, disc_kernel
+from .base import Packing
+from .neighbours import neighbour_pairs
+
+FIRST_SKIN, LEAST_SKIN, LARGEST_SKIN = 0.3, 0.02, 0.5  # in mean diameters
+SHORT_LIFE, LONG_LIFE = 40, 120  # evaluations a list should serve; between them the time hardly depends on it
+
+
+class SphereForces:
+    """x, λ -> (U, ∇U, Σ u'², N_Δ, Σ u' c) of spheres of any dimension and potential, by a list of pairs.
+
+    Not to be shared between threads; make one each.
+    """
+
+    def __init__(self, system: Packing) -> None:
+        self.system = system
+        self.side, self.radii, self.scale = system.box_length, system.radii, system.scale
+        self.width = system.largest_diameter
+        self.threshold = OVERLAP_RESOLUTIONS * system.resolution(system.initial)
+        self.skin = FIRST_SKIN * self.scale
+        self.factor = 0.0  # λ of the list in units of the system's; zero before the first
+        self.served = SHORT_LIFE
+
+    def __call__(self, x: Array, scale: float | None = None) -> tuple[float, Array, float, int, float]:
+        x = np.ascontiguousarray(x, dtype=np.float64)
+        if not x.flags.writeable:
+            x = x.copy()  # compiled for writeable arrays only
+        factor = 1.0 if scale is None else scale / self.scale
+        slack = 0.5 * (self.skin - max(0.0, factor - self.factor) * self.width)
+        if self.factor > 0 and slack > 0:
+            found = self.evaluate(x, factor, slack * slack)
+            if found is not None:
+                self.served += 1
+                return found
+        if not np.isfinite(x).all():
+            return np.nan, np.full(len(x), np.nan), np.nan, 0, np.nan
+        self.renew(x, factor)
+        found = self.evaluate(x, factor, np.inf)
+        assert found is not None
+        return found
+
+    def at_rest(self, x: Array) -> tuple[float, Array, float, int]:
+        """The same at the system's own scale, without Σ u' c."""
+        return self(x)[:4]
+
+    def renew(self, x: Array, factor: float) -> None:
+        """A new list at x, with a skin that suits the life of the last."""
+        if factor * self.width > 0.5 * self.side:
+            self.system.at(scale=factor * self.scale)  # says what is wrong
+        if self.factor > 0:
+            longer = 1.25 if self.served < SHORT_LIFE else 0.7 if self.served > LONG_LIFE else 1.0
+            self.skin = min(max(self.skin * longer, LEAST_SKIN * self.scale), LARGEST_SKIN * self.scale)
+        self.served, self.factor = 0, factor
+        self.build(x, factor * self.radii + 0.5 * self.skin)
+
+    def build(self, x: Array, reaches: Array) -> None:
+        """List all pairs nearer than the sum of their reaches."""
+        self.home = self.system.positions(x).copy()
+        self.pairs = neighbour_pairs(self.home, self.side, reaches)
+        self.loading = self.radii[self.pairs].sum(axis=1) / self.scale
+
+    def evaluate(
+        self, x: Array, factor: float, limit: float
+    ) -> tuple[float, Array, float, int, float] | None:
+        """All five numbers, or None where a particle is farther than √limit from where the list was made."""
+        positions, potential = self.system.positions(x), self.system.potential
+        if not ((positions - self.home) ** 2).sum(axis=1).max() <= limit:
+            return None
+        delta, _, normals = contact_network.overlaps(positions, self.side, factor * self.radii, self.pairs)
+        force = potential.force(delta)
+        gradient = contact_network.push(self.pairs, normals, force, len(self.radii))
+        count = int((delta > self.threshold).sum())
+        return (
+            float(potential.energy(delta).sum()),
+            gradient,
+            float(force @ force),
+            count,
+            float(force @ self.loading),
+        )
+
+
+class HarmonicForces(SphereForces):
+    """The same for the harmonic potential in two and three dimensions: one compiled call does it all."""
+
+    def build(self, x: Array, reaches: Array) -> None:
+        n, d = len(self.radii), self.system.dimension
+        cells = int(min(self.side / (2.0 * reaches.max()), max(3.0, n ** (1.0 / d))))
+        order, offset, home, partner, sums, filled, source, shift = disc_kernel.build_slabs(
+            x, d, self.side, self.radii, reaches, cells
+        )
+        room = n + len(source)
+        room += 8 + 8 * ((room + 8) % 512 == 0)
+        rows = np.zeros((4 * d, room))  # one buffer, so that no two rows are a multiple of 4096 bytes apart
+        rows[:d, :n], rows[d : 2 * d, :n] = offset, home
+        gradients = [rows[3 * d + axis, :n] for axis in range(d)] + [None] * (3 - d)
+        self.list = (
+            order,
+            rows[:d],
+            rows[d : 2 * d],
+            rows[2 * d : 3 * d],
+            source,
+            shift,
+            *gradients,
+            partner,
+            sums,
+            filled,
+        )
+
+    def evaluate(
+        self, x: Array, factor: float, limit: float
+    ) -> tuple[float, Array, float, int, float] | None:
+        gradient = np.empty(len(x))
+        far, squares, count, load = disc_kernel.evaluate(
+            x, gradient, *self.list, limit, factor, self.threshold
+        )
+        if far:
+            return None
+        return 0.5 * squares, gradient, squares, int(count), load / self.scale
