@@ -8,6 +8,8 @@ from typing import Annotated, Any, Literal
 
 import numpy as np
 from pydantic import Field
+from scipy.stats import norm
+from scipy.stats import t as student
 
 from ..arrays import to_numpy
 from ..validation import Seed, checked, require, require_finite
@@ -20,11 +22,11 @@ SETTLED = (
 WINDOWS = (0.95, 0.8, 0.65, 0.5, 0.35, 0.25, 0.15, 0.1, 0.05)  # upper ends tried: quantiles of the values
 SMALLEST_SAMPLE = 100  # values in a window
 LARGE_SAMPLE = 5000  # from here on the cut-off has three parameters, below two
-ACCEPTED = 0.1  # p-value from which a window is taken to fit
+ACCEPTED = 0.2  # p-value from which a window is taken to fit
 DRIFT = 0.4  # change of the exponent between windows that no smooth cut-off makes
 WEIGHT = 8.0  # the upper end over the lowest percentile of the fitted law: less is a gap in the values
-WIDENING = 1.12  # of the interval, for the choice of the window; measured, see `delta_statistics`
-FEW_SYSTEMS = 5  # with fewer, values are resampled instead of systems
+WIDENING = 1.2  # of the interval, for the choice of the window; measured, see `delta_statistics`
+FEW_SYSTEMS = 4  # with fewer, values are resampled instead of systems
 GROUPS = 40  # into which values are then dealt at random
 
 
@@ -47,7 +49,7 @@ class Exponent:
     reason : str
         One sentence where refused, else empty.
     resampled : {"systems", "values"} or None
-        What the bootstrap drew: values where fewer than five systems have any, taken as independent then.
+        What the bootstrap drew: values where fewer than four systems have any, taken as independent then.
     """
 
     value: float | None
@@ -95,16 +97,17 @@ def delta_statistics(
     """Measure θ and γ of P₊(Δ) ~ Δ^θ and P₋(Δ) ~ |Δ|^(−γ), each with an interval, a window and a verdict.
 
     Overlaps (Δ > 0) are divided by the mean overlap of their own system; gaps (Δ < 0) keep their units.
-    Overlaps below 15 × `resolution` are left out, and so are gaps below that or below 5 times the mean overlap
-    of their system (by so much gaps move before jamming is reached); the largest of these bounds over the
-    systems holds for all.
+    Overlaps below 15 × `resolution` are left out, and so are gaps below that or below 5 times the mean
+    overlap of their system (by so much gaps move before jamming is reached); the largest of these bounds
+    over the systems holds for all.
 
-    The density is x^a exp(b₁x + b₂x²), with b₃x³ from 5000 values on, truncated to a window; a and b follow by
-    maximum likelihood. Windows end at quantiles from 95 % down to 5 % of the values. The largest that passes a
-    score test of one more term at each end (p > 0.1) is found, and the exponent is read in the next smaller,
-    where what the test could not see of the cut-off matters less. The interval is a bootstrap-t over systems
-    (over values, dealt into 40 groups, where fewer than 5 systems have any: `resampled` says which), widened
-    by 12 % for the choice of the window.
+    The density is x^a exp(b₁x + b₂x²), with b₃x³ from 5000 values on, truncated to a window; a and b follow
+    by maximum likelihood. Windows end at quantiles from 95 % down to 5 % of the values. The largest that
+    passes a score test of one more term at each end (p > 0.2) is found, and the exponent is read in the next
+    smaller, where what the test could not see of the cut-off matters less. The interval is Student's, with
+    the error of a bootstrap over systems (over values, dealt into 40 groups and taken as independent, where
+    fewer than 4 systems have any: `resampled` says which), widened by 20 % for the choice of the window.
+    COVERAGE
 
     Refused are samples below 100 values in a window, windows below one decade above the lower bound, samples
     that fit in no window, that hardly reach towards zero, or whose exponent rises as the window shrinks
@@ -254,26 +257,25 @@ class _Fit:
         return _Fit(family, parameters, float(parameters[0] - 1), float(np.sqrt(variance)), goodness)
 
     def rises_above(self, larger: "_Fit") -> bool:
-        """Whether the exponent is larger than that of a larger window by more than noise and cut-offs explain."""
+        """Whether the exponent exceeds that of a larger window by more than noise and cut-offs explain."""
         noise = np.sqrt(max(self.error**2 - larger.error**2, 0.0))
         return self.value - larger.value > max(DRIFT, 2 * noise)
 
     def interval(
         self, values: list[np.ndarray], rng, n_bootstrap: int, confidence: float
     ) -> tuple[float, float]:
-        """Bootstrap-t: quantiles of (resampled − measured)/error over resamples of the systems, widened."""
+        """Student's quantile of K systems times the bootstrap's error over them, widened."""
         family, k = self.family, len(values)
         inside = [np.log(v[v < family.upper] / family.upper) for v in values]
         sums = np.array([family.statistics(log_y).sum(axis=0) for log_y in inside])
         counts = np.array([len(log_y) for log_y in inside], dtype=float)
         weights = rng.multinomial(k, np.full(k, 1 / k), size=n_bootstrap).astype(float)
-        weights = weights[(weights @ counts > SMALLEST_SAMPLE / 4) & (np.count_nonzero(weights, axis=1) > 1)]
-        fits = family.fit((weights @ sums) / (weights @ counts)[:, None], self.parameters)
-        errors = family.exponent_error(fits, sums, counts, weights)
-        error = family.exponent_error(self.parameters[None], sums, counts, np.ones((1, k)))[0]
-        deviations = (fits[:, 0] - self.parameters[0]) / errors
-        above, below = np.quantile(deviations, [(1 + confidence) / 2, (1 - confidence) / 2])
-        return float(self.value - WIDENING * error * above), float(self.value - WIDENING * error * below)
+        weights = weights[weights @ counts > SMALLEST_SAMPLE / 4]
+        resampled = family.fit((weights @ sums) / (weights @ counts)[:, None], self.parameters)[:, 0]
+        low, high = np.quantile(resampled, norm.cdf([-1, 1]))  # unlike the variance, deaf to a wild resample
+        error = 0.5 * (high - low) * np.sqrt(k / (k - 1))
+        half = float(WIDENING * error * student.ppf(0.5 + 0.5 * confidence, k - 1))
+        return self.value - half, self.value + half
 
 
 def _density(values: list[np.ndarray], bins_per_decade: int = 8) -> Density:

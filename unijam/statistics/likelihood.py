@@ -97,21 +97,8 @@ class CutOffPowerLaw:
         """Minus the log-likelihood a value."""
         return self._probabilities(parameters)[1] - (parameters * means).sum(axis=-1)
 
-    def exponent_error(
-        self, parameters: np.ndarray, sums: np.ndarray, counts: np.ndarray, weights: np.ndarray
-    ):
-        """Standard error of the exponent from the scatter of the systems (the sandwich estimator), (B,).
-
-        `sums` (K, k) and `counts` (K,) are the sufficient statistics of K systems, `weights` (B, K) how often
-        each of the B resamples holds each of them, `parameters` (B, k) the fits of the resamples.
-        """
-        mean, covariance = self.moments(parameters)
-        influence = np.linalg.inv(covariance)[:, 0, :] / (weights @ counts)[:, None]
-        scores = influence @ sums.T - (influence * mean).sum(axis=-1)[:, None] * counts
-        return np.sqrt((weights * scores**2).sum(axis=-1))
-
     def goodness(self, parameters: np.ndarray, log_y: np.ndarray) -> float:
-        """The p-value of the fit: Rao's score test of one more term at either end, χ² of two degrees of freedom."""
+        """The p-value of the fit: Rao's score test of one more term at either end, χ² of 2 degrees."""
         k = self.degree + 1
         probabilities, _ = self._probabilities(parameters)
         terms = np.concatenate([self._table, self._alternatives(self._grid[0])], axis=1)
