@@ -1,0 +1,84 @@
+"""Activation functions σ(z) with their first and second derivatives, elementwise."""
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cache
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+Elementwise = Callable[[Tensor], Tensor]
+
+
+@dataclass(frozen=True)
+class Activation:
+    """σ(z) of pre-activations z.
+
+    Attributes
+    ----------
+    value, slope, bend : function of a tensor
+        σ, σ' and σ''.
+    odd : bool
+        Whether σ(−z) = −σ(z), so that a hidden unit may change its sign.
+    homogeneous : bool
+        Whether σ(a z) = a σ(z) for a > 0, so that a hidden unit may be rescaled.
+    """
+
+    value: Elementwise
+    slope: Elementwise
+    bend: Elementwise
+    odd: bool = False
+    homogeneous: bool = False
+
+
+@cache
+def activation(name: str, beta: float = 1.0) -> Activation:
+    """tanh; softplus, log(1 + exp(βz))/β; gelu, z Φ(z); relu, max(z, 0), of slope 0 at z = 0."""
+    return {"tanh": _tanh, "softplus": lambda: _softplus(beta), "gelu": _gelu, "relu": _relu}[name]()
+
+
+def _tanh() -> Activation:
+    def slope(z: Tensor) -> Tensor:
+        return 1 - torch.tanh(z) ** 2
+
+    def bend(z: Tensor) -> Tensor:
+        h = torch.tanh(z)
+        return -2 * h * (1 - h * h)
+
+    return Activation(torch.tanh, slope, bend, odd=True)
+
+
+def _softplus(beta: float) -> Activation:
+    def value(z: Tensor) -> Tensor:
+        return functional.softplus(z, beta=beta, threshold=40.0)  # beyond it linear to rounding
+
+    def slope(z: Tensor) -> Tensor:
+        return torch.sigmoid(beta * z)
+
+    def bend(z: Tensor) -> Tensor:
+        d = torch.sigmoid(beta * z)
+        return beta * d * (1 - d)
+
+    return Activation(value, slope, bend)
+
+
+def _gelu() -> Activation:
+    def density(z: Tensor) -> Tensor:
+        return torch.exp(-0.5 * z * z) / math.sqrt(2 * math.pi)
+
+    def slope(z: Tensor) -> Tensor:
+        return torch.special.ndtr(z) + z * density(z)
+
+    def bend(z: Tensor) -> Tensor:
+        return (2 - z * z) * density(z)
+
+    return Activation(functional.gelu, slope, bend)
+
+
+def _relu() -> Activation:
+    def slope(z: Tensor) -> Tensor:
+        return (z > 0).to(z.dtype)
+
+    return Activation(torch.relu, slope, torch.zeros_like, homogeneous=True)

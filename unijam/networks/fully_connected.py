@@ -1,0 +1,352 @@
+"""Fully connected networks as constrained systems: Δ_μ = κ − y_μ f_W(x_μ), one constraint a datum."""
+
+import copy
+import dataclasses
+import math
+from collections.abc import Callable
+from typing import Annotated, Any, Literal, Self, get_args
+
+import numpy as np
+import torch
+from pydantic import Field
+from torch import Tensor
+
+from ..arrays import Array
+from ..potentials import Harmonic, Potential
+from ..system import OVERLAP_RESOLUTIONS, ConstrainedSystem
+from ..validation import Count, Finite, Positive, Seed, checked, require, require_finite
+from . import gauge, layers
+from .activations import activation
+from .constraints import NetworkConstraints
+from .data import initial_weights, random_data
+from .reduction import reduced
+from .sphere import Sphere, layer_norms
+
+Depth = Annotated[int, Field(ge=0, strict=True)]
+ActivationName = Literal["tanh", "softplus", "gelu", "relu"]
+Weights = Literal["spherical", "free"]
+Device = Literal["cpu", "cuda"]
+Precision = Literal["float64", "float32"]
+
+ROUNDING = 4.0  # rounding error of f in units of eps × max(|κ|, typical |f|)
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class FullyConnected(ConstrainedSystem):
+    """A fully connected network with one output, trained to y f_W(x) ≥ κ; made by `random` or `from_data`.
+
+    h_l = σ(W_l h_{l−1} + b_l) through the hidden layers, f linear in the last. x holds θ_l = [W_l|b_l], rows first,
+    one layer after the other. *Spherical* weights are used as r_l θ_l/‖θ_l‖; then f is bounded, and the margin κ
+    jams the network (Δ = κ c − y f with c = 1). *Free* weights can scale f at will, so that no κ does.
+
+    Attributes
+    ----------
+    initial : (N,) tensor
+        Weights to start from; spherical ones need not be normalised.
+    inputs : (P, d) tensor
+        Data.
+    labels : (P,) tensor
+        ±1.
+    widths : tuple of int
+        Hidden units of each hidden layer.
+    activation : "tanh", "softplus", "gelu" or "relu"
+        σ.
+    beta : float
+        Sharpness of softplus, log(1 + exp(βz))/β.
+    weights : "spherical" or "free"
+        Whether each layer's norm is fixed.
+    radii : (layers,) tensor
+        r_l of spherical weights, the norms at initialisation.
+    margin : float
+        κ.
+    bias : bool
+        Whether there are biases b_l.
+    potential : Potential
+        The energy of one datum.
+
+    References
+    ----------
+    M. Geiger et al., Phys. Rev. E 100, 012115 (2019).
+
+    Examples
+    --------
+    >>> import unijam as uj
+    >>> network = uj.FullyConnected.random(depth=2, width=8, input_dimension=8, n_data=200, seed=1)
+    >>> network.n_dof, network.control, network.scale
+    (153, 'margin', 1.0)
+    """
+
+    initial: Tensor
+    inputs: Tensor
+    labels: Tensor
+    widths: tuple[int, ...]
+    activation: str
+    beta: float
+    weights: str
+    radii: Tensor
+    margin: float
+    bias: bool
+    potential: Potential = dataclasses.field(default_factory=Harmonic)
+
+    @classmethod
+    @checked
+    def random(
+        cls,
+        depth: Depth = 3,
+        width: Count = 9,
+        input_dimension: Count = 9,
+        n_data: Annotated[int, Field(ge=2, strict=True)] = 420,
+        activation: ActivationName = "tanh",
+        beta: Positive = 1.0,
+        weights: Weights = "spherical",
+        margin: Finite = 1.0,
+        bias: bool = True,
+        seed: Seed = 0,
+        device: Device = "cpu",
+        dtype: Precision = "float64",
+    ) -> Self:
+        """A network of orthogonal initial weights and zero biases, and random data.
+
+        Parameters
+        ----------
+        depth, width, input_dimension : int
+            Hidden layers (0: a linear network), units in each, and d.
+        n_data : int
+            P, at least 2: Gaussian inputs, centred, on the sphere of radius √d, with balanced labels.
+        activation, beta, weights, margin, bias
+            See the class.
+        seed : int
+            Of data and weights.
+        device : "cpu" or "cuda"
+            Where the network lives.
+        dtype : "float64" or "float32"
+            In which precision.
+
+        Raises
+        ------
+        ValueError
+            Where a value is out of range, or the device is not there.
+        """
+        data, _ = _generators(seed)
+        inputs, labels = random_data(n_data, input_dimension, data)
+        return cls.from_data(
+            inputs, labels, depth, width, activation, beta, weights, margin, bias, seed, device, dtype
+        )
+
+    @classmethod
+    @checked
+    def from_data(
+        cls,
+        inputs: Any,
+        labels: Any,
+        depth: Depth = 3,
+        width: Count = 9,
+        activation: ActivationName = "tanh",
+        beta: Positive = 1.0,
+        weights: Weights = "spherical",
+        margin: Finite = 1.0,
+        bias: bool = True,
+        seed: Seed = 0,
+        device: Device = "cpu",
+        dtype: Precision = "float64",
+    ) -> Self:
+        """A network of orthogonal initial weights and zero biases, and given data.
+
+        Parameters
+        ----------
+        inputs : (P, d) array
+            Data, finite, P at least 1.
+        labels : (P,) array
+            ±1.
+        depth, width, activation, beta, weights, margin, bias, seed, device, dtype
+            See `random`.
+
+        Raises
+        ------
+        ValueError
+            Where data hold NaN, labels are not ±1, a value is out of range, or the device is not there.
+        """
+        available = device == "cpu" or torch.cuda.is_available()
+        require(available, "device", device, "'cpu' on a machine without a CUDA device")
+        place = {"dtype": getattr(torch, dtype), "device": device}
+        inputs, labels = _tensor(inputs, "inputs", **place), _tensor(labels, "labels", **place)
+        require(inputs.ndim == 2 and inputs.shape[1], "the shape of inputs", tuple(inputs.shape), "(P, d)")
+        widths = (width,) * depth
+        shapes = layer_shapes(inputs.shape[1], widths, bias)
+        initial = torch.as_tensor(initial_weights(shapes, bias, _generators(seed)[1]), **place)
+        radii = layer_norms(initial, tuple(i * j for i, j in shapes))
+        return cls(initial, inputs, labels, widths, activation, beta, weights, radii, margin, bias)
+
+    def __post_init__(self) -> None:
+        _require_valid(self, set(self.__dataclass_fields__))
+
+    @property
+    def control(self) -> str | None:  # type: ignore[override]
+        """The margin of spherical weights; None for free ones, which can scale f at will."""
+        return "margin" if self.weights == "spherical" else None
+
+    @property
+    def depth(self) -> int:
+        """The number of hidden layers."""
+        return len(self.widths)
+
+    @property
+    def shapes(self) -> tuple[tuple[int, int], ...]:
+        """(h_l, h_{l−1} + bias) of each θ_l."""
+        return layer_shapes(self.inputs.shape[1], self.widths, self.bias)
+
+    @property
+    def sizes(self) -> tuple[int, ...]:
+        """The number of parameters of each layer."""
+        return tuple(i * j for i, j in self.shapes)
+
+    def at(self, **changes: Any) -> Self:
+        """A copy with other attributes, or another `scale`, for which the same x is valid."""
+        if "scale" in changes and self.control is not None:
+            changes[self.control] = changes.pop("scale")
+        other = copy.copy(self)
+        for name, value in changes.items():
+            require(name in self.__dataclass_fields__, "parameter", name, "an attribute of the network")
+            if name in ("initial", "inputs", "labels", "radii"):
+                value = _tensor(value, name, self.initial.dtype, self.initial.device)
+            object.__setattr__(other, name, value)
+        _require_valid(other, set(changes))
+        return other
+
+    def sphere(self, x: Tensor) -> Sphere | None:
+        """The normalisation of spherical weights at x; None for free ones."""
+        return Sphere.at(x, self.radii, self.sizes) if self.weights == "spherical" else None
+
+    def forward(self, effective: Tensor, entering: Tensor | None = None) -> layers.Forward:
+        """The forward pass of effective weights over the data, or over other inputs with ones appended."""
+        parts = zip(effective.split(self.sizes), self.shapes, strict=True)
+        weights = [part.view(shape) for part, shape in parts]
+        entering = layers.with_ones(self.inputs, self.bias) if entering is None else entering
+        return layers.forward(weights, entering, activation(self.activation, self.beta))
+
+    def output(self, x: Array, inputs: Array) -> Tensor:
+        """f_W of inputs (M, d) at x, (M,); differentiable in both."""
+        place = {"dtype": self.initial.dtype, "device": self.initial.device}
+        x, inputs = torch.as_tensor(x, **place), torch.as_tensor(inputs, **place)
+        sphere = self.sphere(x)
+        effective = x if sphere is None else sphere.effective
+        return self.forward(effective, layers.with_ones(inputs, self.bias)).output
+
+    def constraints(self, x: Tensor, reach: float = 0.0) -> NetworkConstraints:
+        """The constraints of all data at x, gaps of any width included."""
+        return NetworkConstraints(self, x)
+
+    def evaluator(self) -> Callable[[Tensor], tuple[float, Tensor, float, int]]:
+        evaluate = self.scaled_evaluator()
+
+        def evaluate_at_margin(x: Tensor) -> tuple[float, Tensor, float, int]:
+            return evaluate(x, self.margin)[:4]
+
+        return evaluate_at_margin
+
+    def scaled_evaluator(self) -> Callable[[Tensor, float], tuple[float, Tensor, float, int, float]]:
+        entering = layers.with_ones(self.inputs, self.bias)
+
+        def evaluate(x: Tensor, scale: float) -> tuple[float, Tensor, float, int, float]:
+            sphere = self.sphere(x)
+            passed = self.forward(x if sphere is None else sphere.effective, entering)
+            delta = scale - self.labels * passed.output
+            force = self.potential.force(delta)
+            gradient = layers.gradient(passed, layers.backward(passed, -self.labels * force))
+            overlaps = (delta > OVERLAP_RESOLUTIONS * self.rounding(passed.output, scale)).sum()
+            sums = [self.potential.energy(delta).sum(), force @ force, overlaps.to(delta.dtype), force.sum()]
+            energy, square, n_overlaps, load = torch.stack(sums).tolist()  # the one transfer from the device
+            return (
+                energy,
+                gradient if sphere is None else sphere.project(gradient),
+                square,
+                int(n_overlaps),
+                load,
+            )
+
+        return evaluate
+
+    def symmetries(self, x: Tensor) -> Tensor:
+        """Radial directions of spherical weights, rescalings of ReLU units: (k, N), not orthonormal."""
+        sphere = self.sphere(x)
+        rescaled = activation(self.activation, self.beta).homogeneous and self.depth > 0
+        if sphere is None:
+            return gauge.rescalings(x, self.shapes) if rescaled else x.new_zeros(0, len(x))
+        radial = sphere.normals.T
+        if not rescaled:
+            return radial
+        return torch.cat([radial, gauge.spherical_rescalings(x, self.shapes, sphere)])
+
+    def canonical(self, x: Tensor) -> Tensor:
+        """Spherical weights at ‖θ_l‖ = r_l, free ReLU units at ‖[w_in|b]‖ = ‖w_out‖; else x itself."""
+        sphere = self.sphere(x)
+        if sphere is not None:
+            change = (sphere.stretch - 1).abs().max()
+            return x if float(change) < 8 * torch.finfo(x.dtype).eps else sphere.effective
+        return gauge.balanced(x, self.shapes) if self.activation == "relu" else x
+
+    def rounding(self, output: Tensor, margin: float) -> Tensor:
+        """The rounding error of one Δ where f = output, a 0-dimensional tensor."""
+        typical = (output @ output / len(output)).sqrt()
+        return ROUNDING * torch.finfo(output.dtype).eps * typical.clamp_min(abs(margin))
+
+    def resolution(self, x: Tensor) -> float:
+        """The rounding error of one Δ: 4 eps × max(|κ|, typical |f|)."""
+        return float(self.rounding(self.output(x, self.inputs), self.margin))
+
+    def reduced(self, x: Tensor) -> "tuple[FullyConnected, Tensor] | None":
+        """The same f on the data from fewer hidden units; radii are the norms of the new weights.
+
+        Returns
+        -------
+        (system, x) or None
+            None where no unit is dead or a copy of another.
+        """
+        return reduced(self, x)
+
+
+def layer_shapes(dimension: int, widths: tuple[int, ...], bias: bool) -> tuple[tuple[int, int], ...]:
+    """(h_l, h_{l−1} + bias) of each layer's θ_l, the output's last."""
+    return tuple(zip((*widths, 1), (n + bias for n in (dimension, *widths)), strict=True))
+
+
+def _generators(seed: int) -> list[np.random.Generator]:
+    """Independent streams for data and weights."""
+    return np.random.default_rng(seed).spawn(2)
+
+
+def _tensor(value: Any, field: str, dtype: torch.dtype, device: torch.device | str) -> Tensor:
+    """Numbers of any kind as a tensor of finite entries."""
+    try:
+        tensor = torch.as_tensor(value, dtype=dtype, device=device).detach()
+    except (TypeError, ValueError, RuntimeError):
+        raise ValueError(f"{field} = {value!r} is not valid: it must be an array of numbers.") from None
+    require_finite(tensor, field)
+    return tensor
+
+
+def _require_valid(network: FullyConnected, changed: set[str]) -> None:
+    """Check the attributes that changed, each in one sentence."""
+    if changed & {"inputs", "labels", "initial", "widths", "bias"}:
+        _require_data(network)
+    for field, choices in (("activation", ActivationName), ("weights", Weights)):
+        value = getattr(network, field)
+        require(value in get_args(choices), field, value, "one of " + ", ".join(get_args(choices)))
+    require(math.isfinite(network.margin), "margin", network.margin, "a finite number")
+    require(0 < network.beta < math.inf, "beta", network.beta, "positive and finite")
+
+
+def _require_data(network: FullyConnected) -> None:
+    n_data = len(network.inputs)
+    require(n_data >= 1, "n_data", n_data, "at least 1")
+    labels = network.labels
+    require(
+        labels.shape == (n_data,), "the shape of labels", tuple(labels.shape), f"({n_data},), one a datum"
+    )
+    wrong = labels[labels.abs() != 1]
+    require(len(wrong) == 0, "labels", wrong[:1].tolist(), "+1 or −1 for every datum")
+    size = sum(network.sizes)
+    shape = tuple(network.initial.shape)
+    require(shape == (size,), "the shape of initial", shape, f"({size},) for these layers")
+    for field in ("initial", "inputs", "radii"):
+        require_finite(getattr(network, field), field)

@@ -1,0 +1,71 @@
+"""Directions of weight space that change no output, and the gauge in which weights are kept.
+
+Spherical weights: each layer's radial direction. ReLU: rescaling a hidden unit, (w_in, b) times a and w_out
+times 1/a, with generator G x = (w_in, b, −w_out).
+"""
+
+import torch
+from torch import Tensor
+
+from .sphere import Sphere
+
+NULL = 1e-6  # combinations of rescalings that change the layers' norms by less than this fraction change none
+BALANCED = 1e-14  # relative difference of the norms of balanced units
+SWEEPS = 1000
+
+Shapes = tuple[tuple[int, int], ...]
+
+
+def rescalings(x: Tensor, shapes: Shapes) -> Tensor:
+    """G x of each hidden unit that has any weights, (units, N)."""
+    theta, sizes = _layers(x, shapes), [i * j for i, j in shapes]
+    generators = [x.new_zeros(0, len(x))]
+    for l in range(len(shapes) - 1):
+        units = shapes[l][0]
+        rows = x.new_zeros(units, len(x))
+        parts = rows.split(sizes, 1)
+        parts[l].unflatten(1, shapes[l]).diagonal(0, 0, 1).copy_(theta[l].T)
+        parts[l + 1].unflatten(1, shapes[l + 1]).diagonal(0, 0, 2).copy_(-theta[l + 1][:, :units])
+        generators.append(rows)
+    rows = torch.cat(generators)
+    return rows[rows.abs().sum(1) > 0]
+
+
+def spherical_rescalings(x: Tensor, shapes: Shapes, sphere: Sphere) -> Tensor:
+    """Combinations of rescalings that change no layer's norm ‖θ_l‖, symmetries of spherical weights, (k, N).
+
+    Without biases those that change norms by fractions of sum 0 are symmetries too; but they differ from these by
+    rescalings of whole layers, which are radial directions.
+    """
+    generators = rescalings(x, shapes)
+    generators = generators / generators.norm(dim=1, keepdim=True)
+    fractions = (generators @ sphere.normals / sphere.norms).T
+    _, sigma, basis = torch.linalg.svd(fractions, full_matrices=True)
+    rank = int((sigma > NULL * sigma.max()).sum()) if len(sigma) else 0
+    return basis[rank:] @ generators
+
+
+def balanced(x: Tensor, shapes: Shapes) -> Tensor:
+    """x with every hidden unit rescaled to ‖[w_in|b]‖ = ‖w_out‖; x itself where it is so already.
+
+    Units without weights on one side stay as they are.
+    """
+    theta = _layers(x, shapes)
+    for sweep in range(SWEEPS):  # Gauss-Seidel on Σ ‖θ_l‖², which is convex in the factors' logarithms
+        change = x.new_zeros(())
+        for l in range(len(shapes) - 1):
+            units = shapes[l][0]
+            entering, leaving = theta[l].norm(dim=1), theta[l + 1][:, :units].norm(dim=0)
+            alive = (entering > 0) & (leaving > 0)
+            factor = torch.where(alive, leaving / entering, 1.0).sqrt()
+            change = torch.maximum(change, (factor - 1).abs().max())
+            theta[l] = theta[l] * factor[:, None]
+            theta[l + 1] = torch.cat([theta[l + 1][:, :units] / factor, theta[l + 1][:, units:]], 1)
+        if float(change) < max(BALANCED, 10 * torch.finfo(x.dtype).eps):
+            return x if sweep == 0 else torch.cat([part.reshape(-1) for part in theta])
+    return torch.cat([part.reshape(-1) for part in theta])
+
+
+def _layers(x: Tensor, shapes: Shapes) -> list[Tensor]:
+    parts = x.split([i * j for i, j in shapes])
+    return [part.reshape(shape) for part, shape in zip(parts, shapes, strict=True)]

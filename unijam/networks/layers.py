@@ -1,0 +1,163 @@
+"""A stack of layers: forward pass, and the derivatives of its output by products over the batch.
+
+z_l = W_l h_{l−1} + b_l, h_l = σ(z_l), f = z_L. Parameters are θ_l = [W_l|b_l], rows first, one layer after the
+other; h̃ = (h, 1) with biases, h̃ = h without. P data, h_l units in layer l, N parameters.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import accumulate
+
+import torch
+from torch import Tensor
+
+from .activations import Activation
+
+CHUNK = 2**24  # numbers that one outer product over a batch may hold
+
+
+@dataclass(frozen=True)
+class Forward:
+    """One forward pass.
+
+    Attributes
+    ----------
+    weights : list of (h_l, h̃_{l−1}) tensors
+        θ_l.
+    entering : list of (P, h̃_{l−1}) tensors
+        h̃ as it enters each layer.
+    sums : list of (P, h_l) tensors
+        The pre-activations z_l.
+    activation : Activation
+        σ.
+    """
+
+    weights: Sequence[Tensor]
+    entering: list[Tensor]
+    sums: list[Tensor]
+    activation: Activation
+
+    @property
+    def output(self) -> Tensor:
+        """f, (P,)."""
+        return self.sums[-1][:, 0]
+
+    def rows(self, select: Tensor) -> "Forward":
+        """The pass of some of the data."""
+        entering, sums = [h[select] for h in self.entering], [z[select] for z in self.sums]
+        return Forward(self.weights, entering, sums, self.activation)
+
+    def linear(self, layer: int) -> Tensor:
+        """W_l without its bias."""
+        return self.weights[layer][:, : self.sums[layer - 1].shape[1]] if layer else self.weights[0]
+
+
+def with_ones(h: Tensor, bias: bool) -> Tensor:
+    """h̃: a last column of ones where there are biases."""
+    return torch.cat([h, h.new_ones(len(h), 1)], 1) if bias else h
+
+
+def forward(weights: Sequence[Tensor], inputs: Tensor, activation: Activation) -> Forward:
+    """Run data (P, h̃_0), ones appended, through the layers."""
+    entering, sums = [inputs], [inputs @ weights[0].T]
+    for theta in weights[1:]:
+        h = activation.value(sums[-1])
+        entering.append(with_ones(h, theta.shape[1] > h.shape[1]))
+        sums.append(entering[-1] @ theta.T)
+    return Forward(weights, entering, sums, activation)
+
+
+def backward(passed: Forward, seed: Tensor) -> list[Tensor]:
+    """δ_l = seed ∂f/∂z_l of each datum, by backpropagation of seed (P,): one (P, h_l) a layer."""
+    errors = [seed[:, None]]
+    for layer in range(len(passed.weights) - 1, 0, -1):
+        slope = passed.activation.slope(passed.sums[layer - 1])
+        errors.append((errors[-1] @ passed.linear(layer)) * slope)
+    return errors[::-1]
+
+
+def gradient(passed: Forward, errors: Sequence[Tensor]) -> Tensor:
+    """Σ_μ δ_l h̃ᵀ, (N,)."""
+    return torch.cat([(e.T @ h).reshape(-1) for e, h in zip(errors, passed.entering, strict=True)])
+
+
+def jacobian(passed: Forward, errors: Sequence[Tensor]) -> Tensor:
+    """δ_l ⊗ h̃ of each datum, (P, N)."""
+    sizes = [theta.numel() for theta in passed.weights]
+    out = passed.output.new_empty(len(passed.output), sum(sizes))
+    for block, e, h in zip(out.split(sizes, 1), errors, passed.entering, strict=True):
+        torch.mul(e[:, :, None], h[:, None, :], out=block.unflatten(1, (e.shape[1], h.shape[1])))
+    return out
+
+
+def curvature(passed: Forward, errors: Sequence[Tensor], weights: Tensor) -> Tensor:
+    """Σ_μ w_μ ∇∇(seed f)_μ by blocks of layers, (N, N), with `errors` from `backward(passed, seed)`.
+
+    d = σ', e = σ'', q_l = seed ∂f/∂h_l.
+    M_{m,l} = ∂h_m/∂z_l: M_{l,l} = diag(d_l), M_{m,l} = diag(d_m) W_m M_{m−1,l}.
+    G_l = seed ∇∇f in z_l: G_L = 0, G_l = diag(e_l q_l) + diag(d_l) W_{l+1}ᵀ G_{l+1} W_{l+1} diag(d_l). For l < m
+
+        H[(i,j),(p,q)] = Σ_μ w δ_m[p] h̃_{l−1}[j] M_{m−1,l}[q,i]
+                       + Σ_μ w h̃_{m−1}[q] h̃_{l−1}[j] (G_m W_m M_{m−1,l})[p,i]
+
+    and for l = m only the second sum, with G_l[p,i]. For ReLU every G is 0. Each sum is one matrix product over
+    the batch, which is cut only to bound memory.
+    """
+    size = sum(theta.numel() for theta in passed.weights)
+    widest = max(theta.shape[0] for theta in passed.weights) * max(theta.shape[1] for theta in passed.weights)
+    out = passed.output.new_zeros(size, size)
+    for rows in weights.nonzero()[:, 0].split(max(1, CHUNK // max(widest, passed.weights[0].shape[1] ** 2))):
+        _add_curvature(out, passed.rows(rows), [e[rows] for e in errors], weights[rows])
+    return torch.triu(out) + torch.triu(out, 1).T
+
+
+def _add_curvature(out: Tensor, passed: Forward, errors: Sequence[Tensor], w: Tensor) -> None:
+    """Add the blocks l ≤ m of `curvature` for one part of the batch."""
+    shapes = [tuple(theta.shape) for theta in passed.weights]
+    starts = [0, *accumulate(i * j for i, j in shapes)]
+    slopes = [passed.activation.slope(z) for z in passed.sums[:-1]]
+    second = _second_derivatives(passed, errors, slopes)
+    for l, (i, j) in enumerate(shapes):
+        weighted = passed.entering[l] * w[:, None]
+        for m in range(l, len(shapes)):
+            p, q = shapes[m]
+            block = out[starts[l] : starts[l + 1], starts[m] : starts[m + 1]]
+            block = block.unflatten(0, (i, j)).unflatten(2, (p, q))
+            if m == l:
+                response = None  # ∂z_m/∂z_l, transposed: (P, h_l, h_m)
+            elif m == l + 1:  # M = diag(d_l)
+                first = _outer(errors[m], weighted).T @ slopes[l]
+                block.diagonal(0, 0, 3).add_(first.view(p, j, i).transpose(0, 1))
+                response = slopes[l][:, :, None] * passed.linear(m).T
+            else:
+                moved = response * slopes[m - 1][:, None, :]
+                first = _outer(errors[m], weighted).T @ moved.flatten(1)
+                block[..., : moved.shape[2]].add_(first.view(p, j, i, -1).permute(2, 1, 0, 3))
+                response = moved @ passed.linear(m).T
+            if second[m] is not None:
+                bent = second[m] if response is None else response @ second[m]
+                outer = _outer(passed.entering[m], weighted).T @ bent.flatten(1)
+                block.add_(outer.view(q, j, i, p).permute(2, 1, 3, 0))
+
+
+def _second_derivatives(
+    passed: Forward, errors: Sequence[Tensor], slopes: list[Tensor]
+) -> list[Tensor | None]:
+    """G_l of `curvature`, (P, h_l, h_l) a layer; None where it vanishes."""
+    second: list[Tensor | None] = [None]
+    for l in range(len(passed.weights) - 2, -1, -1):
+        if passed.activation.homogeneous:
+            second.append(None)
+            continue
+        linear, above = passed.linear(l + 1), second[-1]
+        bend = passed.activation.bend(passed.sums[l]) * (errors[l + 1] @ linear)
+        inner = torch.diag_embed(bend)
+        if above is not None:
+            inner += ((above @ linear).mT @ linear) * slopes[l][:, :, None] * slopes[l][:, None, :]
+        second.append(inner)
+    return second[::-1]
+
+
+def _outer(a: Tensor, b: Tensor) -> Tensor:
+    """a ⊗ b of each datum, flat: (P, a b)."""
+    return (a[:, :, None] * b[:, None, :]).flatten(1)

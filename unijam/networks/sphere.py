@@ -1,0 +1,71 @@
+"""Spherical weights: each layer's θ_l = [W_l|b_l] is used as r_l θ_l/‖θ_l‖; the chain rule through it."""
+
+from dataclasses import dataclass
+from functools import lru_cache
+
+import torch
+from torch import Tensor
+
+
+@dataclass(frozen=True)
+class Sphere:
+    """The map θ_l -> r_l θ_l/‖θ_l‖ at one x, with its derivatives.
+
+    D_l = ∂(rθ/‖θ‖)/∂θ = (r/‖θ‖)(1 − nnᵀ), n = θ/‖θ‖, is symmetric.
+
+    Attributes
+    ----------
+    effective : (N,) tensor
+        r_l θ_l/‖θ_l‖, all layers.
+    stretch : (N,) tensor
+        r_l/‖θ_l‖ of the layer of each parameter.
+    normals : (N, layers) tensor
+        n_l, zero outside its layer.
+    norms : (layers,) tensor
+        ‖θ_l‖.
+    layers : (N, layers) tensor
+        1 where a parameter belongs to a layer.
+    """
+
+    effective: Tensor
+    stretch: Tensor
+    normals: Tensor
+    norms: Tensor
+    layers: Tensor
+
+    @classmethod
+    def at(cls, x: Tensor, radii: Tensor, sizes: tuple[int, ...]) -> "Sphere":
+        """The map at x, for layers of so many parameters."""
+        layers = layer_indicator(sizes, x.dtype, x.device)
+        norms = layer_norms(x, sizes)
+        stretch = layers @ (radii / norms)
+        return cls(x * stretch, stretch, layers * (x / (layers @ norms))[:, None], norms, layers)
+
+    def project(self, rows: Tensor) -> Tensor:
+        """D v of each row v, (..., N): a direction in x to one in the effective weights, a gradient back."""
+        return torch.mul(rows - (rows @ self.normals) @ self.normals.T, self.stretch)
+
+    def curvature(self, hessian: Tensor, gradient: Tensor) -> Tensor:
+        """∇∇ in x from ∇∇ and ∇ in the effective weights: Dᵀ H D + Σ g ∂²(rθ/‖θ‖).
+
+        Σ g ∂²(rθ/‖θ‖) = −(r/‖θ‖²)[g nᵀ + n gᵀ + (g·n)(1 − 3nnᵀ)], layer by layer.
+        """
+        hessian = self.project(self.project(hessian).T)
+        pull = self.stretch * gradient
+        along = (pull @ self.normals) / self.norms
+        mixed = (self.layers * pull[:, None] / self.norms) @ self.normals.T
+        hessian -= mixed + mixed.T - 3 * (self.normals * along) @ self.normals.T
+        hessian.diagonal().sub_(self.layers @ along)
+        return hessian
+
+
+@lru_cache(maxsize=64)
+def layer_indicator(sizes: tuple[int, ...], dtype: torch.dtype, device: torch.device) -> Tensor:
+    """1 where a parameter belongs to a layer, (N, layers)."""
+    layer = torch.arange(len(sizes)).repeat_interleave(torch.tensor(sizes))
+    return torch.nn.functional.one_hot(layer, len(sizes)).to(dtype=dtype, device=device)
+
+
+def layer_norms(x: Tensor, sizes: tuple[int, ...]) -> Tensor:
+    """‖θ_l‖, (layers,)."""
+    return torch.stack([theta.norm() for theta in x.split(sizes)])
