@@ -1,1 +1,70 @@
 """unijam: systems of constraints that jam, from soft spheres to deep networks, in one program."""
+
+from importlib import import_module
+from typing import Any
+
+from .jamming import JamResult, conjugate_force, distance_to_threshold, jam
+from .minimize import (
+    Adam,
+    ConjugateGradient,
+    Fire,
+    GradientDescent,
+    LevenbergMarquardt,
+    MinimizeResult,
+    Stage,
+    Stages,
+    TrustRegionNewton,
+    minimize,
+)
+from .particles import Ellipses, SoftSpheres
+from .potentials import Harmonic, Potential
+from .spectra import HessianDecomposition, decompose_hessian
+from .statistics import ConstraintCount, DeltaStatistics, count_constraints, delta_statistics
+from .system import ConstrainedSystem, Constraints, Kinks, energy, gradient, hessian
+
+__version__ = "0.1.0"
+
+# torch takes seconds to import: what needs it is loaded at first use
+_LAZY = {"AutodiffSystem": ".autodiff", "FullyConnected": ".networks", "Perceptron": ".networks"}
+
+__all__ = [
+    "Adam",
+    "AutodiffSystem",
+    "ConjugateGradient",
+    "ConstrainedSystem",
+    "ConstraintCount",
+    "Constraints",
+    "DeltaStatistics",
+    "Ellipses",
+    "Fire",
+    "FullyConnected",
+    "GradientDescent",
+    "Harmonic",
+    "HessianDecomposition",
+    "JamResult",
+    "Kinks",
+    "LevenbergMarquardt",
+    "MinimizeResult",
+    "Perceptron",
+    "Potential",
+    "SoftSpheres",
+    "Stage",
+    "Stages",
+    "TrustRegionNewton",
+    "conjugate_force",
+    "count_constraints",
+    "decompose_hessian",
+    "delta_statistics",
+    "distance_to_threshold",
+    "energy",
+    "gradient",
+    "hessian",
+    "jam",
+    "minimize",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name in _LAZY:
+        return getattr(import_module(_LAZY[name], __name__), name)
+    raise AttributeError(f"module 'unijam' has no attribute {name!r}")

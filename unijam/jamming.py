@@ -6,7 +6,7 @@ its overlaps; as τ → 0 the state runs down its branch to the threshold, λ_J 
 
 import math
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from .arrays import Array
 from .minimize import ConjugateGradient, MinimizeResult, Objective, TrustRegionNewton, minimize
@@ -166,17 +166,28 @@ def _quench(system: ConstrainedSystem, x: Array) -> MinimizeResult:
 
 
 def _settle(system: ConstrainedSystem, x: Array, tau: float) -> MinimizeResult:
-    """A minimum of U − τλ: Newton from the last state (its first step is the tangent), first-order rounds between."""
-    objective = Objective(system, conjugate=tau)
+    """A minimum of U − τλ near the last state.
+
+    Newton's method first (its first step is the tangent to the branch); where contacts break and it gets nowhere,
+    rounds of conjugate gradients to an ever smaller residual lie between its further attempts.
+    """
     sparse = is_sparse(system)
-    newton = TrustRegionNewton(gradient_tolerance=1e-8, max_steps=60 if sparse else 300, patience=15)
-    results = [newton.run(objective, x)]
-    target = 1e-2
-    for _ in range(40 if sparse else 0):
-        if results[-1].status in ("converged", "interrupted"):
-            break
-        for solver in (ConjugateGradient(gradient_tolerance=target, max_steps=2000), newton):
+    newton = TrustRegionNewton(gradient_tolerance=1e-7, max_steps=6 if sparse else 300, patience=15)
+    results = [newton.run(Objective(system, conjugate=tau), x)]
+    if sparse and results[0].status not in ("converged", "interrupted"):
+        newton, target = replace(newton, max_steps=60, patience=5), 1e-4
+        results.append(_first_order(system, x, tau, target))
+        for _ in range(30):
             last = results[-1]
-            results.append(solver.run(Objective(last.system, conjugate=tau), last.x))
-        target = max(0.3 * target, 1e-6)
+            results.append(newton.run(Objective(last.system, conjugate=tau), last.x))
+            last = results[-1]
+            if last.status in ("converged", "interrupted"):
+                break
+            target = max(0.3 * min(target, last.relative_gradient), 1e-7)
+            results.append(_first_order(last.system, last.x, tau, target))
     return joined(results)
+
+
+def _first_order(system: ConstrainedSystem, x: Array, tau: float, target: float) -> MinimizeResult:
+    solver = ConjugateGradient(gradient_tolerance=target, max_steps=4000)
+    return solver.run(Objective(system, conjugate=tau), x)

@@ -15,6 +15,7 @@ import scipy.sparse.linalg as spla
 
 from .arrays import Array, is_torch, namespace, to_numpy
 
+TETHER = 1e-2  # of ρ: holds what bears no force. Stiffer, a rattler that is touched would hold its neighbours up
 NULL_CUT = 1e-3  # ranks: the largest gap in log σ below this fraction of the largest σ
 
 
@@ -144,7 +145,7 @@ def orthonormal_rows(vectors: Array) -> Array:
 
 
 def across_symmetries(h: Array, bearing: Array, symmetries: Array) -> tuple[Array, float]:
-    """H made regular: (P H P + ρ Z Zᵀ, ρ), with ρ too on the degrees of freedom that bear no force.
+    """H made regular: (P H P + ρ Z Zᵀ, ρ), and a tether on the degrees of freedom that bear no force.
 
     A sparse H, whose symmetries satisfy H Z = 0 exactly, gets ρ on the diagonal of as many bearing degrees of
     freedom instead (pinning), which keeps it sparse and keeps its inertia.
@@ -152,13 +153,13 @@ def across_symmetries(h: Array, bearing: Array, symmetries: Array) -> tuple[Arra
     if sp.issparse(h):
         diagonal = h.diagonal()
         rho = float(np.abs(diagonal[bearing]).mean()) if bearing.any() else 1.0
-        stiff = np.where(bearing, 0.0, rho)
+        stiff = np.where(bearing, 0.0, TETHER * rho)
         for direction in symmetries:
             free = np.abs(direction) * bearing * (stiff == 0)
             stiff[int(np.argmax(free))] += rho * (free.max() > 0)
         return (h + sp.diags(stiff)).tocsc(), rho
     xp = namespace(h)
-    diagonal = abs(xp.linalg.diagonal(h)) if hasattr(xp.linalg, "diagonal") else abs(h.diagonal())
+    diagonal = abs(h.diagonal())
     n_bearing = int(bearing.sum())
     rho = float((diagonal * bearing).sum()) / n_bearing if n_bearing else 1.0
     z = orthonormal_rows(symmetries * bearing)
@@ -167,7 +168,7 @@ def across_symmetries(h: Array, bearing: Array, symmetries: Array) -> tuple[Arra
         inner = z @ hz
         h = h - hz @ z - z.T @ hz.T + z.T @ ((inner + rho * xp.eye(z.shape[0], dtype=h.dtype, device=h.device)) @ z)
     if n_bearing < h.shape[0]:
-        h = h + xp.diag((~bearing) * (rho + 0.0 * diagonal)) if is_torch(h) else h + np.diag(rho * ~bearing)
+        h = h + xp.diag((~bearing) * (TETHER * rho + 0.0 * diagonal))
     return h, rho
 
 

@@ -28,9 +28,9 @@ class LevenbergMarquardt(Solver):
                 if step.shape[0]:
                     trial, promised = objective(point.y + step), model.predicted(step)
                     gained = point.value - trial.value
-                    if promised <= 1e-15 * abs(point.energy):
-                        return
-                    if gained > 1e-4 * promised:
+                    # where E is lost in rounding, the residual decides
+                    lost = promised < 1e-10 * abs(point.energy)
+                    if trial.residual < point.residual if lost else gained > 1e-4 * promised:
                         break
                 damping *= 4
                 if damping > 1e8 * curvature:

@@ -88,7 +88,7 @@ class TrustRegionNewton(Solver):
 def _search(objective: Objective, point: Point, step: Array, t: float) -> tuple[Point | None, float]:
     """A point along the step whose slope has fallen to a fifth and whose E has not risen, and how far it lies."""
     start = float(point.gradient @ step)
-    slack = 1e-9 * max(abs(point.energy), 1e-300)
+    slack = 1e-10 * point.energy + 5 * objective.system.resolution(objective.x(point.y)) * point.force
     low, low_slope, high, high_slope = 0.0, start, None, 0.0
     fallback: tuple[Point | None, float] = (None, 0.0)
     for _ in range(8):
