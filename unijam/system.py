@@ -115,8 +115,10 @@ class ConstrainedSystem(ABC):
         The energy of one constraint.
     control : str or None
         The user's name of the parameter that jams the system, readable as an attribute.
+    unit : float
+        The unit in which overlaps and gaps are reported (particles: the mean diameter).
     jamming_overlap : float
-        √(2U/N_Δ) at which `jam` calls a state jammed, in units of Δ.
+        √(2U/N_Δ) at which `jam` calls a state jammed.
     least_threshold : float or None
         A threshold of the control below this is a trivial solution (a network whose output vanishes), not jamming.
     """
@@ -124,6 +126,7 @@ class ConstrainedSystem(ABC):
     initial: Array
     potential: Potential = Harmonic()
     control: str | None = None
+    unit: float = 1.0
     jamming_overlap: float = 1e-7
     least_threshold: float | None = None
 
