@@ -21,8 +21,9 @@ SETTLED = (
 )
 WINDOWS = (0.95, 0.8, 0.65, 0.5, 0.35, 0.25, 0.15, 0.1, 0.05)  # upper ends tried: quantiles of the values
 SMALLEST_SAMPLE = 100  # values in a window
-LARGE_SAMPLE = 5000  # from here on the cut-off has three parameters, below two
-ACCEPTED = 0.2  # p-value from which a window is taken to fit
+LARGE_SAMPLE = 20_000  # from here on the cut-off has three parameters, below two
+ACCEPTED = 0.2  # p-value from which a window is taken to fit without further search
+REJECTED = 0.02  # p-value of the best window below which none fits
 DRIFT = 0.4  # change of the exponent between windows that no smooth cut-off makes
 WEIGHT = 8.0  # the upper end over the lowest percentile of the fitted law: less is a gap in the values
 WIDENING = 1.2  # of the interval, for the choice of the window; measured, see `delta_statistics`
@@ -101,17 +102,21 @@ def delta_statistics(
     overlap of their system (by so much gaps move before jamming is reached); the largest of these bounds
     over the systems holds for all.
 
-    The density is x^a exp(b₁x + b₂x²), with b₃x³ from 5000 values on, truncated to a window; a and b follow
+    The density is x^a exp(b₁x + b₂x²), with b₃x³ from 20 000 values on, truncated to a window; a and b follow
     by maximum likelihood. Windows end at quantiles from 95 % down to 5 % of the values. The largest that
     passes a score test of one more term at each end (p > 0.2) is found, and the exponent is read in the next
-    smaller, where what the test could not see of the cut-off matters less. The interval is Student's, with
-    the error of a bootstrap over systems (over values, dealt into 40 groups and taken as independent, where
-    fewer than 4 systems have any: `resampled` says which), widened by 20 % for the choice of the window.
-    COVERAGE
+    smaller, where what the test could not see of the cut-off matters less; if none passes, in the one that
+    fits best. The interval is Student's, with the error of a bootstrap over systems (over values, dealt into
+    40 groups and taken as independent, where fewer than 4 systems have any: `resampled` says which), widened
+    by 20 % for the choice of the window.
+
+    Measured, 200 draws each: 95 % intervals hold the true exponent in 92 to 98 % of samples of 10 to 40 systems
+    of 200 to 2000 values, for θ of 0, 0.17, 0.3, 0.42, γ of 0, 0.2, 0.41, and cut-offs exponential, Gaussian,
+    steep (exp(−x⁴), exp(−x⁸)) and sharp; in 87 to 97 % where the law has a kink or a tail in a power of x.
 
     Refused are samples below 100 values in a window, windows below one decade above the lower bound, samples
-    that fit in no window, that hardly reach towards zero, or whose exponent rises as the window shrinks
-    (log-normal).
+    that fit in no window (p < 0.02), that hardly reach towards zero, or whose exponent rises as the window
+    shrinks (log-normal).
 
     Parameters
     ----------
@@ -142,13 +147,10 @@ def delta_statistics(
     means = [overlap.mean() if len(overlap) else 0.0 for overlap in overlaps]
 
     theta_bounds = [RESOLVED * resolution / mean for mean in means if mean > 0]
-    gamma_bounds = [
-        max(SETTLED * m, RESOLVED * resolution) for m, gap in zip(means, gaps, strict=True) if len(gap)
-    ]
-    overlaps, theta_bound = _truncate(
-        [x / m if m else x for x, m in zip(overlaps, means, strict=True)], theta_bounds
-    )
-    gaps, gamma_bound = _truncate(gaps, gamma_bounds)
+    settled = [SETTLED * mean for mean, gap in zip(means, gaps, strict=True) if len(gap)]
+    scaled = [overlap / (mean or 1.0) for overlap, mean in zip(overlaps, means, strict=True)]
+    overlaps, theta_bound = _truncate(scaled, theta_bounds)
+    gaps, gamma_bound = _truncate(gaps, [*settled, RESOLVED * resolution])
 
     theta = _exponent(overlaps, theta_bound, "overlaps", rng, n_bootstrap, confidence)
     gamma = _negated(_exponent(gaps, gamma_bound, "gaps", rng, n_bootstrap, confidence))
@@ -161,11 +163,9 @@ def _read(deltas: Any) -> list[np.ndarray]:
     systems = [np.asarray(to_numpy(delta)) for delta in deltas]
     require(systems, "deltas", deltas, "a list of at least one array")
     for i, delta in enumerate(systems):
+        require(delta.ndim == 1, f"the shape of deltas[{i}]", delta.shape, "(m,), one distance a constraint")
         require(
-            delta.ndim == 1, f"the shape of deltas[{i}]", delta.shape, "(m,), the distances of one system"
-        )
-        require(
-            delta.dtype.kind in "fiu", f"the type of deltas[{i}]", str(delta.dtype), "that of real numbers"
+            delta.dtype.kind in "fiu", f"the type of deltas[{i}]", str(delta.dtype), "that of a real number"
         )
         require_finite(delta, f"deltas[{i}]")
     return [delta.astype(float) for delta in systems]
@@ -187,35 +187,30 @@ def _exponent(
     if n == 0:
         return _refused(0, f"There are no {name}{above.rstrip(',')}.")
     pooled = np.concatenate(values)
-    ends = [end for q in WINDOWS if np.sum(pooled < (end := np.quantile(pooled, q))) >= SMALLEST_SAMPLE]
+    ends = [
+        end for q in WINDOWS if np.sum(pooled < (end := float(np.quantile(pooled, q)))) >= SMALLEST_SAMPLE
+    ]
     if not ends:
         return _refused(n, f"Only {n} {name}{above} are too few: a window takes {SMALLEST_SAMPLE}.")
     ends = [end for end in ends if end >= 10 * bound]
     if not ends:
-        return _refused(
-            n, f"The {name} reach over less than one decade above {bound:.3g}, what the data resolve."
-        )
+        why = f"The {name} reach over less than one decade above {bound:.3g}, what the data resolve."
+        return _refused(n, why)
 
-    degree = 2 if n < LARGE_SAMPLE else 3
-    fits = []
-    for end in ends:
-        fits.append(_Fit.of(pooled, CutOffPowerLaw(bound, end, degree)))
-        if len(fits) > 1 and fits[-2].goodness > ACCEPTED:
-            break
-    fit, best = fits[-1], max(f.goodness for f in fits)
-    if best <= ACCEPTED:
-        return _refused(
-            n, f"No window of the {name} fits a power law with a smooth cut-off (p = {best:.2g}).", best
-        )
+    fits = _shrink(pooled, bound, ends)
+    best = max(fits, key=lambda f: f.goodness)
+    fit = fits[-1] if best.goodness > ACCEPTED else best
+    if best.goodness < REJECTED:
+        why = f"No window of the {name} fits a power law with a smooth cut-off (p = {best.goodness:.2g})."
+        return _refused(n, why, best.goodness)
     reach = fit.family.upper / fit.family.quantile(fit.parameters, 0.01)
     if reach < WEIGHT:
         why = f"Hardly any {name} are near zero: 99 % lie within a factor {reach:.2g} of the window's end."
         return _refused(n, why, fit.goodness)
-    drift = next((f for f in fits if f.rises_above(fits[0])), None)
-    if drift:
-        ends_of_drift = f"{fits[0].value:.2f} to {drift.value:.2f}"
-        why = f"The exponent of the {name} drifts from {ends_of_drift} as the window shrinks."
-        return _refused(n, why, fit.goodness)
+    drifted = [f.value for f in fits[-2:] if f.rises_above(fits[0])]
+    if drifted:
+        trend = f"drifts upwards from {fits[0].value:.2f} to {drifted[0]:.2f} as the window shrinks"
+        return _refused(n, f"The exponent of the law of small {name} {trend}.", fit.goodness)
 
     resampled: Literal["systems", "values"] = "systems" if len(values) >= FEW_SYSTEMS else "values"
     inside = pooled[pooled < fit.family.upper]
@@ -227,13 +222,24 @@ def _exponent(
     return Exponent(fit.value, low, high, window, len(inside), fit.goodness, verdict, "", resampled)
 
 
+def _shrink(pooled: np.ndarray, bound: float, ends: list[float]) -> "list[_Fit]":
+    """Fits in ever smaller windows, down to the first after one that is accepted."""
+    degree = 2 if len(pooled) < LARGE_SAMPLE else 3
+    fits: list[_Fit] = []
+    for end in ends:
+        fits.append(_Fit.of(pooled, CutOffPowerLaw(bound, end, degree)))
+        if len(fits) > 1 and fits[-2].goodness > ACCEPTED:
+            break
+    return fits
+
+
 def _refused(n_samples: int, reason: str, goodness: float | None = None) -> Exponent:
     return Exponent(None, None, None, None, n_samples, goodness, "refused", reason)
 
 
 def _negated(exponent: Exponent) -> Exponent:
     """γ of P₋ ~ |Δ|^(−γ) from the exponent −γ."""
-    if exponent.value is None:
+    if exponent.value is None or exponent.low is None or exponent.high is None:
         return exponent
     return replace(exponent, value=-exponent.value, low=-exponent.high, high=-exponent.low)
 
@@ -259,7 +265,7 @@ class _Fit:
     def rises_above(self, larger: "_Fit") -> bool:
         """Whether the exponent exceeds that of a larger window by more than noise and cut-offs explain."""
         noise = np.sqrt(max(self.error**2 - larger.error**2, 0.0))
-        return self.value - larger.value > max(DRIFT, 2 * noise)
+        return self.value - larger.value > max(DRIFT, 2.5 * noise)
 
     def interval(
         self, values: list[np.ndarray], rng, n_bootstrap: int, confidence: float
