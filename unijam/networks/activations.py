@@ -9,8 +9,6 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-Elementwise = Callable[[Tensor], Tensor]
-
 
 @dataclass(frozen=True)
 class Activation:
@@ -18,17 +16,19 @@ class Activation:
 
     Attributes
     ----------
-    value, slope, bend : function of a tensor
-        σ, σ' and σ''.
+    value : function of z
+        h = σ(z).
+    slope, bend : function of (z, h)
+        σ' and σ'', which may be cheaper from h.
     odd : bool
         Whether σ(−z) = −σ(z), so that a hidden unit may change its sign.
     homogeneous : bool
         Whether σ(a z) = a σ(z) for a > 0, so that a hidden unit may be rescaled.
     """
 
-    value: Elementwise
-    slope: Elementwise
-    bend: Elementwise
+    value: Callable[[Tensor], Tensor]
+    slope: Callable[[Tensor, Tensor], Tensor]
+    bend: Callable[[Tensor, Tensor], Tensor]
     odd: bool = False
     homogeneous: bool = False
 
@@ -40,12 +40,11 @@ def activation(name: str, beta: float = 1.0) -> Activation:
 
 
 def _tanh() -> Activation:
-    def slope(z: Tensor) -> Tensor:
-        return 1 - torch.tanh(z) ** 2
+    def slope(z: Tensor, h: Tensor) -> Tensor:
+        return 1 - h * h
 
-    def bend(z: Tensor) -> Tensor:
-        h = torch.tanh(z)
-        return -2 * h * (1 - h * h)
+    def bend(z: Tensor, h: Tensor) -> Tensor:
+        return 2 * h * (h * h - 1)
 
     return Activation(torch.tanh, slope, bend, odd=True)
 
@@ -54,10 +53,10 @@ def _softplus(beta: float) -> Activation:
     def value(z: Tensor) -> Tensor:
         return functional.softplus(z, beta=beta, threshold=40.0)  # beyond it linear to rounding
 
-    def slope(z: Tensor) -> Tensor:
+    def slope(z: Tensor, h: Tensor) -> Tensor:
         return torch.sigmoid(beta * z)
 
-    def bend(z: Tensor) -> Tensor:
+    def bend(z: Tensor, h: Tensor) -> Tensor:
         d = torch.sigmoid(beta * z)
         return beta * d * (1 - d)
 
@@ -68,17 +67,20 @@ def _gelu() -> Activation:
     def density(z: Tensor) -> Tensor:
         return torch.exp(-0.5 * z * z) / math.sqrt(2 * math.pi)
 
-    def slope(z: Tensor) -> Tensor:
+    def slope(z: Tensor, h: Tensor) -> Tensor:
         return torch.special.ndtr(z) + z * density(z)
 
-    def bend(z: Tensor) -> Tensor:
+    def bend(z: Tensor, h: Tensor) -> Tensor:
         return (2 - z * z) * density(z)
 
     return Activation(functional.gelu, slope, bend)
 
 
 def _relu() -> Activation:
-    def slope(z: Tensor) -> Tensor:
+    def slope(z: Tensor, h: Tensor) -> Tensor:
         return (z > 0).to(z.dtype)
 
-    return Activation(torch.relu, slope, torch.zeros_like, homogeneous=True)
+    def bend(z: Tensor, h: Tensor) -> Tensor:
+        return torch.zeros_like(z)
+
+    return Activation(torch.relu, slope, bend, homogeneous=True)

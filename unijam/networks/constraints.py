@@ -23,7 +23,9 @@ class NetworkConstraints(Constraints):
     def __init__(self, system: "FullyConnected", x: Tensor) -> None:
         self.system, self.x = system, x.detach()
         self._sphere = system.sphere(self.x)
-        self.passed = system.forward(self.x if self._sphere is None else self._sphere.effective)
+        self.passed = system.forward(
+            self.x if self._sphere is None else self._sphere.effective, system.entering
+        )
         self.delta = system.margin - system.labels * self.passed.output
 
     @property
@@ -36,7 +38,7 @@ class NetworkConstraints(Constraints):
 
     @cached_property
     def _errors(self) -> list[Tensor]:
-        """∂Δ/∂z_l of each datum, (P, h_l) a layer."""
+        """∂Δ/∂z_l of each datum, (h_l, P) a layer."""
         return layers.backward(self.passed, -self.system.labels)
 
     def vjp(self, weights: Array) -> Tensor:
@@ -45,12 +47,12 @@ class NetworkConstraints(Constraints):
     def jvp(self, direction: Array) -> Tensor:
         moved = self._project(direction).split(self.system.sizes)
         steps = zip(self._errors, self.passed.entering, moved, self.system.shapes, strict=True)
-        return torch.stack([(e * (h @ v.reshape(shape).T)).sum(1) for e, h, v, shape in steps]).sum(0)
+        return torch.stack([(e * (v.reshape(shape) @ h)).sum(0) for e, h, v, shape in steps]).sum(0)
 
     def jacobian(self, select: Array | None = None) -> Tensor:
         passed, errors = self.passed, self._errors
         if select is not None:
-            passed, errors = passed.rows(select), [e[select] for e in errors]
+            passed, errors = passed.of(select), [e[:, select] for e in errors]
         return self._project(layers.jacobian(passed, errors))
 
     def curvature(self, weights: Array) -> Tensor:
@@ -62,7 +64,7 @@ class NetworkConstraints(Constraints):
 
     def _pull(self, weights: Tensor) -> Tensor:
         """Σ w ∇Δ in the effective weights, (N,)."""
-        return layers.gradient(self.passed, [e * weights[:, None] for e in self._errors])
+        return layers.gradient(self.passed, [e * weights for e in self._errors])
 
     def _project(self, rows: Tensor) -> Tensor:
         return rows if self._sphere is None else self._sphere.project(rows)

@@ -4,6 +4,7 @@ import copy
 import dataclasses
 import math
 from collections.abc import Callable
+from functools import cached_property
 from typing import Annotated, Any, Literal, Self, get_args
 
 import numpy as np
@@ -200,11 +201,17 @@ class FullyConnected(ConstrainedSystem):
         """The number of parameters of each layer."""
         return tuple(i * j for i, j in self.shapes)
 
+    @cached_property
+    def entering(self) -> Tensor:
+        """The data as they enter the first layer, (d + bias, P)."""
+        return layers.with_ones(self.inputs.T, self.bias).contiguous()
+
     def at(self, **changes: Any) -> Self:
         """A copy with other attributes, or another `scale`, for which the same x is valid."""
         if "scale" in changes and self.control is not None:
             changes[self.control] = changes.pop("scale")
         other = copy.copy(self)
+        other.__dict__.pop("entering", None) if changes.keys() & {"inputs", "bias"} else None
         for name, value in changes.items():
             require(name in self.__dataclass_fields__, "parameter", name, "an attribute of the network")
             if name in ("initial", "inputs", "labels", "radii"):
@@ -217,11 +224,10 @@ class FullyConnected(ConstrainedSystem):
         """The normalisation of spherical weights at x; None for free ones."""
         return Sphere.at(x, self.radii, self.sizes) if self.weights == "spherical" else None
 
-    def forward(self, effective: Tensor, entering: Tensor | None = None) -> layers.Forward:
-        """The forward pass of effective weights over the data, or over other inputs with ones appended."""
+    def forward(self, effective: Tensor, entering: Tensor) -> layers.Forward:
+        """The forward pass of effective weights over `entering` data, (d + bias, P)."""
         parts = zip(effective.split(self.sizes), self.shapes, strict=True)
         weights = [part.view(shape) for part, shape in parts]
-        entering = layers.with_ones(self.inputs, self.bias) if entering is None else entering
         return layers.forward(weights, entering, activation(self.activation, self.beta))
 
     def output(self, x: Array, inputs: Array) -> Tensor:
@@ -230,7 +236,7 @@ class FullyConnected(ConstrainedSystem):
         x, inputs = torch.as_tensor(x, **place), torch.as_tensor(inputs, **place)
         sphere = self.sphere(x)
         effective = x if sphere is None else sphere.effective
-        return self.forward(effective, layers.with_ones(inputs, self.bias)).output
+        return self.forward(effective, layers.with_ones(inputs.T, self.bias)).output
 
     def constraints(self, x: Tensor, reach: float = 0.0) -> NetworkConstraints:
         """The constraints of all data at x, gaps of any width included."""
@@ -245,11 +251,9 @@ class FullyConnected(ConstrainedSystem):
         return evaluate_at_margin
 
     def scaled_evaluator(self) -> Callable[[Tensor, float], tuple[float, Tensor, float, int, float]]:
-        entering = layers.with_ones(self.inputs, self.bias)
-
         def evaluate(x: Tensor, scale: float) -> tuple[float, Tensor, float, int, float]:
             sphere = self.sphere(x)
-            passed = self.forward(x if sphere is None else sphere.effective, entering)
+            passed = self.forward(x if sphere is None else sphere.effective, self.entering)
             delta = scale - self.labels * passed.output
             force = self.potential.force(delta)
             gradient = layers.gradient(passed, layers.backward(passed, -self.labels * force))

@@ -1,7 +1,7 @@
 """A stack of layers: forward pass, and the derivatives of its output by products over the batch.
 
 z_l = W_l h_{l−1} + b_l, h_l = σ(z_l), f = z_L. Parameters are θ_l = [W_l|b_l], rows first, one layer after the
-other; h̃ = (h, 1) with biases, h̃ = h without. P data, h_l units in layer l, N parameters.
+other; h̃ = (h, 1) with biases, else h̃ = h. P data are the last axis; h_l units in layer l, N parameters.
 """
 
 from collections.abc import Sequence
@@ -22,11 +22,11 @@ class Forward:
 
     Attributes
     ----------
-    weights : list of (h_l, h̃_{l−1}) tensors
+    weights : sequence of (h_l, h̃_{l−1}) tensors
         θ_l.
-    entering : list of (P, h̃_{l−1}) tensors
+    entering : list of (h̃_{l−1}, P) tensors
         h̃ as it enters each layer.
-    sums : list of (P, h_l) tensors
+    sums : list of (h_l, P) tensors
         The pre-activations z_l.
     activation : Activation
         σ.
@@ -40,54 +40,63 @@ class Forward:
     @property
     def output(self) -> Tensor:
         """f, (P,)."""
-        return self.sums[-1][:, 0]
+        return self.sums[-1][0]
 
-    def rows(self, select: Tensor) -> "Forward":
+    def of(self, select: Tensor) -> "Forward":
         """The pass of some of the data."""
-        entering, sums = [h[select] for h in self.entering], [z[select] for z in self.sums]
+        entering, sums = [h[:, select] for h in self.entering], [z[:, select] for z in self.sums]
         return Forward(self.weights, entering, sums, self.activation)
 
     def linear(self, layer: int) -> Tensor:
-        """W_l without its bias."""
-        return self.weights[layer][:, : self.sums[layer - 1].shape[1]] if layer else self.weights[0]
+        """W_l without its bias, of a layer above the first."""
+        return self.weights[layer][:, : len(self.sums[layer - 1])]
+
+    def slope(self, layer: int) -> Tensor:
+        """σ'(z_l), (h_l, P)."""
+        z = self.sums[layer]
+        return self.activation.slope(z, self.entering[layer + 1][: len(z)])
+
+    def bend(self, layer: int) -> Tensor:
+        """σ''(z_l), (h_l, P)."""
+        z = self.sums[layer]
+        return self.activation.bend(z, self.entering[layer + 1][: len(z)])
 
 
 def with_ones(h: Tensor, bias: bool) -> Tensor:
-    """h̃: a last column of ones where there are biases."""
-    return torch.cat([h, h.new_ones(len(h), 1)], 1) if bias else h
+    """h̃: a last row of ones where there are biases."""
+    return torch.cat([h, h.new_ones(1, h.shape[1])]) if bias else h
 
 
 def forward(weights: Sequence[Tensor], inputs: Tensor, activation: Activation) -> Forward:
-    """Run data (P, h̃_0), ones appended, through the layers."""
-    entering, sums = [inputs], [inputs @ weights[0].T]
+    """Run data (h̃_0, P), ones appended, through the layers."""
+    entering, sums = [inputs], [weights[0] @ inputs]
     for theta in weights[1:]:
         h = activation.value(sums[-1])
-        entering.append(with_ones(h, theta.shape[1] > h.shape[1]))
-        sums.append(entering[-1] @ theta.T)
+        entering.append(with_ones(h, theta.shape[1] > len(h)))
+        sums.append(theta @ entering[-1])
     return Forward(weights, entering, sums, activation)
 
 
 def backward(passed: Forward, seed: Tensor) -> list[Tensor]:
-    """δ_l = seed ∂f/∂z_l of each datum, by backpropagation of seed (P,): one (P, h_l) a layer."""
-    errors = [seed[:, None]]
+    """δ_l = seed ∂f/∂z_l of each datum, by backpropagation of seed (P,): one (h_l, P) a layer."""
+    errors = [seed[None, :]]
     for layer in range(len(passed.weights) - 1, 0, -1):
-        slope = passed.activation.slope(passed.sums[layer - 1])
-        errors.append((errors[-1] @ passed.linear(layer)) * slope)
+        errors.append((passed.linear(layer).T @ errors[-1]) * passed.slope(layer - 1))
     return errors[::-1]
 
 
 def gradient(passed: Forward, errors: Sequence[Tensor]) -> Tensor:
     """Σ_μ δ_l h̃ᵀ, (N,)."""
-    return torch.cat([(e.T @ h).reshape(-1) for e, h in zip(errors, passed.entering, strict=True)])
+    return torch.cat([(e @ h.T).reshape(-1) for e, h in zip(errors, passed.entering, strict=True)])
 
 
 def jacobian(passed: Forward, errors: Sequence[Tensor]) -> Tensor:
-    """δ_l ⊗ h̃ of each datum, (P, N)."""
+    """δ_l ⊗ h̃ of each datum, (P, N), stored by columns."""
     sizes = [theta.numel() for theta in passed.weights]
-    out = passed.output.new_empty(len(passed.output), sum(sizes))
-    for block, e, h in zip(out.split(sizes, 1), errors, passed.entering, strict=True):
-        torch.mul(e[:, :, None], h[:, None, :], out=block.unflatten(1, (e.shape[1], h.shape[1])))
-    return out
+    columns = passed.output.new_empty(sum(sizes), len(passed.output))
+    for block, e, h in zip(columns.split(sizes), errors, passed.entering, strict=True):
+        torch.mul(e[:, None], h[None, :], out=block.view(len(e), len(h), -1))
+    return columns.T
 
 
 def curvature(passed: Forward, errors: Sequence[Tensor], weights: Tensor) -> Tensor:
@@ -95,7 +104,8 @@ def curvature(passed: Forward, errors: Sequence[Tensor], weights: Tensor) -> Ten
 
     d = σ', e = σ'', q_l = seed ∂f/∂h_l.
     M_{m,l} = ∂h_m/∂z_l: M_{l,l} = diag(d_l), M_{m,l} = diag(d_m) W_m M_{m−1,l}.
-    G_l = seed ∇∇f in z_l: G_L = 0, G_l = diag(e_l q_l) + diag(d_l) W_{l+1}ᵀ G_{l+1} W_{l+1} diag(d_l). For l < m
+    G_l = seed ∇∇f in z_l: G_L = 0, G_l = diag(e_l q_l) + diag(d_l) W_{l+1}ᵀ G_{l+1} W_{l+1} diag(d_l).
+    For l < m
 
         H[(i,j),(p,q)] = Σ_μ w δ_m[p] h̃_{l−1}[j] M_{m−1,l}[q,i]
                        + Σ_μ w h̃_{m−1}[q] h̃_{l−1}[j] (G_m W_m M_{m−1,l})[p,i]
@@ -103,11 +113,12 @@ def curvature(passed: Forward, errors: Sequence[Tensor], weights: Tensor) -> Ten
     and for l = m only the second sum, with G_l[p,i]. For ReLU every G is 0. Each sum is one matrix product over
     the batch, which is cut only to bound memory.
     """
-    size = sum(theta.numel() for theta in passed.weights)
-    widest = max(theta.shape[0] for theta in passed.weights) * max(theta.shape[1] for theta in passed.weights)
+    shapes = [theta.shape for theta in passed.weights]
+    size = sum(i * j for i, j in shapes)
+    widest = max(max(i for i, _ in shapes) * max(j for _, j in shapes), max(j for _, j in shapes) ** 2)
     out = passed.output.new_zeros(size, size)
-    for rows in weights.nonzero()[:, 0].split(max(1, CHUNK // max(widest, passed.weights[0].shape[1] ** 2))):
-        _add_curvature(out, passed.rows(rows), [e[rows] for e in errors], weights[rows])
+    for part in weights.nonzero()[:, 0].split(max(1, CHUNK // widest)):
+        _add_curvature(out, passed.of(part), [e[:, part] for e in errors], weights[part])
     return torch.triu(out) + torch.triu(out, 1).T
 
 
@@ -115,49 +126,50 @@ def _add_curvature(out: Tensor, passed: Forward, errors: Sequence[Tensor], w: Te
     """Add the blocks l ≤ m of `curvature` for one part of the batch."""
     shapes = [tuple(theta.shape) for theta in passed.weights]
     starts = [0, *accumulate(i * j for i, j in shapes)]
-    slopes = [passed.activation.slope(z) for z in passed.sums[:-1]]
+    slopes = [passed.slope(l) for l in range(len(shapes) - 1)]
     second = _second_derivatives(passed, errors, slopes)
     for l, (i, j) in enumerate(shapes):
-        weighted = passed.entering[l] * w[:, None]
+        weighted = passed.entering[l] * w
         for m in range(l, len(shapes)):
             p, q = shapes[m]
             block = out[starts[l] : starts[l + 1], starts[m] : starts[m + 1]]
             block = block.unflatten(0, (i, j)).unflatten(2, (p, q))
             if m == l:
-                response = None  # ∂z_m/∂z_l, transposed: (P, h_l, h_m)
+                response = None  # ∂z_m/∂z_l, transposed: (h_l, h_m, P)
             elif m == l + 1:  # M = diag(d_l)
-                first = _outer(errors[m], weighted).T @ slopes[l]
+                first = _outer(errors[m], weighted) @ slopes[l].T
                 block.diagonal(0, 0, 3).add_(first.view(p, j, i).transpose(0, 1))
-                response = slopes[l][:, :, None] * passed.linear(m).T
+                response = slopes[l][:, None] * passed.linear(m).T[:, :, None]
             else:
-                moved = response * slopes[m - 1][:, None, :]
-                first = _outer(errors[m], weighted).T @ moved.flatten(1)
-                block[..., : moved.shape[2]].add_(first.view(p, j, i, -1).permute(2, 1, 0, 3))
-                response = moved @ passed.linear(m).T
+                moved = response * slopes[m - 1]
+                first = _outer(errors[m], weighted) @ moved.flatten(0, 1).T
+                block[..., : moved.shape[1]].add_(first.view(p, j, i, -1).permute(2, 1, 0, 3))
+                response = passed.linear(m) @ moved
             if second[m] is not None:
-                bent = second[m] if response is None else response @ second[m]
-                outer = _outer(passed.entering[m], weighted).T @ bent.flatten(1)
+                bent = second[m] if response is None else torch.einsum("iaz,apz->ipz", response, second[m])
+                outer = _outer(passed.entering[m], weighted) @ bent.flatten(0, 1).T
                 block.add_(outer.view(q, j, i, p).permute(2, 1, 3, 0))
 
 
 def _second_derivatives(
     passed: Forward, errors: Sequence[Tensor], slopes: list[Tensor]
 ) -> list[Tensor | None]:
-    """G_l of `curvature`, (P, h_l, h_l) a layer; None where it vanishes."""
+    """G_l of `curvature`, (h_l, h_l, P) a layer; None where it vanishes."""
     second: list[Tensor | None] = [None]
     for l in range(len(passed.weights) - 2, -1, -1):
         if passed.activation.homogeneous:
             second.append(None)
             continue
         linear, above = passed.linear(l + 1), second[-1]
-        bend = passed.activation.bend(passed.sums[l]) * (errors[l + 1] @ linear)
-        inner = torch.diag_embed(bend)
+        inner = linear.new_zeros(linear.shape[1], *slopes[l].shape)
+        inner.diagonal().copy_((passed.bend(l) * (linear.T @ errors[l + 1])).T)
         if above is not None:
-            inner += ((above @ linear).mT @ linear) * slopes[l][:, :, None] * slopes[l][:, None, :]
+            right = (linear.T @ above).transpose(0, 1)
+            inner += (linear.T @ right) * slopes[l][:, None] * slopes[l]
         second.append(inner)
     return second[::-1]
 
 
 def _outer(a: Tensor, b: Tensor) -> Tensor:
-    """a ⊗ b of each datum, flat: (P, a b)."""
-    return (a[:, :, None] * b[:, None, :]).flatten(1)
+    """a ⊗ b of each datum, flat: (a b, P)."""
+    return (a[:, None] * b).flatten(0, 1)

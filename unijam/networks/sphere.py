@@ -37,13 +37,13 @@ class Sphere:
     def at(cls, x: Tensor, radii: Tensor, sizes: tuple[int, ...]) -> "Sphere":
         """The map at x, for layers of so many parameters."""
         layers = layer_indicator(sizes, x.dtype, x.device)
-        norms = layer_norms(x, sizes)
+        norms = (layers.T @ (x * x)).sqrt()
         stretch = layers @ (radii / norms)
         return cls(x * stretch, stretch, layers * (x / (layers @ norms))[:, None], norms, layers)
 
     def project(self, rows: Tensor) -> Tensor:
         """D v of each row v, (..., N): a direction in x to one in the effective weights, a gradient back."""
-        return torch.mul(rows - (rows @ self.normals) @ self.normals.T, self.stretch)
+        return (rows - (rows @ self.normals) @ self.normals.T) * self.stretch
 
     def curvature(self, hessian: Tensor, gradient: Tensor) -> Tensor:
         """∇∇ in x from ∇∇ and ∇ in the effective weights: Dᵀ H D + Σ g ∂²(rθ/‖θ‖).
@@ -68,4 +68,4 @@ def layer_indicator(sizes: tuple[int, ...], dtype: torch.dtype, device: torch.de
 
 def layer_norms(x: Tensor, sizes: tuple[int, ...]) -> Tensor:
     """‖θ_l‖, (layers,)."""
-    return torch.stack([theta.norm() for theta in x.split(sizes)])
+    return (layer_indicator(sizes, x.dtype, x.device).T @ (x * x)).sqrt()
