@@ -34,8 +34,12 @@ def _peel(contacts, n, minimum):
         degree[contacts[k, 0]] += 1
         degree[contacts[k, 1]] += 1
     start = np.zeros(n + 1, dtype=np.int64)
-    start[1:] = np.cumsum(degree)
-    filled = start[:n].copy()
+    filled = np.empty(n, dtype=np.int64)
+    bearing = np.empty(n, dtype=np.bool_)
+    for i in range(n):
+        start[i + 1] = start[i] + degree[i]
+        filled[i] = start[i]
+        bearing[i] = degree[i] >= minimum
     partner = np.empty(2 * len(contacts), dtype=np.int64)
     for k in range(len(contacts)):
         i, j = contacts[k, 0], contacts[k, 1]
@@ -43,7 +47,6 @@ def _peel(contacts, n, minimum):
         filled[i] += 1
         partner[filled[j]] = i
         filled[j] += 1
-    bearing = degree >= minimum
     stack = np.empty(n, dtype=np.int64)
     depth = 0
     for i in range(n):

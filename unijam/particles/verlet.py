@@ -11,6 +11,7 @@ from ..system import OVERLAP_RESOLUTIONS
 from . import contact_network, disc_kernel
 from .base import Packing
 from .neighbours import neighbour_pairs
+from .slabs import build_slabs
 
 FIRST_SKIN, LEAST_SKIN, LARGEST_SKIN = 0.3, 0.02, 0.5  # in mean diameters
 SHORT_LIFE, LONG_LIFE = 40, 120  # evaluations a list should serve; between them the time hardly depends on it
@@ -94,26 +95,15 @@ class HarmonicForces(SphereForces):
 
     def build(self, x: Array, reaches: Array) -> None:
         n, d = len(self.radii), self.system.dimension
-        cells = int(min(self.side / (2.0 * reaches.max()), max(3.0, n ** (1.0 / d))))
-        order, offset, home, partner, sums, filled, source, shift = disc_kernel.build_slabs(
-            x, d, self.side, self.radii, reaches, cells
-        )
-        room = n + len(source)
-        room += 8 + 8 * ((room + 8) % 512 == 0)
+        slabs = build_slabs(self.system.positions(x), self.side, self.radii, reaches)
+        room = n + len(slabs.source) + 8
+        room += 8 * (room % 512 == 0)
         rows = np.zeros((4 * d, room))  # one buffer, so that no two rows are a multiple of 4096 bytes apart
-        rows[:d, :n], rows[d : 2 * d, :n] = offset, home
+        rows[:d, :n], rows[d : 2 * d, :n] = slabs.offset, slabs.home
         gradients = [rows[3 * d + axis, :n] for axis in range(d)] + [None] * (3 - d)
         self.list = (
-            order,
-            rows[:d],
-            rows[d : 2 * d],
-            rows[2 * d : 3 * d],
-            source,
-            shift,
-            *gradients,
-            partner,
-            sums,
-            filled,
+            *(slabs.order, rows[:d], rows[d : 2 * d], rows[2 * d : 3 * d], slabs.source, slabs.shift),
+            *(*gradients, slabs.partner, slabs.sums, slabs.filled),
         )
 
     def evaluate(
