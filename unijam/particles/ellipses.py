@@ -6,11 +6,11 @@
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import cached_property
 from typing import Annotated, Any, ClassVar, Self
 
 import numpy as np
 import scipy.sparse as sp
+from numba import njit
 from pydantic import Field
 
 from ..arrays import Array, column_norms
@@ -128,15 +128,26 @@ class Ellipses(Packing):
 
     def constraints(self, x: Array, reach: float = 0.0) -> "EllipseConstraints":
         """Every pair of nearest images with Δ > −reach, at x, (3n,)."""
-        x = np.ascontiguousarray(x, dtype=np.float64)
+        x = _plain(x)
         require_finite(x, "x")
         skin = reach * math.sqrt(self.aspect_ratio)  # where Δ > −reach, r < (a_i + a_j)(1 + reach/σ)
-        a, b = self.semi_axes
-        pairs = neighbour_pairs(self.positions(x), self.box_length, a, skin)
-        sigma = self.radii[pairs].sum(axis=1)
-        near, shift, t, root = pw.near_pairs(x, self.box_length, a, b, pairs, 1.0 + reach / sigma)
-        delta = sigma[near] * (1.0 - root)
-        return EllipseConstraints(system=self, x=x, delta=delta, members=pairs[near], shift=shift, t=t)
+        pairs = neighbour_pairs(self.positions(x), self.box_length, self.semi_axes[0], skin)
+        farthest = 1.0 + reach / self.radii[pairs].sum(axis=1)
+        shapes = (self.radii, self.aspect_ratio)
+        first, second, shift, t = pw.near_pairs(x, self.box_length, *shapes, pairs, farthest)
+        root, rows = np.empty(len(t)), np.empty((4, len(t)))
+        pw.contacts(x, *shapes, first, second, shift, t, root, rows)
+        sigma = self.radii[first] + self.radii[second]
+        return EllipseConstraints(
+            system=self,
+            x=x,
+            delta=sigma * (1.0 - root),
+            members=np.column_stack((first, second)),
+            sigma=sigma,
+            slopes=-sigma * rows,
+            shift=shift,
+            t=t,
+        )
 
     def evaluator(self) -> Callable[[Array], tuple[float, Array, float, int]]:
         """A fresh x -> (U, ∇U, Σ u'², N_Δ) with its own list of near pairs and of their t*."""
@@ -160,8 +171,12 @@ class EllipseConstraints(Constraints):
         Δ = σ (1 − √F).
     members : (m, 2) int64 array
         Pairs i < j, in lexicographic order.
-    shift : (m, 2) array
-        Multiples of the box side that lead from r_j − r_i to the nearest image.
+    sigma : (m,) array
+        σ = R_i + R_j.
+    slopes : (4, m) array
+        ∂Δ/∂(r_x, r_y, angle_i, angle_j), with r = r_j − r_i.
+    shift : (2, m) array
+        What is added to r_j − r_i for the nearest image.
     t : (m,) array
         Where the contact function is largest, between 0 (at i) and 1 (at j).
     """
@@ -170,60 +185,50 @@ class EllipseConstraints(Constraints):
     x: Array
     delta: Array
     members: Array
+    sigma: Array
+    slopes: Array
     shift: Array
     t: Array
 
-    @cached_property
-    def _sigma(self) -> np.ndarray:
-        """σ = R_i + R_j, (m,)."""
-        return self.system.radii[self.members].sum(axis=1)
-
-    @cached_property
-    def _rows(self) -> np.ndarray:
-        """∂Δ/∂(r_x, r_y, angle_i, angle_j) with r = r_j − r_i, (m, 4)."""
-        slopes = pw.gradients(self.x, *self.system.semi_axes, self.members, self.shift, self.t)
-        return -self._sigma[:, None] * slopes
-
     def vjp(self, weights: Array) -> Array:
-        return pw.push(self.members, self._rows, np.asarray(weights, float), self.system.n)
+        return pw.push(*self.members.T.copy(), self.slopes, np.asarray(weights, float), self.system.n)
 
     def jvp(self, direction: Array) -> Array:
         v, (i, j) = np.asarray(direction, float), self.members.T
         moves, turns = self.system.positions(v), self.system.angles(v)
-        relative = np.column_stack((moves[j] - moves[i], turns[i], turns[j]))
-        return np.einsum("mk,mk->m", self._rows, relative)
+        relative = (*(moves[j] - moves[i]).T, turns[i], turns[j])
+        return sum(slope * along for slope, along in zip(self.slopes, relative, strict=True))
 
     def jacobian(self, select: Array | None = None) -> sp.csr_array:
-        members, rows = self.members, self._rows
+        (i, j), slopes = self.members.T, self.slopes
         if select is not None:
-            members, rows = members[select], rows[select]
-        i, j, n = members[:, 0], members[:, 1], self.system.n
-        columns = np.column_stack((2 * i, 2 * i + 1, 2 * j, 2 * j + 1, 2 * n + i, 2 * n + j))
-        values = np.column_stack((-rows[:, :2], rows))
+            i, j, slopes = i[select], j[select], slopes[:, select]
+        turns = 2 * self.system.n
+        columns = np.column_stack((2 * i, 2 * i + 1, 2 * j, 2 * j + 1, turns + i, turns + j))
+        values = np.column_stack((*-slopes[:2], *slopes))
         starts = np.arange(0, values.size + 1, 6)
-        return sp.csr_array((values.ravel(), columns.ravel(), starts), shape=(len(rows), 3 * n))
+        return sp.csr_array((values.ravel(), columns.ravel(), starts), shape=(len(i), self.system.n_dof))
 
     def stiffness(self, weights: Array) -> sp.csc_array:
         used = np.flatnonzero(weights)
-        rows = self._rows[used]
-        return self._matrix(used, weights, rows[:, :, None] * rows[:, None, :])
+        return self._matrix(used, pw.outer(self.slopes[:, used].copy(), np.asarray(weights, float)[used]))
 
     def curvature(self, weights: Array) -> sp.csc_array:
         used = np.flatnonzero(weights)
-        axes = self.system.semi_axes
-        blocks = pw.hessians(self.x, *axes, self.members[used], self.shift[used], self.t[used])
-        return self._matrix(used, weights, -self._sigma[used, None, None] * blocks)
+        factors = -np.asarray(weights, float)[used] * self.sigma[used]
+        shapes = (self.system.radii, self.system.aspect_ratio)
+        pairs = (*self.members[used].T.copy(), self.shift[:, used].copy(), self.t[used])
+        return self._matrix(used, pw.hessians(self.x, *shapes, *pairs, factors))
 
-    def _matrix(self, used: np.ndarray, weights: Array, blocks: np.ndarray) -> sp.csc_array:
-        """Σ weight × block over the pairs in use."""
-        weighted = np.asarray(weights, float)[used, None, None] * blocks
-        entries = pw.assemble(self.members[used], weighted, self.system.n)
+    def _matrix(self, used: np.ndarray, blocks: np.ndarray) -> sp.csc_array:
+        """Σ of the blocks, (m', 4, 4) in (r_x, r_y, angle_i, angle_j), of the pairs in use."""
+        entries = assemble(*self.members[used].T.copy(), blocks, self.system.n)
         matrix = sp.csc_array(entries, shape=(self.system.n_dof,) * 2)
         matrix.has_canonical_format = True
         return matrix
 
     def loading(self) -> Array:
-        return self._sigma / self.system.scale
+        return self.sigma / self.system.scale
 
     def bearing(self) -> tuple[Array, Array]:
         """Masks of the degrees of freedom, (3n,), and of the constraints, (m,), that bear force.
@@ -238,6 +243,11 @@ class EllipseConstraints(Constraints):
         return moved & np.concatenate((np.repeat(backbone, 2), backbone)), bearing
 
 
+def _plain(x: Array) -> np.ndarray:
+    """x as the kernels are compiled for: contiguous, writeable float64; a copy only where it must be."""
+    return np.require(x, dtype=np.float64, requirements="CW")
+
+
 class _NearPairs:
     """The evaluator's own list: all pairs within `skin` of contact, the image and the t* of each.
 
@@ -246,32 +256,86 @@ class _NearPairs:
     """
 
     def __init__(self, system: Ellipses):
-        self.system, self.scale, self.radii = system, system.scale, system.radii
-        self.a, self.b = system.semi_axes
+        self.system, self.scale = system, system.scale
+        self.shapes = (system.radii, system.aspect_ratio)
         self.threshold = OVERLAP_RESOLUTIONS * system.resolution(system.initial)
-        self.skin, self.age = 0.1 * self.scale, -1
+        self.skin, self.age = 0.1 * self.scale, 40
+        self.built = (np.full(system.n_dof, np.nan), 1.0)  # no list yet: outdated anywhere
+        none = np.empty((4, 0))
+        self.listed = (*np.empty((2, 0), dtype=np.int64), none[:2], none[0], none[0], none)
 
     def __call__(self, x: Array, scale: float) -> tuple[float, np.ndarray, float, int, float]:
-        x, ratio = np.ascontiguousarray(x, dtype=np.float64), scale / self.scale
-        if self.age < 0:
-            self._search(x, ratio)
+        x, ratio = _plain(x), scale / self.scale
+        if not ratio > 0:
+            self.system.at(scale=scale)  # says what is wrong
         while True:
             valid, squares, count, load, gradient = pw.evaluate(
-                x, ratio, self.threshold, self.at, self.skin, self.radii, self.a, self.b, *self.listed
+                x, ratio, self.threshold, *self.built, self.skin, *self.shapes, *self.listed
             )
             if valid:
                 self.age += 1
                 return 0.5 * squares, gradient, squares, count, load / self.scale
+            if not np.isfinite(x).all():
+                return np.nan, np.full(len(x), np.nan), np.nan, 0, np.nan
             self.skin *= 1.25 if self.age < 20 else 0.8 if self.age > 80 else 1.0
             self._search(x, ratio)
 
     def _search(self, x: np.ndarray, ratio: float) -> None:
-        require_finite(x, "x")
-        room = 0.5 * self.system.box_length - self.system.largest_diameter * ratio
-        require(ratio > 0 and room >= 0, "scale", ratio * self.scale, "positive, and particles half the box")
+        """Make the list anew; it holds until a particle has used up half of the skin."""
+        system, widest = self.system, self.system.largest_diameter * ratio
+        if widest > 0.5 * system.box_length:
+            system.at(scale=ratio * self.scale)  # says what is wrong
+        room = 0.5 * system.box_length - widest
         self.skin = min(max(self.skin, 1e-3 * self.scale), 0.5 * self.scale, room)
-        pairs = neighbour_pairs(self.system.positions(x), self.system.box_length, ratio * self.a, self.skin)
-        farthest = ratio + self.skin / (self.b[pairs[:, 0]] + self.b[pairs[:, 1]])
-        near, shift, t, _ = pw.near_pairs(x, self.system.box_length, self.a, self.b, pairs, farthest)
-        self.listed = (pairs[near], shift, t)
-        self.at, self.age = np.append(x, ratio), 0
+        wide, thin = system.semi_axes
+        pairs = neighbour_pairs(system.positions(x), system.box_length, ratio * wide, self.skin)
+        farthest = ratio + self.skin / thin[pairs].sum(axis=1)
+        near = pw.near_pairs(x, system.box_length, *self.shapes, pairs, farthest)
+        self.listed = (*near, np.empty(len(near[0])), np.empty((4, len(near[0]))))
+        self.built, self.age = (x.copy(), ratio), 0
+
+
+@njit(nogil=True, cache=True, error_model="numpy")
+def assemble(first, second, blocks, n):
+    """Symmetric csc matrix (data, indices, indptr) of a 4 × 4 block in (r_x, r_y, angle_i, angle_j) a pair.
+
+    Rows and columns are 2n coordinates, then n angles. Pairs i < j come in lexicographic order, so the
+    partners of a particle do too, and indices are sorted. The diagonal is always stored, for shifts.
+    """
+    below, above = (
+        np.zeros(n, dtype=np.int64),
+        np.zeros(n, dtype=np.int64),
+    )  # partners before, after a particle
+    for k in range(len(first)):
+        above[first[k]] += 1
+        below[second[k]] += 1
+    partners = below + 1 + above  # itself included
+    indptr = np.zeros(3 * n + 1, dtype=np.int32)
+    for i in range(n):
+        indptr[2 * i + 1] = indptr[2 * i + 2] = indptr[2 * n + i + 1] = 3 * partners[i]
+    for column in range(3 * n):
+        indptr[column + 1] += indptr[column]
+    data, indices = np.zeros(indptr[3 * n]), np.empty(indptr[3 * n], dtype=np.int32)
+    next_below, next_above = np.zeros(n, dtype=np.int64), below + 1
+    for k in range(-n, len(first)):  # first every particle with itself
+        i, j = (first[k], second[k]) if k >= 0 else (np.int64(k + n), np.int64(k + n))
+        for end in range(4 if k >= 0 else 1):  # the columns of i or j, the rows of i or j; r = r_j − r_i
+            right, down = end // 2, end % 2
+            q, p = (j if right else i), (j if down else i)
+            place = below[q] if p == q else next_below[q] if right else next_above[q]
+            high, low = 2 * place, 2 * partners[q] + place
+            for v in range(3):
+                start = indptr[2 * q + v] if v < 2 else indptr[2 * n + q]
+                indices[start + high], indices[start + high + 1] = 2 * p, 2 * p + 1
+                indices[start + low] = 2 * n + p
+                if k >= 0:
+                    column = v if v < 2 else 2 + right
+                    sign = -1.0 if v < 2 and not right else 1.0
+                    both = sign if down else -sign
+                    data[start + high] += both * blocks[k, 0, column]
+                    data[start + high + 1] += both * blocks[k, 1, column]
+                    data[start + low] += sign * blocks[k, 2 + down, column]
+        if k >= 0:
+            next_above[i] += 1
+            next_below[j] += 1
+    return data, indices, indptr

@@ -2,11 +2,12 @@
 
 F = max over 0 ≤ t ≤ 1 of t (1 − t) rᵀ [(1 − t) A + t B]⁻¹ r, where √F scales both ellipses until they touch.
 
-A pair is r = r_j − r_i and, for each ellipse, its axis (cos, sin) and its semi-axes (a, b). In the frames of
-the axes no sum below has terms of both signs, so F is good to a few rounding errors at any aspect ratio:
+Ellipses of one aspect ratio α, semi-axes R√α and R/√α: a pair is r = r_j − r_i and, for each, the long axis
+(cos, sin) and R². In the frames of the axes no sum below has terms of both signs, so F is good to a few
+rounding errors at any α:
 
     F(t) = t (1 − t) [(1 − t) q_i + t q_j] / [(1 − t)² d_i + t (1 − t) m + t² d_j]
-    q = rᵀ adj(A) r,   d = det A = (a b)²,   m = tr(adj(A) B).
+    q = rᵀ adj(A) r,   d = det A = R⁴,   m = tr(adj(A) B).
 
 Source: J. W. Perram and M. S. Wertheim, J. Comput. Phys. 58, 409 (1985).
 """
@@ -16,6 +17,8 @@ from math import sqrt
 import numpy as np
 from numba import njit
 
+from .disc_kernel import DistinctArrays
+
 STEP = 1e-7  # Halley's method is of third order: after a step this small, t is good to rounding
 TINY = 1e-100  # squared distance below which two centres coincide: √F = 0, without a direction
 
@@ -23,70 +26,87 @@ _flags = {"cache": True, "nogil": True, "error_model": "numpy", "fastmath": {"co
 
 
 @njit(**_flags)
-def coefficients(rx, ry, ci, si, ai, bi, cj, sj, aj, bj):
-    """q_i, q_j, d_i, m, d_j of F(t), for one pair."""
+def coefficients(rx, ry, ci, si, ri, cj, sj, rj, alpha):
+    """q_i, q_j, d_i, m, d_j of F(t), for one pair; ri, rj are R²."""
     ui, ni = rx * ci + ry * si, ry * ci - rx * si
     uj, nj = rx * cj + ry * sj, ry * cj - rx * sj
     c, s = ci * cj + si * sj, ci * sj - si * cj
-    mixed = (bi * aj * c) ** 2 + (bi * bj * s) ** 2 + (ai * aj * s) ** 2 + (ai * bj * c) ** 2
-    qi, qj = (bi * ui) ** 2 + (ai * ni) ** 2, (bj * uj) ** 2 + (aj * nj) ** 2
-    return qi, qj, (ai * bi) ** 2, mixed, (aj * bj) ** 2
+    flat = 1.0 / alpha
+    mixed = ri * rj * (2.0 * c * c + (alpha * alpha + flat * flat) * s * s)
+    qi, qj = ri * (flat * ui * ui + alpha * ni * ni), rj * (flat * uj * uj + alpha * nj * nj)
+    return qi, qj, ri * ri, mixed, rj * rj
+
+
+@njit(**_flags)
+def value(t, qi, qj, di, mixed, dj):
+    """(F(t), denominator of F(t)): a lower bound of F at any t."""
+    w = 1.0 - t
+    denominator = w * w * di + w * t * mixed + t * t * dj
+    return w * t * (w * qi + t * qj) / denominator, denominator
+
+
+@njit(**_flags)
+def halley(t, qi, qj, di, mixed, dj):
+    """Steps from t towards the root of h = F'(t) denominator²: of Halley and of Newton; and the sign of h."""
+    w = 1.0 - t
+    q, q1 = w * qi + t * qj, qj - qi
+    n0, n1, n2 = w * t * q, (w - t) * q + w * t * q1, 2.0 * ((w - t) * q1 - q)
+    d0 = w * w * di + w * t * mixed + t * t * dj
+    d1, d2 = (w - t) * mixed + 2.0 * (t * dj - w * di), 2.0 * (di - mixed + dj)
+    h0, h1 = n1 * d0 - n0 * d1, n2 * d0 - n0 * d2
+    h2 = n2 * d1 - n1 * d2 - 6.0 * q1 * d0
+    return -2.0 * h0 * h1 / (2.0 * h1 * h1 - h0 * h2), -h0 / h1, h0
 
 
 @njit(**_flags)
 def maximise(t, bound, qi, qj, di, mixed, dj):
-    """(t*, F), from a start t; any F(t) bounds F from below, and one above `bound` is returned at once."""
+    """(t*, F, denominator), from a start t; an F(t) above `bound` is returned at once."""
     low, high = 0.0, 1.0
     for _ in range(100):
-        w = 1.0 - t
-        q, q1 = w * qi + t * qj, qj - qi
-        numerator, denominator = w * t * q, w * w * di + w * t * mixed + t * t * dj
-        if numerator > bound * denominator:
-            return t, numerator / denominator
-        n1, n2 = (w - t) * q + w * t * q1, 2.0 * ((w - t) * q1 - q)
-        d1, d2 = (w - t) * mixed + 2.0 * (t * dj - w * di), 2.0 * (di - mixed + dj)
-        h0, h1 = n1 * denominator - numerator * d1, n2 * denominator - numerator * d2  # h = F' denominator²
-        h2 = n2 * d1 - n1 * d2 - 6.0 * q1 * denominator
-        step = -2.0 * h0 * h1 / (2.0 * h1 * h1 - h0 * h2)
-        if abs(step) < STEP:  # before the bracket, which rounding may have closed on the wrong side of t
+        f, denominator = value(t, qi, qj, di, mixed, dj)
+        if f > bound:
+            return t, f, denominator
+        step, newton, slope = halley(t, qi, qj, di, mixed, dj)
+        if abs(newton) < STEP:  # before the bracket, which rounding may have closed on the wrong side of t
             t += step
             break
-        if h0 > 0.0:
+        if slope > 0.0:
             low = t
         else:
             high = t
         t += step
         if not low < t < high:
             t = 0.5 * (low + high)
-    w = 1.0 - t
-    return t, w * t * (w * qi + t * qj) / (w * w * di + w * t * mixed + t * t * dj)
+    f, denominator = value(t, qi, qj, di, mixed, dj)
+    return t, f, denominator
 
 
 @njit(**_flags)
-def gradient(t, rx, ry, ci, si, ai, bi, cj, sj, aj, bj, denominator):
+def gradient(t, denominator, rx, ry, ci, si, ri, cj, sj, rj, alpha):
     """∂F/∂(r_x, r_y, angle_i, angle_j) at t*: by the envelope theorem, t held."""
-    w = 1.0 - t
-    ui, ni = bi * bi * (rx * ci + ry * si), ai * ai * (ry * ci - rx * si)
-    uj, nj = bj * bj * (rx * cj + ry * sj), aj * aj * (ry * cj - rx * sj)
-    vx = (w * (ui * ci - ni * si) + t * (uj * cj - nj * sj)) / denominator
-    vy = (w * (ui * si + ni * ci) + t * (uj * sj + nj * cj)) / denominator
-    fi = (bi - ai) * (bi + ai) * (vx * ci + vy * si) * (vy * ci - vx * si)
-    fj = (bj - aj) * (bj + aj) * (vx * cj + vy * sj) * (vy * cj - vx * sj)
-    p = 2.0 * w * t
-    return p * vx, p * vy, p * w * fi, p * t * fj
+    w, flat = 1.0 - t, 1.0 / alpha
+    ui, ni = w * ri * flat * (rx * ci + ry * si), w * ri * alpha * (ry * ci - rx * si)
+    uj, nj = t * rj * flat * (rx * cj + ry * sj), t * rj * alpha * (ry * cj - rx * sj)
+    inverse = 1.0 / denominator
+    vx = (ui * ci - ni * si + uj * cj - nj * sj) * inverse  # v = M⁻¹ r, M = (1 − t) A + t B
+    vy = (ui * si + ni * ci + uj * sj + nj * cj) * inverse
+    p, e = 2.0 * w * t, flat - alpha
+    fi = w * ri * e * (vx * ci + vy * si) * (vy * ci - vx * si)
+    fj = t * rj * e * (vx * cj + vy * sj) * (vy * cj - vx * sj)
+    return p * vx, p * vy, p * fi, p * fj
 
 
 @njit(**_flags)
-def hessian(t, rx, ry, ci, si, ai, bi, cj, sj, aj, bj, out):
-    """Fill out, (4, 4), with the second derivatives of √F, from those of F: F_qq − F_qt F_tqᵀ / F_tt."""
-    w, p, p1 = 1.0 - t, t * (1.0 - t), 1.0 - 2.0 * t
-    ei, ej = (ai - bi) * (ai + bi), (aj - bj) * (aj + bj)
-    axx, axy, ayy = bi * bi + ei * ci * ci, ei * ci * si, bi * bi + ei * si * si
-    bxx, bxy, byy = bj * bj + ej * cj * cj, ej * cj * sj, bj * bj + ej * sj * sj
-    _, _, di, mixed, dj = coefficients(rx, ry, ci, si, ai, bi, cj, sj, aj, bj)
-    d = w * w * di + w * t * mixed + t * t * dj
+def hessian(t, rx, ry, ci, si, ri, cj, sj, rj, alpha, factor, out):
+    """Fill out, (4, 4), with factor × the second derivatives of √F: from F_qq − F_qt F_tqᵀ / F_tt."""
+    w, p, p1, flat = 1.0 - t, t * (1.0 - t), 1.0 - 2.0 * t, 1.0 / alpha
+    ei, ej = ri * (alpha - flat), rj * (alpha - flat)
+    axx, axy, ayy = ri * flat + ei * ci * ci, ei * ci * si, ri * flat + ei * si * si
+    bxx, bxy, byy = rj * flat + ej * cj * cj, ej * cj * sj, rj * flat + ej * sj * sj
+    of_pair = coefficients(rx, ry, ci, si, ri, cj, sj, rj, alpha)
+    f, d = value(t, *of_pair)
     ixx, ixy, iyy = (w * ayy + t * byy) / d, -(w * axy + t * bxy) / d, (w * axx + t * bxx) / d
-    gx, gy, gi, gj = gradient(t, rx, ry, ci, si, ai, bi, cj, sj, aj, bj, d)
+    gx, gy, gi, gj = gradient(t, d, rx, ry, ci, si, ri, cj, sj, rj, alpha)
     vx, vy = 0.5 * gx / p, 0.5 * gy / p
     ui, ni, uj, nj = vx * ci + vy * si, vy * ci - vx * si, vx * cj + vy * sj, vy * cj - vx * sj
     # k_i = (1 − t) ∂A/∂angle_i v, k_j likewise, k_t = (B − A) v;  m = M⁻¹ k, so that ∂v = −m
@@ -106,189 +126,198 @@ def hessian(t, rx, ry, ci, si, ai, bi, cj, sj, aj, bj, out):
     out[2, 2] = 2.0 * p * (kix * mix + kiy * miy + w * ei * (ui * ui - ni * ni))
     out[3, 3] = 2.0 * p * (kjx * mjx + kjy * mjy + t * ej * (uj * uj - nj * nj))
     out[2, 3] = 2.0 * p * (kix * mjx + kiy * mjy)
-    value = rx * vx + ry * vy
     ft = (
         2.0 * (p1 * vx - p * mtx),
         2.0 * (p1 * vy - p * mty),
         gi * (p1 / p - 1.0 / w) + 2.0 * p * (kix * mtx + kiy * mty),
         gj * (p1 / p + 1.0 / t) + 2.0 * p * (kjx * mtx + kjy * mty),
     )
-    ftt = -2.0 * value - 2.0 * p1 * (vx * ktx + vy * kty) + 2.0 * p * (ktx * mtx + kty * mty)
-    g, root = (gx, gy, gi, gj), sqrt(p * value)
+    ftt = -2.0 * f / p - 2.0 * p1 * (vx * ktx + vy * kty) + 2.0 * p * (ktx * mtx + kty * mty)
+    g, scale = (gx, gy, gi, gj), 0.5 * factor / sqrt(f)
     for k in range(4):
         for m in range(k, 4):
-            out[k, m] = (out[k, m] - ft[k] * ft[m] / ftt - 0.5 * g[k] * g[m] / (p * value)) / (2.0 * root)
+            out[k, m] = scale * (out[k, m] - ft[k] * ft[m] / ftt - 0.5 * g[k] * g[m] / f)
             out[m, k] = out[k, m]
 
 
+@njit(pipeline_class=DistinctArrays, **_flags)
+def axes(angles, cos, sin):
+    """Fill cos and sin of angles, (n,), by Cody and Waite's reduction and fdlibm's polynomials."""
+    for k in range(len(angles)):
+        quarter = np.rint(angles[k] * (2.0 / np.pi))
+        y = angles[k] - quarter * 1.57079632673412561417
+        y -= quarter * 6.07710050630396597660e-11
+        y -= quarter * 2.02226624879595063154e-21
+        z = y * y
+        s = 2.75573137070700676789e-06 + z * (-2.50507602534068634195e-08 + z * 1.58969099521155010221e-10)
+        s = 8.33333333332248946124e-03 + z * (-1.98412698298579493134e-04 + z * s)
+        s = y + y * z * (-1.66666666666666324348e-01 + z * s)
+        c = -2.75573143513906633035e-07 + z * (2.08757232129817482790e-09 - z * 1.13596475577881948265e-11)
+        c = -1.38888888888741095749e-03 + z * (2.48015872894767294178e-05 + z * c)
+        c = 1.0 - (0.5 * z - z * z * (4.16666666666666019037e-02 + z * c))
+        turn = quarter - 4.0 * np.floor(0.25 * quarter)
+        odd = (turn == 1.0) | (turn == 3.0)
+        along, across = s if odd else c, c if odd else s
+        cos[k] = -along if (turn == 1.0) | (turn == 2.0) else along
+        sin[k] = -across if turn >= 2.0 else across
+
+
 @njit(**_flags)
-def near_pairs(x, side, a, b, pairs, farthest):
-    """Of pairs (m, 2) those with √F < farthest (m,): their places in `pairs`, periodic shifts, t* and √F."""
-    n, found = len(a), 0
-    cos, sin = np.cos(x[2 * n :]), np.sin(x[2 * n :])
-    place, shift = np.empty(len(pairs), dtype=np.int64), np.empty((len(pairs), 2))
-    t, root = np.empty(len(pairs)), np.empty(len(pairs))
+def near_pairs(x, side, radii, alpha, pairs, farthest):
+    """Of pairs (p, 2) those with √F < farthest (p,): first, second (m,), periodic shift (2, m), t* (m,)."""
+    n, found = len(radii), 0
+    cos, sin = np.empty(n), np.empty(n)
+    axes(x[2 * n :], cos, sin)
+    first, second = np.empty(len(pairs), dtype=np.int64), np.empty(len(pairs), dtype=np.int64)
+    shift, t = np.empty((2, len(pairs))), np.empty(len(pairs))
     for k in range(len(pairs)):
         i, j = pairs[k, 0], pairs[k, 1]
         rx, ry = x[2 * j] - x[2 * i], x[2 * j + 1] - x[2 * i + 1]
         sx, sy = -side * np.rint(rx / side), -side * np.rint(ry / side)
-        rx, ry = rx + sx, ry + sy
-        start, f = b[i] / (b[i] + b[j]), 0.0
+        rx, ry, ri, rj = rx + sx, ry + sy, radii[i] ** 2, radii[j] ** 2
+        start, f = radii[i] / (radii[i] + radii[j]), 0.0
         if rx * rx + ry * ry > TINY:
-            of_pair = coefficients(rx, ry, cos[i], sin[i], a[i], b[i], cos[j], sin[j], a[j], b[j])
-            start, f = maximise(start, farthest[k] ** 2, *of_pair)
+            of_pair = coefficients(rx, ry, cos[i], sin[i], ri, cos[j], sin[j], rj, alpha)
+            start, f, _ = maximise(start, farthest[k] ** 2, *of_pair)
         if f < farthest[k] ** 2:
-            place[found], shift[found, 0], shift[found, 1], t[found], root[found] = k, sx, sy, start, sqrt(f)
+            first[found], second[found], shift[0, found], shift[1, found], t[found] = i, j, sx, sy, start
             found += 1
-    return place[:found], shift[:found], t[:found], root[:found]
+    return first[:found].copy(), second[:found].copy(), shift[:, :found].copy(), t[:found].copy()
 
 
-@njit(**_flags)
-def gradients(x, a, b, pairs, shift, t):
-    """∂√F/∂(r_x, r_y, angle_i, angle_j) of each pair, (m, 4); zero for coincident centres."""
-    n, out = len(a), np.zeros((len(pairs), 4))
-    cos, sin = np.cos(x[2 * n :]), np.sin(x[2 * n :])
-    for k in range(len(pairs)):
-        i, j = pairs[k, 0], pairs[k, 1]
-        rx, ry = x[2 * j] - x[2 * i] + shift[k, 0], x[2 * j + 1] - x[2 * i + 1] + shift[k, 1]
-        if rx * rx + ry * ry > TINY:
-            qi, qj, di, mixed, dj = coefficients(
-                rx, ry, cos[i], sin[i], a[i], b[i], cos[j], sin[j], a[j], b[j]
-            )
-            w = 1.0 - t[k]
-            d = w * w * di + w * t[k] * mixed + t[k] * t[k] * dj
-            scale = 0.5 / sqrt(w * t[k] * (w * qi + t[k] * qj) / d)
-            g = gradient(t[k], rx, ry, cos[i], sin[i], a[i], b[i], cos[j], sin[j], a[j], b[j], d)
-            out[k, 0], out[k, 1], out[k, 2], out[k, 3] = (
-                g[0] * scale,
-                g[1] * scale,
-                g[2] * scale,
-                g[3] * scale,
-            )
-    return out
+@njit(pipeline_class=DistinctArrays, **_flags)
+def slopes(x, cos, sin, radii, alpha, first, second, shift, t, root, rows):
+    """Fill √F, (m,), and rows (4, m), ∂√F/∂(r_x, r_y, angle_i, angle_j), after two of Halley's steps for t.
 
-
-@njit(**_flags)
-def hessians(x, a, b, pairs, shift, t):
-    """Second derivatives of √F in (r_x, r_y, angle_i, angle_j), (m, 4, 4); zero for coincident centres."""
-    n, out = len(a), np.zeros((len(pairs), 4, 4))
-    cos, sin = np.cos(x[2 * n :]), np.sin(x[2 * n :])
-    for k in range(len(pairs)):
-        i, j = pairs[k, 0], pairs[k, 1]
-        rx, ry = x[2 * j] - x[2 * i] + shift[k, 0], x[2 * j + 1] - x[2 * i + 1] + shift[k, 1]
-        if rx * rx + ry * ry > TINY:
-            hessian(t[k], rx, ry, cos[i], sin[i], a[i], b[i], cos[j], sin[j], a[j], b[j], out[k])
-    return out
-
-
-@njit(**_flags)
-def evaluate(x, ratio, threshold, built, skin, radii, a, b, pairs, shift, t):
-    """(valid, Σ Δ², overlaps above threshold, Σ Δ σ, ∇ ½ΣΔ²) over Δ = σ (ratio − √F) > 0 of listed pairs.
-
-    built: x, then the ratio, for which the list was made; where it is outdated, `valid` is False and no more
-    is told. t, (m,), is brought up to date.
+    √F is NaN where that is not enough and for coincident centres. One loop without branches, for vectors.
     """
-    n, largest = len(a), 0.0
+    for k in range(len(first)):
+        i, j = first[k], second[k]
+        rx, ry = x[2 * j] - x[2 * i] + shift[0, k], x[2 * j + 1] - x[2 * i + 1] + shift[1, k]
+        ci, si, ri, cj, sj, rj = cos[i], sin[i], radii[i] ** 2, cos[j], sin[j], radii[j] ** 2
+        qi, qj, di, mixed, dj = coefficients(rx, ry, ci, si, ri, cj, sj, rj, alpha)
+        y = t[k] + halley(t[k], qi, qj, di, mixed, dj)[0]
+        step, newton, _ = halley(y, qi, qj, di, mixed, dj)
+        y += step
+        f, d = value(y, qi, qj, di, mixed, dj)
+        g = gradient(y, d, rx, ry, ci, si, ri, cj, sj, rj, alpha)
+        good = (abs(newton) < STEP) & (y > 0.0) & (y < 1.0)
+        root[k] = sqrt(f) if good else np.nan
+        t[k], scale = y, 0.5 / root[k]
+        rows[0, k], rows[1, k], rows[2, k], rows[3, k] = (
+            scale * g[0],
+            scale * g[1],
+            scale * g[2],
+            scale * g[3],
+        )
+
+
+@njit(**_flags)
+def contacts(x, radii, alpha, first, second, shift, t, root, rows):
+    """Bring t, √F and its slopes up to date; where centres coincide √F and the slopes are zero."""
+    n = len(radii)
+    cos, sin = np.empty(n), np.empty(n)
+    axes(x[2 * n :], cos, sin)
+    slopes(x, cos, sin, radii, alpha, first, second, shift, t, root, rows)
+    for k in range(len(first)):
+        if root[k] == root[k]:
+            continue
+        i, j = first[k], second[k]
+        rx, ry = x[2 * j] - x[2 * i] + shift[0, k], x[2 * j + 1] - x[2 * i + 1] + shift[1, k]
+        root[k], rows[:, k], t[k] = 0.0, 0.0, radii[i] / (radii[i] + radii[j])
+        if rx * rx + ry * ry > TINY:
+            ci, si, ri, cj, sj, rj = cos[i], sin[i], radii[i] ** 2, cos[j], sin[j], radii[j] ** 2
+            of_pair = coefficients(rx, ry, ci, si, ri, cj, sj, rj, alpha)
+            t[k], f, d = maximise(t[k], np.inf, *of_pair)
+            g = gradient(t[k], d, rx, ry, ci, si, ri, cj, sj, rj, alpha)
+            root[k] = sqrt(f)
+            for row in range(4):
+                rows[row, k] = 0.5 * g[row] / root[k]
+
+
+@njit(**_flags)
+def hessians(x, radii, alpha, first, second, shift, t, factors):
+    """Second derivatives of √F in (r_x, r_y, angle_i, angle_j), times factors (m,): (m, 4, 4)."""
+    n, out = len(radii), np.zeros((len(first), 4, 4))
+    cos, sin = np.empty(n), np.empty(n)
+    axes(x[2 * n :], cos, sin)
+    for k in range(len(first)):
+        i, j = first[k], second[k]
+        rx, ry = x[2 * j] - x[2 * i] + shift[0, k], x[2 * j + 1] - x[2 * i + 1] + shift[1, k]
+        if rx * rx + ry * ry > TINY:
+            ri, rj = radii[i] ** 2, radii[j] ** 2
+            hessian(t[k], rx, ry, cos[i], sin[i], ri, cos[j], sin[j], rj, alpha, factors[k], out[k])
+    return out
+
+
+@njit(pipeline_class=DistinctArrays, **_flags)
+def outdated(x, ratio, built, built_ratio, skin, radii, alpha):
+    """How many particles moved, turned and grew by more than half the skin since built; NaN counts."""
+    n, count, wide, thin = len(radii), 0, sqrt(alpha), 1.0 / sqrt(alpha)
+    turning, growth = built_ratio * (wide - thin), wide * max(0.0, ratio - built_ratio)
     for i in range(n):
         dx, dy, turn = (
             x[2 * i] - built[2 * i],
             x[2 * i + 1] - built[2 * i + 1],
             x[2 * n + i] - built[2 * n + i],
         )
-        moved = sqrt(dx * dx + dy * dy) + (a[i] - b[i]) * abs(turn) + a[i] * max(0.0, ratio - built[3 * n])
-        largest = max(largest, moved) if moved == moved else np.inf
-    total = np.zeros(3 * n)
-    squares, count, load = 0.0, 0, 0.0
-    if not 2.0 * largest <= skin:
+        moved = sqrt(dx * dx + dy * dy) + radii[i] * (turning * abs(turn) + growth)
+        count += not moved <= 0.5 * skin
+    return count
+
+
+@njit(**_flags)
+def evaluate(
+    x, ratio, threshold, built, built_ratio, skin, radii, alpha, first, second, shift, t, root, rows
+):
+    """(valid, Σ Δ², overlaps above threshold, Σ Δ σ, ∇ ½ΣΔ²) over the Δ = σ (ratio − √F) > 0 of listed pairs.
+
+    Where the list, made for built and built_ratio, is outdated, `valid` is False and no more is told.
+    """
+    n = len(radii)
+    total, squares, count, load = np.zeros(3 * n), 0.0, 0, 0.0
+    if outdated(x, ratio, built, built_ratio, skin, radii, alpha) > 0:
         return False, squares, count, load, total
-    cos, sin = np.cos(x[2 * n :]), np.sin(x[2 * n :])
-    for k in range(len(pairs)):
-        i, j = pairs[k, 0], pairs[k, 1]
-        rx, ry = x[2 * j] - x[2 * i] + shift[k, 0], x[2 * j + 1] - x[2 * i + 1] + shift[k, 1]
-        sigma, f, d = radii[i] + radii[j], 0.0, 1.0
-        if rx * rx + ry * ry > TINY:
-            of_pair = coefficients(rx, ry, cos[i], sin[i], a[i], b[i], cos[j], sin[j], a[j], b[j])
-            t[k], f = maximise(t[k], ratio * ratio, *of_pair)
-        if f >= ratio * ratio:
-            continue
-        root = sqrt(f)
-        delta = sigma * (ratio - root)
-        squares += delta * delta
-        count += delta > threshold
-        load += delta * sigma
-        if f > 0.0:
-            w = 1.0 - t[k]
-            d = w * w * of_pair[2] + w * t[k] * of_pair[3] + t[k] * t[k] * of_pair[4]
-            g = gradient(t[k], rx, ry, cos[i], sin[i], a[i], b[i], cos[j], sin[j], a[j], b[j], d)
-            weight = -0.5 * delta * sigma / root
-            total[2 * i] -= weight * g[0]
-            total[2 * i + 1] -= weight * g[1]
-            total[2 * j] += weight * g[0]
-            total[2 * j + 1] += weight * g[1]
-            total[2 * n + i] += weight * g[2]
-            total[2 * n + j] += weight * g[3]
+    contacts(x, radii, alpha, first, second, shift, t, root, rows)
+    for k in range(len(first)):
+        if root[k] < ratio:
+            i, j = first[k], second[k]
+            sigma = radii[i] + radii[j]
+            delta = sigma * (ratio - root[k])
+            squares += delta * delta
+            count += delta > threshold
+            load += delta * sigma
+            weight = -delta * sigma
+            total[2 * i] -= weight * rows[0, k]
+            total[2 * i + 1] -= weight * rows[1, k]
+            total[2 * j] += weight * rows[0, k]
+            total[2 * j + 1] += weight * rows[1, k]
+            total[2 * n + i] += weight * rows[2, k]
+            total[2 * n + j] += weight * rows[3, k]
     return True, squares, count, load, total
 
 
 @njit(**_flags)
-def push(pairs, rows, weights, n):
-    """Jᵀ w, (3n,), of rows (m, 4) in (r_x, r_y, angle_i, angle_j)."""
+def push(first, second, rows, weights, n):
+    """Jᵀ w, (3n,), of rows (4, m) in (r_x, r_y, angle_i, angle_j)."""
     total = np.zeros(3 * n)
-    for k in range(len(pairs)):
-        i, j, w = pairs[k, 0], pairs[k, 1], weights[k]
-        total[2 * i] -= w * rows[k, 0]
-        total[2 * i + 1] -= w * rows[k, 1]
-        total[2 * j] += w * rows[k, 0]
-        total[2 * j + 1] += w * rows[k, 1]
-        total[2 * n + i] += w * rows[k, 2]
-        total[2 * n + j] += w * rows[k, 3]
+    for k in range(len(first)):
+        i, j, w = first[k], second[k], weights[k]
+        total[2 * i] -= w * rows[0, k]
+        total[2 * i + 1] -= w * rows[1, k]
+        total[2 * j] += w * rows[0, k]
+        total[2 * j + 1] += w * rows[1, k]
+        total[2 * n + i] += w * rows[2, k]
+        total[2 * n + j] += w * rows[3, k]
     return total
 
 
 @njit(**_flags)
-def assemble(pairs, blocks, n):
-    """Symmetric csc matrix (data, indices, indptr) of a 4 × 4 block in (r_x, r_y, angle_i, angle_j) a pair.
-
-    Rows and columns are 2n coordinates, then n angles. Pairs i < j come in lexicographic order, so the
-    partners of a particle do too, and indices are sorted. The diagonal is always stored: a shift finds its place.
-    """
-    below, above = (
-        np.zeros(n, dtype=np.int64),
-        np.zeros(n, dtype=np.int64),
-    )  # partners before, after a particle
-    for k in range(len(pairs)):
-        above[pairs[k, 0]] += 1
-        below[pairs[k, 1]] += 1
-    indptr = np.zeros(3 * n + 1, dtype=np.int32)
-    for i in range(n):
-        length = 3 * (below[i] + 1 + above[i])
-        indptr[2 * i + 1] = indptr[2 * i + 2] = indptr[2 * n + i + 1] = length
-    for column in range(3 * n):
-        indptr[column + 1] += indptr[column]
-    data, indices = np.zeros(indptr[3 * n]), np.empty(indptr[3 * n], dtype=np.int32)
-    next_below, next_above = np.zeros(n, dtype=np.int64), below + 1
-    places = np.empty((2, 2), dtype=np.int64)
-    for k in range(-n, len(pairs)):  # first each particle with itself
-        i, j = (pairs[k, 0], pairs[k, 1]) if k >= 0 else (k + n, k + n)
-        places[0, 0], places[1, 1] = below[i], below[j]
-        if k >= 0:
-            places[1, 0], places[0, 1] = next_above[i], next_below[j]
-            next_above[i] += 1
-            next_below[j] += 1
-        for column_end in range(2 if k >= 0 else 1):
-            q = j if column_end else i
-            partners = below[q] + 1 + above[q]
-            for row_end in range(2 if k >= 0 else 1):
-                p, place = (j if row_end else i), places[row_end, column_end]
-                for v in range(3):
-                    first = indptr[2 * q + v] if v < 2 else indptr[2 * n + q]
-                    for u in range(3):
-                        entry = first + (2 * place + u if u < 2 else 2 * partners + place)
-                        indices[entry] = 2 * p + u if u < 2 else 2 * n + p
-                        if k >= 0:
-                            sign = (-1.0 if u < 2 and not row_end else 1.0) * (
-                                -1.0 if v < 2 and not column_end else 1.0
-                            )
-                            row, column = (u if u < 2 else 2 + row_end), (v if v < 2 else 2 + column_end)
-                            data[entry] += sign * blocks[k, row, column]
-    return data, indices, indptr
+def outer(rows, weights):
+    """weights × rows ⊗ rows: (4, m), (m,) -> (m, 4, 4)."""
+    out = np.empty((len(weights), 4, 4))
+    for k in range(len(weights)):
+        for row in range(4):
+            for column in range(4):
+                out[k, row, column] = weights[k] * rows[row, k] * rows[column, k]
+    return out
