@@ -200,6 +200,22 @@ def test_not_a_number_is_seen():
     assert evaluate(system.initial)[0] == pytest.approx(before[0])
 
 
+@pytest.mark.parametrize("dimension", [1, 2])
+def test_wrong_arguments_of_evaluators_are_refused(dimension):
+    system = dense(n=30, dimension=dimension)
+    for call in (
+        system.evaluator(),
+        system.constraints,
+        lambda x: system.scaled_evaluator()(x, system.scale),
+    ):
+        with pytest.raises(ValueError, match="shape of x"):
+            call(system.initial[:-1])
+    scaled = system.scaled_evaluator()
+    for scale in (np.nan, -1.0, 0.0, 100.0):
+        with pytest.raises(ValueError, match=r"scale = |half the box"):
+            scaled(system.initial, scale)
+
+
 @pytest.mark.parametrize("dimension", [1, 2, 3])
 def test_loading_and_virial(dimension):
     """c = ∂Δ/∂λ; p = −dU/dV at fixed radii; λτ = dVp + Σ u'Δ."""

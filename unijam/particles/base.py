@@ -65,7 +65,7 @@ class Packing(ConstrainedSystem):
         box (it could then touch two images of the same neighbour).
     """
 
-    control: ClassVar[str] = "packing_fraction"
+    control: ClassVar[str] = "packing_fraction"  # type: ignore[misc]
     orientations: ClassVar[int] = 0
 
     initial: Array
@@ -122,6 +122,11 @@ class Packing(ConstrainedSystem):
     def scale(self) -> float:
         """λ, the mean diameter, in the units of the box."""
         return 2.0 * float(self.radii.mean())
+
+    @property
+    def unit(self) -> float:  # type: ignore[override]
+        """Overlaps and gaps are reported in mean diameters."""
+        return self.scale
 
     @property
     def jamming_overlap(self) -> float:  # type: ignore[override]

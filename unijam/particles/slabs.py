@@ -1,8 +1,8 @@
 """A neighbour list for vector registers: blocks of particles, and in each block one slab a neighbour.
 
 Particles are renumbered by cells, and in blocks of `BLOCK` by their number of neighbours, descending. Slab k
-of a block holds the k-th neighbour of every particle of the block that has one, so that a loop over a slab runs
-over consecutive particles without padding. Images across the faces of the box are copies, "ghosts", so that no
+of a block holds the k-th neighbour of every particle of the block that has one, so that a loop over a slab
+runs over consecutive particles without padding. Images across the faces of the box are copies, "ghosts": no
 distance is folded. Each pair is listed both ways: twice the arithmetic, but nothing is scattered.
 """
 

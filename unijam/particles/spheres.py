@@ -14,7 +14,7 @@ import scipy.sparse as sp
 from ..arrays import Array
 from ..potentials import Harmonic
 from ..system import Constraints
-from ..validation import Count, Seed, checked, require_finite
+from ..validation import Count, Seed, checked, require_positions
 from . import contact_network
 from .base import Dimension, Packing, PackingFraction, draw_radii
 from .neighbours import neighbour_pairs
@@ -85,8 +85,7 @@ class SoftSpheres(Packing):
 
     def constraints(self, x: Array, reach: float = 0.0) -> "SphereConstraints":
         """All pairs with Δ > −reach at x, in lexicographic order; `reach` in the units of the box."""
-        x = np.ascontiguousarray(x, dtype=np.float64)
-        require_finite(x, "x")
+        x = np.ascontiguousarray(require_positions(self, x), dtype=np.float64)
         positions = self.positions(x)
         near = neighbour_pairs(positions, self.box_length, self.radii, skin=reach)
         delta, distance, normals = contact_network.overlaps(positions, self.box_length, self.radii, near)

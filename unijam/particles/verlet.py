@@ -8,6 +8,7 @@ import numpy as np
 
 from ..arrays import Array
 from ..system import OVERLAP_RESOLUTIONS
+from ..validation import require_positions
 from . import contact_network, disc_kernel
 from .base import Packing
 from .neighbours import neighbour_pairs
@@ -26,6 +27,7 @@ class SphereForces:
     def __init__(self, system: Packing) -> None:
         self.system = system
         self.side, self.radii, self.scale = system.box_length, system.radii, system.scale
+        self.shape = system.initial.shape
         self.width = system.largest_diameter
         self.threshold = OVERLAP_RESOLUTIONS * system.resolution(system.initial)
         self.skin = FIRST_SKIN * self.scale
@@ -34,9 +36,13 @@ class SphereForces:
 
     def __call__(self, x: Array, scale: float | None = None) -> tuple[float, Array, float, int, float]:
         x = np.ascontiguousarray(x, dtype=np.float64)
+        if x.shape != self.shape:
+            require_positions(self.system, x)
         if not x.flags.writeable:
             x = x.copy()  # compiled for writeable arrays only
         factor = 1.0 if scale is None else scale / self.scale
+        if not 0.0 < factor < np.inf:
+            self.system.at(scale=scale)  # says what is wrong
         slack = 0.5 * (self.skin - max(0.0, factor - self.factor) * self.width)
         if self.factor > 0 and slack > 0:
             found = self.evaluate(x, factor, slack * slack)
@@ -111,7 +117,12 @@ class HarmonicForces(SphereForces):
     ) -> tuple[float, Array, float, int, float] | None:
         gradient = np.empty(len(x))
         far, squares, count, load = disc_kernel.evaluate(
-            x, gradient, *self.list, limit, factor, self.threshold
+            x,
+            gradient,
+            *self.list,
+            limit,
+            factor,
+            self.threshold,  # type: ignore[call-arg]
         )
         if far:
             return None
