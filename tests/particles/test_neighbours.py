@@ -65,6 +65,15 @@ def test_positions_on_the_faces_of_the_box():
     assert [0, 1] in pairs.tolist() and [2, 3] in pairs.tolist()
 
 
+def test_what_does_not_fit_is_refused():
+    with pytest.raises(ValueError, match="shape of reaches"):
+        neighbour_pairs(np.zeros((3, 2)), 10.0, np.ones(2))
+    with pytest.raises(ValueError, match="NaN"):
+        neighbour_pairs(np.zeros((3, 2)), 10.0, np.array([1.0, np.nan, 1.0]))
+    with pytest.raises(ValueError, match="contacts"):
+        bearing_particles(np.array([[0, 3]]), 3, 2)
+
+
 def test_minimum_image_is_the_nearest_of_all():
     rng = np.random.default_rng(1)
     separation = rng.uniform(-7, 7, (50, 3))

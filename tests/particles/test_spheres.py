@@ -1,5 +1,6 @@
 """Soft spheres: derivatives by finite differences, evaluators against constraints, the virial, bad input."""
 
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 import numpy as np
@@ -198,6 +199,21 @@ def test_not_a_number_is_seen():
     with pytest.raises(ValueError, match="x has 1 entries that are NaN"):
         system.constraints(x)
     assert evaluate(system.initial)[0] == pytest.approx(before[0])
+
+
+def test_evaluators_in_threads_do_not_meet():
+    systems = [dense(n=300, seed=seed) for seed in range(4)]
+
+    def descend(system):
+        evaluate, x = system.evaluator(), system.initial
+        for _ in range(200):
+            x = x - 0.2 * evaluate(x)[1]
+        return x
+
+    with ThreadPoolExecutor(4) as pool:
+        together = list(pool.map(descend, systems))
+    for system, x in zip(systems, together, strict=True):
+        np.testing.assert_array_equal(x, descend(system))
 
 
 @pytest.mark.parametrize("dimension", [1, 2])

@@ -7,6 +7,7 @@ import numpy as np
 from numba import njit
 
 from ..arrays import Array
+from ..validation import require
 
 MANY = 64  # fewer particles are searched pair by pair
 
@@ -34,10 +35,17 @@ def neighbour_pairs(positions: Array, box_length: float, reaches: Array, skin: f
     -------
     (m, 2) int64 array
         Pairs i < j in lexicographic order.
+
+    Raises
+    ------
+    ValueError
+        Where the shapes do not fit or a reach is NaN.
     """
     n, d = positions.shape
-    wrapped = wrap(positions, box_length)
     half = np.ascontiguousarray(reaches, dtype=np.float64) + 0.5 * skin
+    require(half.shape == (n,), "the shape of reaches", half.shape, f"({n},), one for each position")
+    require(not np.isnan(half).any(), "reaches", reaches, "numbers, not NaN")
+    wrapped = wrap(positions, box_length)
     cells = cells_a_side(n, d, box_length, 2.0 * float(half.max(initial=0.0)))
     room = 16 * n + 64
     while True:

@@ -4,6 +4,7 @@ import numpy as np
 from numba import njit
 
 from ..arrays import Array
+from ..validation import require
 
 
 def bearing_particles(contacts: Array, n: int, minimum: int) -> np.ndarray:
@@ -22,8 +23,16 @@ def bearing_particles(contacts: Array, n: int, minimum: int) -> np.ndarray:
     -------
     (n,) bool array
         True for the backbone, False for rattlers.
+
+    Raises
+    ------
+    ValueError
+        Where a contact names no particle.
     """
-    return _peel(np.ascontiguousarray(contacts, dtype=np.int64).reshape(-1, 2), n, minimum)
+    pairs = np.ascontiguousarray(contacts, dtype=np.int64).reshape(-1, 2)
+    ends = (int(pairs.min(initial=0)), int(pairs.max(initial=0)))
+    require(ends[0] >= 0 and ends[1] < n, "the least and largest of contacts", ends, f"in 0 … {n - 1}")
+    return _peel(pairs, n, minimum)
 
 
 @njit(nogil=True, cache=True)
