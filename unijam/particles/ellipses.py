@@ -222,7 +222,8 @@ class EllipseConstraints(Constraints):
 
     def _matrix(self, used: np.ndarray, blocks: np.ndarray) -> sp.csc_array:
         """Σ of the blocks, (m', 4, 4) in (r_x, r_y, angle_i, angle_j), of the pairs in use."""
-        entries = assemble(*self.members[used].T.copy(), blocks, self.system.n)
+        first, second = self.members[used].T.copy()
+        entries = assemble(first, second, blocks, self.system.n)
         matrix = sp.csc_array(entries, shape=(self.system.n_dof,) * 2)
         matrix.has_canonical_format = True
         return matrix
@@ -245,7 +246,7 @@ class EllipseConstraints(Constraints):
 
 def _plain(x: Array) -> np.ndarray:
     """x as the kernels are compiled for: contiguous, writeable float64; a copy only where it must be."""
-    return np.require(x, dtype=np.float64, requirements="CW")
+    return np.require(x, dtype=np.float64, requirements=["C", "W"])
 
 
 class _NearPairs:
@@ -311,8 +312,8 @@ def assemble(first, second, blocks, n):
         below[second[k]] += 1
     partners = below + 1 + above  # itself included
     indptr = np.zeros(3 * n + 1, dtype=np.int32)
-    for i in range(n):
-        indptr[2 * i + 1] = indptr[2 * i + 2] = indptr[2 * n + i + 1] = 3 * partners[i]
+    for e in range(n):
+        indptr[2 * e + 1] = indptr[2 * e + 2] = indptr[2 * n + e + 1] = 3 * partners[e]
     for column in range(3 * n):
         indptr[column + 1] += indptr[column]
     data, indices = np.zeros(indptr[3 * n]), np.empty(indptr[3 * n], dtype=np.int32)

@@ -13,6 +13,7 @@ Source: J. W. Perram and M. S. Wertheim, J. Comput. Phys. 58, 409 (1985).
 """
 
 from math import sqrt
+from typing import Any
 
 import numpy as np
 from numba import njit
@@ -22,7 +23,12 @@ from .disc_kernel import DistinctArrays
 STEP = 1e-7  # Halley's method is of third order: after a step this small, t is good to rounding
 TINY = 1e-100  # squared distance below which two centres coincide: √F = 0, without a direction
 
-_flags = {"cache": True, "nogil": True, "error_model": "numpy", "fastmath": {"contract", "nsz", "arcp"}}
+_flags: dict[str, Any] = {
+    "cache": True,
+    "nogil": True,
+    "error_model": "numpy",
+    "fastmath": {"contract", "nsz", "arcp"},
+}
 
 
 @njit(**_flags)
