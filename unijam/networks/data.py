@@ -1,6 +1,12 @@
-"""Random data and initial weights of networks, from a seed; the same on every device."""
+"""Data and initial weights of networks: given, or random from a seed and the same on every device."""
+
+from typing import Any
 
 import numpy as np
+import torch
+from torch import Tensor
+
+from ..validation import require_finite
 
 
 def random_data(n_data: int, dimension: int, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
@@ -22,3 +28,23 @@ def initial_weights(shapes: tuple[tuple[int, int], ...], bias: bool, rng: np.ran
     """Orthogonal W_l of gain 1 and zero biases: θ_l = [W_l|b_l] of these shapes, flat."""
     layers = [np.pad(orthogonal(i, j - bias, rng), ((0, 0), (0, int(bias)))) for i, j in shapes]
     return np.concatenate([theta.ravel() for theta in layers])
+
+
+def layer_shapes(dimension: int, widths: tuple[int, ...], bias: bool) -> tuple[tuple[int, int], ...]:
+    """(h_l, h_{l−1} + bias) of each layer's θ_l, the output's last."""
+    return tuple(zip((*widths, 1), (n + bias for n in (dimension, *widths)), strict=True))
+
+
+def generators(seed: int) -> list[np.random.Generator]:
+    """Independent streams for data and weights."""
+    return np.random.default_rng(seed).spawn(2)
+
+
+def as_tensor(value: Any, field: str, dtype: torch.dtype, device: torch.device | str) -> Tensor:
+    """Numbers of any kind as a tensor of finite entries."""
+    try:
+        tensor = torch.as_tensor(value, dtype=dtype, device=device).detach()
+    except (TypeError, ValueError, RuntimeError):
+        raise ValueError(f"{field} = {value!r} is not valid: it must be an array of numbers.") from None
+    require_finite(tensor, field)
+    return tensor

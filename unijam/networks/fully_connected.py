@@ -7,7 +7,6 @@ from collections.abc import Callable
 from functools import cached_property
 from typing import Annotated, Any, Literal, Self, get_args
 
-import numpy as np
 import torch
 from pydantic import Field
 from torch import Tensor
@@ -19,7 +18,7 @@ from ..validation import Count, Finite, Positive, Seed, checked, require, requir
 from . import gauge, layers
 from .activations import activation
 from .constraints import NetworkConstraints
-from .data import initial_weights, random_data
+from .data import as_tensor, generators, initial_weights, layer_shapes, random_data
 from .reduction import reduced
 from .sphere import Sphere, layer_norms
 
@@ -36,9 +35,9 @@ ROUNDING = 4.0  # rounding error of f in units of eps × max(|κ|, typical |f|)
 class FullyConnected(ConstrainedSystem):
     """A fully connected network with one output, trained to y f_W(x) ≥ κ; made by `random` or `from_data`.
 
-    h_l = σ(W_l h_{l−1} + b_l) through the hidden layers, f linear in the last. x holds θ_l = [W_l|b_l], rows first,
-    one layer after the other. *Spherical* weights are used as r_l θ_l/‖θ_l‖; then f is bounded, and the margin κ
-    jams the network (Δ = κ c − y f with c = 1). *Free* weights can scale f at will, so that no κ does.
+    h_l = σ(W_l h_{l−1} + b_l) through the hidden layers, f linear in the last. x holds θ_l = [W_l|b_l], rows
+    first, one layer after the other. *Spherical* weights are used as r_l θ_l/‖θ_l‖; then f is bounded, and
+    the margin κ jams the network (Δ = κ c − y f with c = 1). *Free* weights can scale f at will: no κ does.
 
     Attributes
     ----------
@@ -128,7 +127,7 @@ class FullyConnected(ConstrainedSystem):
         ValueError
             Where a value is out of range, or the device is not there.
         """
-        data, _ = _generators(seed)
+        data, _ = generators(seed)
         inputs, labels = random_data(n_data, input_dimension, data)
         return cls.from_data(
             inputs, labels, depth, width, activation, beta, weights, margin, bias, seed, device, dtype
@@ -170,11 +169,11 @@ class FullyConnected(ConstrainedSystem):
         available = device == "cpu" or torch.cuda.is_available()
         require(available, "device", device, "'cpu' on a machine without a CUDA device")
         place = {"dtype": getattr(torch, dtype), "device": device}
-        inputs, labels = _tensor(inputs, "inputs", **place), _tensor(labels, "labels", **place)
+        inputs, labels = as_tensor(inputs, "inputs", **place), as_tensor(labels, "labels", **place)
         require(inputs.ndim == 2 and inputs.shape[1], "the shape of inputs", tuple(inputs.shape), "(P, d)")
         widths = (width,) * depth
         shapes = layer_shapes(inputs.shape[1], widths, bias)
-        initial = torch.as_tensor(initial_weights(shapes, bias, _generators(seed)[1]), **place)
+        initial = torch.as_tensor(initial_weights(shapes, bias, generators(seed)[1]), **place)
         radii = layer_norms(initial, tuple(i * j for i, j in shapes))
         return cls(initial, inputs, labels, widths, activation, beta, weights, radii, margin, bias)
 
@@ -211,11 +210,13 @@ class FullyConnected(ConstrainedSystem):
         if "scale" in changes and self.control is not None:
             changes[self.control] = changes.pop("scale")
         other = copy.copy(self)
-        other.__dict__.pop("entering", None) if changes.keys() & {"inputs", "bias"} else None
+        other.__dict__.pop("entering", None)
         for name, value in changes.items():
             require(name in self.__dataclass_fields__, "parameter", name, "an attribute of the network")
             if name in ("initial", "inputs", "labels", "radii"):
-                value = _tensor(value, name, self.initial.dtype, self.initial.device)
+                value = as_tensor(value, name, self.initial.dtype, self.initial.device)
+            elif name in ("margin", "beta"):
+                value = float(value)
             object.__setattr__(other, name, value)
         _require_valid(other, set(changes))
         return other
@@ -307,26 +308,6 @@ class FullyConnected(ConstrainedSystem):
             None where no unit is dead or a copy of another.
         """
         return reduced(self, x)
-
-
-def layer_shapes(dimension: int, widths: tuple[int, ...], bias: bool) -> tuple[tuple[int, int], ...]:
-    """(h_l, h_{l−1} + bias) of each layer's θ_l, the output's last."""
-    return tuple(zip((*widths, 1), (n + bias for n in (dimension, *widths)), strict=True))
-
-
-def _generators(seed: int) -> list[np.random.Generator]:
-    """Independent streams for data and weights."""
-    return np.random.default_rng(seed).spawn(2)
-
-
-def _tensor(value: Any, field: str, dtype: torch.dtype, device: torch.device | str) -> Tensor:
-    """Numbers of any kind as a tensor of finite entries."""
-    try:
-        tensor = torch.as_tensor(value, dtype=dtype, device=device).detach()
-    except (TypeError, ValueError, RuntimeError):
-        raise ValueError(f"{field} = {value!r} is not valid: it must be an array of numbers.") from None
-    require_finite(tensor, field)
-    return tensor
 
 
 def _require_valid(network: FullyConnected, changed: set[str]) -> None:

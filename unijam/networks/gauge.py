@@ -32,10 +32,10 @@ def rescalings(x: Tensor, shapes: Shapes) -> Tensor:
 
 
 def spherical_rescalings(x: Tensor, shapes: Shapes, sphere: Sphere) -> Tensor:
-    """Combinations of rescalings that change no layer's norm ‖θ_l‖, symmetries of spherical weights, (k, N).
+    """Combinations of rescalings that change no layer's norm, symmetries of spherical weights, (k, N).
 
-    Without biases those that change norms by fractions of sum 0 are symmetries too; but they differ from these by
-    rescalings of whole layers, which are radial directions.
+    Without biases those that change norms by fractions of sum 0 are symmetries too; but they differ from
+    these by rescalings of whole layers, which are radial directions.
     """
     generators = rescalings(x, shapes)
     generators = generators / generators.norm(dim=1, keepdim=True)

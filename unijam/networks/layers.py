@@ -1,7 +1,7 @@
 """A stack of layers: forward pass, and the derivatives of its output by products over the batch.
 
-z_l = W_l h_{l−1} + b_l, h_l = σ(z_l), f = z_L. Parameters are θ_l = [W_l|b_l], rows first, one layer after the
-other; h̃ = (h, 1) with biases, else h̃ = h. P data are the last axis; h_l units in layer l, N parameters.
+z_l = W_l h_{l−1} + b_l, h_l = σ(z_l), f = z_L. Parameters are θ_l = [W_l|b_l], rows first, one layer after
+the other; h̃ = (h, 1) with biases, else h̃ = h. P data are the last axis; h_l units in layer l, N parameters.
 """
 
 from collections.abc import Sequence
@@ -110,8 +110,8 @@ def curvature(passed: Forward, errors: Sequence[Tensor], weights: Tensor) -> Ten
         H[(i,j),(p,q)] = Σ_μ w δ_m[p] h̃_{l−1}[j] M_{m−1,l}[q,i]
                        + Σ_μ w h̃_{m−1}[q] h̃_{l−1}[j] (G_m W_m M_{m−1,l})[p,i]
 
-    and for l = m only the second sum, with G_l[p,i]. For ReLU every G is 0. Each sum is one matrix product over
-    the batch, which is cut only to bound memory.
+    and for l = m only the second sum, with G_l[p,i]. For ReLU every G is 0. Each sum is one matrix product
+    over the batch, which is cut only to bound memory.
     """
     shapes = [theta.shape for theta in passed.weights]
     size = sum(i * j for i, j in shapes)
@@ -146,8 +146,8 @@ def _add_curvature(out: Tensor, passed: Forward, errors: Sequence[Tensor], w: Te
                 block[..., : moved.shape[1]].add_(first.view(p, j, i, -1).permute(2, 1, 0, 3))
                 response = passed.linear(m) @ moved
             if second[m] is not None:
-                bent = second[m] if response is None else torch.einsum("iaz,apz->ipz", response, second[m])
-                outer = _outer(passed.entering[m], weighted) @ bent.flatten(0, 1).T
+                bent = second[m].flatten(0, 1).T if response is None else _each(response, second[m])
+                outer = _outer(passed.entering[m], weighted) @ bent
                 block.add_(outer.view(q, j, i, p).permute(2, 1, 3, 0))
 
 
@@ -173,3 +173,8 @@ def _second_derivatives(
 def _outer(a: Tensor, b: Tensor) -> Tensor:
     """a ⊗ b of each datum, flat: (a b, P)."""
     return (a[:, None] * b).flatten(0, 1)
+
+
+def _each(a: Tensor, b: Tensor) -> Tensor:
+    """The matrix product of each datum, (h, k, P) times (k, h', P), flat: (P, h h')."""
+    return torch.bmm(a.permute(2, 0, 1).contiguous(), b.permute(2, 0, 1).contiguous()).flatten(1)

@@ -1,8 +1,9 @@
 """The same function with fewer hidden units: dead ones dropped, identical ones merged.
 
-A unit is dead where its in-weights and its out-weights are both below a tolerance times the mean of their layer.
-Units are copies where their [w_in|b] agree to that tolerance, up to a sign where σ is odd, up to a factor where σ is
-homogeneous. Of TOLERANCES the largest is taken that leaves f on the data unchanged to UNCHANGED of its size.
+A unit is dead where its in-weights and its out-weights are both below a tolerance times the mean of their
+layer. Units are copies where their [w_in|b] agree to that tolerance, up to a sign where σ is odd, up to a
+factor where σ is homogeneous. Of TOLERANCES the largest is taken that leaves f on the data unchanged to
+UNCHANGED of its size.
 """
 
 import dataclasses

@@ -1,0 +1,95 @@
+"""Reduced networks: dead units dropped, copies merged, the function on the data kept."""
+
+import pytest
+import torch
+
+from unijam.networks import FullyConnected
+
+
+def network(activation="tanh", weights="spherical", bias=True, depth=2):
+    return FullyConnected.random(depth, 5, 4, 30, activation, 2.0, weights, bias=bias, seed=3)
+
+
+def layers_of(system, x):
+    parts = zip(x.split(system.sizes), system.shapes, strict=True)
+    return [part.reshape(shape).clone() for part, shape in parts]
+
+
+def flat(layers):
+    return torch.cat([theta.reshape(-1) for theta in layers])
+
+
+def moved(system):
+    random = torch.Generator().manual_seed(1)
+    return system.initial + 0.3 * torch.randn(system.n_dof, generator=random, dtype=torch.float64)
+
+
+def agree(system, x, reduced):
+    smaller, y = reduced
+    before, after = system.constraints(x).delta, smaller.constraints(y).delta
+    size = max(abs(system.margin), float((system.margin - before).square().mean().sqrt()))
+    assert float((before - after).abs().max()) < 1e-6 * size
+    assert smaller.canonical(y) is y or system.weights == "free"
+    return smaller.widths
+
+
+def test_nothing_to_reduce():
+    system = network()
+    assert system.reduced(moved(system)) is None
+    assert FullyConnected.random(depth=0).reduced(FullyConnected.random(depth=0).initial) is None
+
+
+@pytest.mark.parametrize("activation", ["tanh", "softplus", "gelu", "relu"])
+@pytest.mark.parametrize("weights", ["spherical", "free"])
+@pytest.mark.parametrize("small", [0.0, 1e-5])
+def test_dead_units_are_dropped(activation, weights, small):
+    system = network(activation, weights)
+    theta = layers_of(system, moved(system))
+    theta[0][1] *= small
+    theta[1][:, 1] *= small
+    theta[1][3:] *= small
+    theta[2][:, 3:5] *= small
+    x = flat(theta)
+    assert agree(system, x, system.reduced(x)) == (4, 3)
+
+
+@pytest.mark.parametrize("activation", ["tanh", "softplus", "gelu", "relu"])
+@pytest.mark.parametrize("weights", ["spherical", "free"])
+@pytest.mark.parametrize("bias", [True, False])
+def test_copies_are_merged(activation, weights, bias):
+    system = network(activation, weights, bias)
+    theta = layers_of(system, moved(system))
+    sign = -1 if activation == "tanh" else 1
+    scale = 3.0 if activation == "relu" else 1.0
+    theta[0][2] = sign * scale * theta[0][0]
+    theta[0][4] = theta[0][0] * (1 + 1e-7)
+    theta[1][3] = theta[1][1]
+    x = flat(theta)
+    smaller, y = system.reduced(x)
+    assert agree(system, x, (smaller, y)) == (3, 4)
+    assert smaller.reduced(y) is None
+
+
+def test_units_of_opposite_sign_are_no_copies_of_softplus():
+    system = network("softplus")
+    theta = layers_of(system, moved(system))
+    theta[0][2] = -theta[0][0]
+    assert system.reduced(flat(theta)) is None
+
+
+def test_one_unit_a_layer_stays():
+    system = network()
+    theta = layers_of(system, moved(system))
+    theta[0][:] = theta[0][0]
+    theta[1][:] = theta[1][0]
+    x = flat(theta)
+    assert agree(system, x, system.reduced(x)) == (1, 1)
+
+
+def test_near_copies_that_matter_are_kept():
+    system = network()
+    theta = layers_of(system, moved(system))
+    theta[0][2] = theta[0][0]
+    theta[0][2, 0] += 1e-3
+    theta[1][:, 2] -= 2 * theta[1][:, 0]
+    assert system.reduced(flat(theta)) is None
