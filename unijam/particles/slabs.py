@@ -14,7 +14,7 @@ from numba import njit
 from ..arrays import Array
 from .neighbours import fill_cells
 
-BLOCK = 512
+BLOCK = 512  # compiled into disc_kernel too: whoever changes it must empty __pycache__
 
 
 @dataclass(frozen=True, eq=False)
