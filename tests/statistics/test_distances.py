@@ -54,7 +54,6 @@ def test_intervals_hold_the_true_theta(law, theta, n_systems, m):
         ("exponential", 0.41, 20, 300),
         ("sharp", 0.2, 10, 500),
         ("steep", 0.41, 10, 300),
-        ("gaussian", 0.0, 20, 300),
     ],
 )
 def test_intervals_hold_the_true_gamma(law, gamma, n_systems, m):

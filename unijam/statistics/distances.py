@@ -16,9 +16,7 @@ from ..validation import Seed, checked, require, require_finite
 from .likelihood import CutOffPowerLaw
 
 RESOLVED = 15  # an overlap or a gap is one above 15 × the rounding error of Δ
-SETTLED = (
-    5  # gaps are known to a few mean overlaps: those of jamming are reached only when the overlaps vanish
-)
+SETTLED = 5  # gaps move by a few mean overlaps before jamming is reached: smaller ones are not yet settled
 WINDOWS = (0.95, 0.8, 0.65, 0.5, 0.35, 0.25, 0.15, 0.1, 0.05)  # upper ends tried: quantiles of the values
 SMALLEST_SAMPLE = 100  # values in a window
 LARGE_SAMPLE = 20_000  # from here on the cut-off has three parameters, below two
@@ -46,7 +44,7 @@ class Exponent:
     goodness : float or None
         p-value of the fit within the window, None where nothing was fitted.
     verdict : {"power law", "regular", "refused"}
-        "regular": the interval contains 0, a finite density at zero; it says little where the interval is wide.
+        "regular": the interval contains 0, a finite density at zero; of little weight where it is wide.
     reason : str
         One sentence where refused, else empty.
     resampled : {"systems", "values"} or None
