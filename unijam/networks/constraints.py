@@ -42,10 +42,10 @@ class NetworkConstraints(Constraints):
         return layers.backward(self.passed, -self.system.labels)
 
     def vjp(self, weights: Array) -> Tensor:
-        return self._project(self._pull(weights))
+        return self._project(self._pull(weights)[None])[0]
 
     def jvp(self, direction: Array) -> Tensor:
-        moved = self._project(direction).split(self.system.sizes)
+        moved = self._project(direction[None].clone())[0].split(self.system.sizes)
         steps = zip(self._errors, self.passed.entering, moved, self.system.shapes, strict=True)
         return torch.stack([(e * (v.reshape(shape) @ h)).sum(0) for e, h, v, shape in steps]).sum(0)
 

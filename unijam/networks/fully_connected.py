@@ -258,16 +258,12 @@ class FullyConnected(ConstrainedSystem):
             delta = scale - self.labels * passed.output
             force = self.potential.force(delta)
             gradient = layers.gradient(passed, layers.backward(passed, -self.labels * force))
+            if sphere is not None:
+                gradient = sphere.project(gradient[None])[0]
             overlaps = (delta > OVERLAP_RESOLUTIONS * self.rounding(passed.output, scale)).sum()
             sums = [self.potential.energy(delta).sum(), force @ force, overlaps.to(delta.dtype), force.sum()]
             energy, square, n_overlaps, load = torch.stack(sums).tolist()  # the one transfer from the device
-            return (
-                energy,
-                gradient if sphere is None else sphere.project(gradient),
-                square,
-                int(n_overlaps),
-                load,
-            )
+            return energy, gradient, square, int(n_overlaps), load
 
         return evaluate
 

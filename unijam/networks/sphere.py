@@ -42,11 +42,11 @@ class Sphere:
         return cls(x * stretch, stretch, layers * (x / (layers @ norms))[:, None], norms, layers)
 
     def project(self, rows: Tensor) -> Tensor:
-        """D v of each row v, (..., N): a direction in x to one in the effective weights, a gradient back."""
-        return (rows - (rows @ self.normals) @ self.normals.T) * self.stretch
+        """D v of each row v, (k, N), in place: takes directions from x to θ, gradients from θ to x."""
+        return rows.addmm_(rows @ self.normals, self.normals.T, alpha=-1).mul_(self.stretch)
 
     def curvature(self, hessian: Tensor, gradient: Tensor) -> Tensor:
-        """∇∇ in x from ∇∇ and ∇ in the effective weights: Dᵀ H D + Σ g ∂²(rθ/‖θ‖).
+        """∇∇ in x from ∇∇ and ∇ in the effective weights, in place: Dᵀ H D + Σ g ∂²(rθ/‖θ‖).
 
         Σ g ∂²(rθ/‖θ‖) = −(r/‖θ‖²)[g nᵀ + n gᵀ + (g·n)(1 − 3nnᵀ)], layer by layer.
         """
