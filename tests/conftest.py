@@ -1,6 +1,7 @@
-"""What all tests share: one thread, the systems of the contract, jammed states computed once, independent helpers."""
+"""What all tests share: one thread, the systems of the contract, jammed states computed once, helpers."""
 
 from collections.abc import Callable
+from functools import cache
 
 import numpy as np
 import pytest
@@ -106,3 +107,82 @@ def breathing_discs() -> type[uj.AutodiffSystem]:
 @pytest.fixture(scope="session")
 def users_perceptron() -> type[uj.AutodiffSystem]:
     return UsersPerceptron
+
+
+def square_network(depth: int) -> Callable[[int], uj.ConstrainedSystem]:
+    """A maker of spherical tanh networks, about 120 parameters, 1.2 data each."""
+    side = {1: 10, 2: 7, 3: 6}[depth]
+    shape = {"depth": depth, "width": side, "input_dimension": side, "n_data": 150}
+    return lambda seed: uj.FullyConnected.random(**shape, seed=seed)
+
+
+JAMMING = {
+    "discs": lambda seed: uj.SoftSpheres.random(n=64, packing_fraction=0.9, radii="uniform", seed=seed),
+    "spheres": lambda seed: uj.SoftSpheres.random(
+        n=64, dimension=3, packing_fraction=0.7, radii="uniform", seed=seed
+    ),
+    "ellipses": lambda seed: uj.Ellipses.random(n=48, aspect_ratio=1.4, packing_fraction=0.9, seed=seed),
+    "perceptron": lambda seed: uj.Perceptron.random(n=50, load=5.0, margin=-0.3, seed=seed),
+    "network 1": square_network(1),
+    "network 2": square_network(2),
+    "network 3": square_network(3),
+}
+
+
+@pytest.fixture(scope="session")
+def jammed() -> Callable[[str, int], uj.JamResult]:
+    """The jammed state of a kind of system and a seed, computed once a session."""
+    return cache(lambda name, seed: uj.jam(JAMMING[name](seed)))
+
+
+def near(value: float, states) -> uj.MinimizeResult:
+    """The state whose typical overlap is nearest to a value, in decades."""
+    return min(states, key=lambda s: abs(np.log(s.typical_overlap / value)))
+
+
+@pytest.fixture(scope="session")
+def on_the_way(jammed) -> Callable[[str, int, float], uj.MinimizeResult]:
+    """A converged state on the way to jamming, of about this typical overlap (finite differences need it)."""
+    return lambda name, seed, overlap: near(overlap, jammed(name, seed).states)
+
+
+def contacts(system, x) -> tuple[list[tuple[int, int]], np.ndarray]:
+    """Overlapping pairs of discs or spheres and their Δ, by looking at every pair."""
+    found, deltas = [], []
+    position, side = x.reshape(system.n, system.dimension), system.box_length
+    for i in range(system.n):
+        for j in range(i + 1, system.n):
+            r = position[i] - position[j]
+            r -= side * np.round(r / side)
+            delta = system.radii[i] + system.radii[j] - np.sqrt(r @ r)
+            if delta > 15 * system.resolution(x):
+                found.append((i, j))
+                deltas.append(delta)
+    return found, np.array(deltas)
+
+
+def backbone(pairs: list[tuple[int, int]], n: int, least: int) -> set[int]:
+    """Particles left after taking away, again and again, those with fewer than `least` contacts."""
+    kept = set(range(n))
+    while True:
+        degree = dict.fromkeys(kept, 0)
+        for i, j in pairs:
+            if i in kept and j in kept:
+                degree[i] += 1
+                degree[j] += 1
+        gone = {i for i in kept if degree[i] < least}
+        if not gone:
+            return kept
+        kept -= gone
+
+
+@pytest.fixture(scope="session")
+def count_spheres() -> Callable[[uj.ConstrainedSystem, np.ndarray], tuple[int, int]]:
+    """(N_Δ between particles that are no rattlers, number of these), in plain Python."""
+
+    def count(system, x):
+        pairs, _ = contacts(system, x)
+        held = backbone(pairs, system.n, system.dimension + 1)
+        return sum(i in held and j in held for i, j in pairs), len(held)
+
+    return count

@@ -1,0 +1,83 @@
+"""Counting at jamming: isostatic discs, spheres and perceptrons, hypostatic ellipses and networks."""
+
+import numpy as np
+import pytest
+import torch
+
+import unijam as uj
+from unijam.arrays import to_numpy
+
+
+def test_discs_are_isostatic(jammed, count_spheres):
+    """2(n − rattlers) − 1 overlaps: one state of self stress (Goodrich, Liu, Nagel, PRL 109, 095704)."""
+    exact = 0
+    for seed in range(20):
+        packing = jammed("discs", seed)
+        n_overlaps, n_held = count_spheres(packing.system, packing.x)
+        count = uj.count_constraints(packing.system, packing.x)
+        assert (count.n_overlaps, count.n_effective) == (n_overlaps, 2 * n_held - 2)
+        exact += packing.status == "converged" and n_overlaps == 2 * n_held - 1 and count.isostatic
+    assert exact >= 19
+
+
+def test_spheres_are_isostatic(jammed, count_spheres):
+    """3(n − rattlers) − 2 overlaps."""
+    for seed in range(5):
+        packing = jammed("spheres", seed)
+        n_overlaps, n_held = count_spheres(packing.system, packing.x)
+        assert packing.status == "converged" and n_overlaps == 3 * n_held - 2
+        assert uj.count_constraints(packing.system, packing.x).isostatic
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_perceptrons_of_negative_margin_are_isostatic(jammed, seed):
+    """N_Δ = n exactly: n − 1 directions on the sphere and one state of self stress (Franz, Parisi 2016)."""
+    solution = jammed("perceptron", seed)
+    w = to_numpy(solution.x)
+    n = len(w)
+    delta = solution.system.margin - to_numpy(solution.system.labels) * (
+        to_numpy(solution.system.inputs) @ w / np.linalg.norm(w) * np.sqrt(n)
+    )
+    assert solution.status == "converged" and solution.threshold < 0
+    assert (delta > 1e-13).sum() == n
+    count = uj.count_constraints(solution.system, solution.x)
+    assert (count.n_overlaps, count.n_effective, count.isostatic) == (n, n - 1, True)
+
+
+HYPOSTATIC = [("ellipses", 0), ("ellipses", 1), ("network 1", 0), ("network 2", 0), ("network 3", 0)]
+
+
+@pytest.mark.parametrize(("name", "seed"), HYPOSTATIC)
+def test_ellipses_and_networks_are_hypostatic(jammed, name, seed):
+    packing = jammed(name, seed)
+    assert packing.status == "converged"
+    count = uj.count_constraints(packing.system, packing.x)
+    assert 0 < count.n_overlaps < count.n_effective and 0 < count.ratio < 1 and not count.isostatic
+    last = [uj.count_constraints(s.system, s.x).n_overlaps for s in packing.states[-3:]]
+    assert last == [count.n_overlaps] * 3  # N_Δ is constant over the last decades of the overlap
+
+
+def test_effective_degrees_of_freedom_of_a_network_are_those_its_data_feel(jammed):
+    """Rank of J over all data and of random directions: parameters less one radial direction a layer."""
+    solution = jammed("network 2", 0)
+    count = uj.count_constraints(solution.system, solution.x)
+    assert count.n_dof == 2 * 7 * 8 + 8 and count.n_effective == count.n_dof - 3
+
+
+def test_nothing_is_counted_where_nothing_overlaps():
+    system = uj.SoftSpheres.random(n=64, packing_fraction=0.3, radii="uniform", seed=0)
+    x = uj.minimize(system).x
+    count = uj.count_constraints(system, x)
+    assert (count.n_overlaps, count.n_effective, count.ratio) == (0, 0, 0.0)
+
+
+def test_two_touching_discs_are_rattlers_and_a_degree_of_freedom_without_force_counts_as_none(
+    users_perceptron,
+):
+    x = np.array([1.0, 1.0, 1.9, 1.0, 3.0, 3.0])
+    system = uj.SoftSpheres(initial=x, radii=np.full(3, 0.5), box_length=4.0)
+    assert len(system.constraints(x).delta) == 1 and uj.count_constraints(system, x).n_overlaps == 0
+    user = users_perceptron(n=4, load=3.0)
+    user.data[:, 3] = 0.0  # the last weight acts only through the norm
+    x = torch.tensor([1.0, 2.0, -1.0, 0.0], dtype=torch.float64)
+    assert uj.count_constraints(user, x).n_effective == 2
