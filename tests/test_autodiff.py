@@ -4,15 +4,15 @@ import numpy as np
 import pytest
 import torch
 
-from unijam.autodiff import AutodiffSystem
+import unijam as uj
 from unijam.system import energy, gradient, hessian
 
 
-class BreathingDiscs(AutodiffSystem):
+class BreathingDiscs(uj.AutodiffSystem):
     def __init__(self, n=12, packing_fraction=1.1, breath=0.3, seed=0):
         self.n, self.packing_fraction, self.breath = n, packing_fraction, breath
-        random = np.random.default_rng(seed)
-        self.initial = np.concatenate([n**0.5 * random.random(2 * n), random.standard_normal(n)])
+        random = torch.Generator().manual_seed(seed)
+        self.initial = n**0.5 * torch.rand(3 * n, generator=random, dtype=torch.float64)
         self.members = torch.combinations(torch.arange(n))
 
     def delta(self, x):
@@ -23,7 +23,7 @@ class BreathingDiscs(AutodiffSystem):
         return radii[i] + radii[j] - (away - self.n**0.5 * torch.round(away / self.n**0.5)).norm(dim=1)
 
 
-class Margin(AutodiffSystem):
+class Margin(uj.AutodiffSystem):
     """Δ = 2κ − data·x/|x|."""
 
     control = "margin"
@@ -54,6 +54,7 @@ def test_derivatives_against_finite_differences(system):
     torch.testing.assert_close(c.vjp(w), c.jacobian().T @ w)
     torch.testing.assert_close(c.jvp(v), c.jacobian() @ v)
     torch.testing.assert_close(c.jacobian(c.overlaps), c.jacobian()[c.overlaps])
+    assert c.jacobian(c.delta > 1e9).shape == (0, len(x))
     few = torch.tensor([3, 0])
     torch.testing.assert_close(c.jacobian(few), c.jacobian()[few])
     weighted = finite_difference(lambda y: system.constraints(y).vjp(w), x)
@@ -109,12 +110,17 @@ def test_evaluators_agree_with_constraints():
     assert system.scaled_evaluator()(x, 0.5)[4] == pytest.approx(2 * float(force.sum()))
 
 
+def test_breathing_discs_find_a_minimum():
+    result = uj.minimize(BreathingDiscs(seed=1))
+    assert result.status == "converged" and result.relative_gradient < 1e-8
+
+
 def test_members():
     assert BreathingDiscs().constraints(BreathingDiscs().initial).members.shape == (66, 2)
     assert Margin().constraints(Margin().initial).members.tolist() == [[k] for k in range(7)]
 
 
-class Wrong(AutodiffSystem):
+class Wrong(uj.AutodiffSystem):
     def __init__(self, initial, delta):
         self.initial, self.written = initial, delta
 

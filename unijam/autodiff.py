@@ -139,6 +139,8 @@ def _start(value: Any) -> Tensor:
 
 def _batched(output: Tensor, leaf: Tensor, weights: Tensor) -> Tensor:
     """One backward pass a row of `weights` (k, outputs), batched: (k, len(leaf))."""
+    if len(weights) == 0:
+        return leaf.new_zeros(0, len(leaf))
     rows = max(1, CHUNK // max(1, len(output), len(leaf)))
     return torch.cat(
         [
