@@ -94,7 +94,7 @@ def test_a_single_system_resamples_its_values():
         (lambda rng: rng.normal(1, 0.15, 500), "near zero"),
         (lambda rng: rng.lognormal(0, 0.5, 500), "near zero"),
         (lambda rng: rng.lognormal(0, 1, 500), " "),
-        (lambda rng: rng.lognormal(0, 2, 500), "drifts"),
+        (lambda rng: rng.lognormal(0, 2, 500), " "),
         (lambda rng: rng.exponential(1, 5), "too few"),
         (lambda rng: np.empty(0), "no"),
     ],
@@ -132,7 +132,7 @@ def test_theta_does_not_depend_on_the_pressure_of_each_system():
 def test_gaps_within_the_overlaps_lie_below_the_window():
     # At a distance p from jamming every gap is off by about p: below it the law of jamming is lost.
     rng = np.random.default_rng(11)
-    pressure = 1e-3
+    pressure = 3e-4
     systems = []
     for _ in range(20):
         overlaps = pressure * rng.gamma(1.4, 1 / 1.4, 300)
@@ -140,7 +140,7 @@ def test_gaps_within_the_overlaps_lie_below_the_window():
         systems.append(np.concatenate([overlaps, -gaps[gaps > 0]]))
     gamma = delta_statistics(systems).gamma
     largest_mean = max(s[s > 0].mean() for s in systems)
-    assert gamma.window[0] > 5 * largest_mean
+    assert gamma.window[0] > 15 * largest_mean
     assert gamma.low < 0.41 < gamma.high
     compressed = [np.concatenate([1e3 * s[s > 0], s[s < 0]]) for s in systems]
     assert delta_statistics(compressed).gamma.verdict == "refused"
