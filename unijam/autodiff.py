@@ -75,6 +75,8 @@ class AutodiffSystem(ConstrainedSystem):
 class AutodiffConstraints(Constraints):
     """Δ at one x with the graph that torch recorded; every derivative is a backward pass through it."""
 
+    system: AutodiffSystem
+
     def __init__(self, system: AutodiffSystem, x: Tensor) -> None:
         self.system, self.x = system, x.detach()
         with torch.enable_grad():

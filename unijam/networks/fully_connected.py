@@ -233,8 +233,8 @@ class FullyConnected(ConstrainedSystem):
 
     def output(self, x: Array, inputs: Array) -> Tensor:
         """f_W of inputs (M, d) at x, (M,); differentiable in both."""
-        place = {"dtype": self.initial.dtype, "device": self.initial.device}
-        x, inputs = torch.as_tensor(x, **place), torch.as_tensor(inputs, **place)
+        dtype, device = self.initial.dtype, self.initial.device
+        x, inputs = (torch.as_tensor(a, dtype=dtype, device=device) for a in (x, inputs))
         sphere = self.sphere(x)
         effective = x if sphere is None else sphere.effective
         return self.forward(effective, layers.with_ones(inputs.T, self.bias)).output
@@ -297,6 +297,9 @@ class FullyConnected(ConstrainedSystem):
 
     def reduced(self, x: Tensor) -> "tuple[FullyConnected, Tensor] | None":
         """The same f on the data from fewer hidden units; radii are the norms of the new weights.
+
+        Made for counting: k copies count k times in their layer's norm and their unit once, so that spherical
+        weights in force balance are in general none in the reduced network.
 
         Returns
         -------

@@ -134,19 +134,21 @@ def _add_curvature(out: Tensor, passed: Forward, errors: Sequence[Tensor], w: Te
             p, q = shapes[m]
             block = out[starts[l] : starts[l + 1], starts[m] : starts[m + 1]]
             block = block.unflatten(0, (i, j)).unflatten(2, (p, q))
+            bend = second[m]
             if m == l:
-                response = None  # ∂z_m/∂z_l, transposed: (h_l, h_m, P)
-            elif m == l + 1:  # M = diag(d_l)
-                first = _outer(errors[m], weighted) @ slopes[l].T
-                block.diagonal(0, 0, 3).add_(first.view(p, j, i).transpose(0, 1))
-                response = slopes[l][:, None] * passed.linear(m).T[:, :, None]
+                bent = None if bend is None else bend.flatten(0, 1).T
             else:
-                moved = response * slopes[m - 1]
-                first = _outer(errors[m], weighted) @ moved.flatten(0, 1).T
-                block[..., : moved.shape[1]].add_(first.view(p, j, i, -1).permute(2, 1, 0, 3))
-                response = passed.linear(m) @ moved
-            if second[m] is not None:
-                bent = second[m].flatten(0, 1).T if response is None else _each(response, second[m])
+                if m == l + 1:  # M = diag(d_l)
+                    first = _outer(errors[m], weighted) @ slopes[l].T
+                    block.diagonal(0, 0, 3).add_(first.view(p, j, i).transpose(0, 1))
+                    response = slopes[l][:, None] * passed.linear(m).T[:, :, None]
+                else:
+                    moved = response * slopes[m - 1]
+                    first = _outer(errors[m], weighted) @ moved.flatten(0, 1).T
+                    block[..., : moved.shape[1]].add_(first.view(p, j, i, -1).permute(2, 1, 0, 3))
+                    response = passed.linear(m) @ moved  # ∂z_m/∂z_l, transposed: (h_l, h_m, P)
+                bent = None if bend is None else _each(response, bend)
+            if bent is not None:
                 outer = _outer(passed.entering[m], weighted) @ bent
                 block.add_(outer.view(q, j, i, p).permute(2, 1, 3, 0))
 
