@@ -6,16 +6,16 @@ its overlaps; as τ → 0 the state runs down its branch to the threshold, λ_J 
 
 import math
 import time
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from .arrays import Array
-from .minimize import ConjugateGradient, MinimizeResult, Objective, TrustRegionNewton, minimize
+from .minimize import MinimizeResult, Objective, Rounds, TrustRegionNewton, minimize
 from .minimize.default import is_sparse
 from .minimize.progress import Progress
-from .minimize.stages import joined
 from .system import ConstrainedSystem
 from .validation import require_positions
 
+STATIONARY = 1e-7  # relative gradient of a state on the way
 MAX_LOG_STEP = math.log(10.0)  # of τ, one stage
 MIN_LOG_STEP = math.log(1.02)
 
@@ -166,28 +166,7 @@ def _quench(system: ConstrainedSystem, x: Array) -> MinimizeResult:
 
 
 def _settle(system: ConstrainedSystem, x: Array, tau: float) -> MinimizeResult:
-    """A minimum of U − τλ near the last state.
-
-    Newton's method first (its first step is the tangent to the branch); where contacts break and it gets nowhere,
-    rounds of conjugate gradients to an ever smaller residual lie between its further attempts.
-    """
+    """A minimum of U − τλ near the last state; Newton's first step from there is the tangent to the branch."""
     sparse = is_sparse(system)
-    newton = TrustRegionNewton(gradient_tolerance=1e-7, max_steps=6 if sparse else 300, patience=15)
-    results = [newton.run(Objective(system, conjugate=tau), x)]
-    if sparse and results[0].status not in ("converged", "interrupted"):
-        newton, target = replace(newton, max_steps=60, patience=5), 1e-4
-        results.append(_first_order(system, x, tau, target))
-        for _ in range(30):
-            last = results[-1]
-            results.append(newton.run(Objective(last.system, conjugate=tau), last.x))
-            last = results[-1]
-            if last.status in ("converged", "interrupted"):
-                break
-            target = max(0.3 * min(target, last.relative_gradient), 1e-7)
-            results.append(_first_order(last.system, last.x, tau, target))
-    return joined(results)
-
-
-def _first_order(system: ConstrainedSystem, x: Array, tau: float, target: float) -> MinimizeResult:
-    solver = ConjugateGradient(gradient_tolerance=target, max_steps=4000)
+    solver = Rounds(STATIONARY, newton_first=True) if sparse else TrustRegionNewton(STATIONARY, max_steps=300)
     return solver.run(Objective(system, conjugate=tau), x)

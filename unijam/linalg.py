@@ -15,7 +15,9 @@ import scipy.sparse.linalg as spla
 
 from .arrays import Array, is_torch, namespace, to_numpy
 
-TETHER = 1e-2  # of ρ: holds what bears no force. Stiffer, a rattler that is touched would hold its neighbours up
+TETHER = (
+    1e-2  # of ρ: holds what bears no force. Stiffer, a rattler that is touched would hold its neighbours up
+)
 NULL_CUT = 1e-3  # ranks: the largest gap in log σ below this fraction of the largest σ
 
 
@@ -58,7 +60,11 @@ class QuadraticModel:
 
     def factor(self, shift: float) -> Factor:
         """Factor matrix + shift; with a border, the whole bordered matrix (its corner shifted too)."""
-        inner = factor_sparse(self.matrix, shift) if sp.issparse(self.matrix) else factor_dense(self.matrix, shift)
+        inner = (
+            factor_sparse(self.matrix, shift)
+            if sp.issparse(self.matrix)
+            else factor_dense(self.matrix, shift)
+        )
         if self.border is None or inner.n_negative is None:
             return inner
         return _bordered(inner, self.border, self.corner + shift)
@@ -105,7 +111,8 @@ def _bordered(inner: Factor, border: Array, corner: float) -> Factor:
 
 def factor_sparse(matrix: sp.csc_matrix, shift: float) -> Factor:
     """LU without row exchanges of a symmetric sparse matrix + shift: the signs of diag(U) are its inertia."""
-    shifted = matrix + shift * sp.identity(matrix.shape[0], format="csc")
+    shifted = matrix.copy()
+    shifted.setdiag(matrix.diagonal() + shift)
     try:
         lu = spla.splu(
             shifted, permc_spec="MMD_AT_PLUS_A", diag_pivot_thresh=0.0, options={"SymmetricMode": True}
@@ -129,7 +136,9 @@ def factor_dense(matrix: Array, shift: float) -> Factor:
             return Factor(lambda rhs: rhs, None)
         return Factor(lambda rhs: torch.cholesky_solve(rhs[:, None], lower)[:, 0], 0)
     try:
-        lower = scipy.linalg.cho_factor(matrix + shift * np.eye(matrix.shape[0]), lower=True, check_finite=False)
+        lower = scipy.linalg.cho_factor(
+            matrix + shift * np.eye(matrix.shape[0]), lower=True, check_finite=False
+        )
     except np.linalg.LinAlgError:
         return Factor(lambda rhs: rhs, None)
     return Factor(lambda rhs: scipy.linalg.cho_solve(lower, rhs, check_finite=False), 0)
@@ -166,7 +175,12 @@ def across_symmetries(h: Array, bearing: Array, symmetries: Array) -> tuple[Arra
     if z.shape[0]:
         hz = h @ z.T
         inner = z @ hz
-        h = h - hz @ z - z.T @ hz.T + z.T @ ((inner + rho * xp.eye(z.shape[0], dtype=h.dtype, device=h.device)) @ z)
+        h = (
+            h
+            - hz @ z
+            - z.T @ hz.T
+            + z.T @ ((inner + rho * xp.eye(z.shape[0], dtype=h.dtype, device=h.device)) @ z)
+        )
     if n_bearing < h.shape[0]:
         h = h + xp.diag((~bearing) * (TETHER * rho + 0.0 * diagonal))
     return h, rho

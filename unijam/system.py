@@ -79,7 +79,9 @@ class Constraints(ABC):
     def loading(self) -> Array:
         """c_i = ∂Δ_i/∂scale, (m,); exact, because Δ is linear in the scale."""
         if self.system.scale is None:
-            raise ValueError("loading asks how Δ depends on the scale, and this system has none (control is None).")
+            raise ValueError(
+                "loading asks how Δ depends on the scale, and this system has none (control is None)."
+            )
         return self.system.at(scale=self.system.scale + 1.0).constraints(self.x).delta - self.delta
 
     def bearing(self) -> tuple[Array, Array]:

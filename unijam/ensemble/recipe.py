@@ -23,7 +23,9 @@ class Recipe(BaseModel):
         import unijam
 
         if not hasattr(getattr(unijam, kind, None), "random"):
-            raise ValueError(f"kind = {kind!r} is not valid: it must be a class of unijam with a constructor random")
+            raise ValueError(
+                f"kind = {kind!r} is not valid: it must be a class of unijam with a constructor random"
+            )
         return kind
 
     def system(self, seed: int) -> ConstrainedSystem:
@@ -36,5 +38,10 @@ class Recipe(BaseModel):
         """A name that changes with any parameter, the seed, and the version of the package."""
         import unijam
 
-        content = {"kind": self.kind, "parameters": self.parameters, "seed": seed, "version": unijam.__version__}
+        content = {
+            "kind": self.kind,
+            "parameters": self.parameters,
+            "seed": seed,
+            "version": unijam.__version__,
+        }
         return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:16]

@@ -15,6 +15,7 @@ from ..spectra import decompose_hessian
 from ..statistics import count_constraints
 from ..system import ConstrainedSystem
 
+REACH = 0.25  # units of the particles' gaps: the first shell, where the law of small gaps lives
 CUT = 0.05  # of the overlaps: what the talk's argument removes from an isostatic system
 
 
@@ -41,7 +42,7 @@ class JammedSample:
     kernel_prestress, kernel_prestress_cut : arrays
         Eigenvalues of Hp on the kernel of H0, and after 5 % of the overlaps are cut, over the typical overlap.
     delta : (m,) array
-        Δ of the bearing constraints in reported units, gaps up to one unit for particles.
+        Δ of the bearing constraints in reported units, gaps up to a quarter of a diameter for particles.
     """
 
     status: str
@@ -99,7 +100,7 @@ def measure(system: ConstrainedSystem) -> JammedSample:
     count = count_constraints(quoted, x)
     hessian = decompose_hessian(quoted, x)
     counts = [count_constraints(s.system, s.x) for s in jammed.states]
-    c = quoted.constraints(x, reach=quoted.unit)
+    c = quoted.constraints(x, reach=REACH * quoted.unit)
     delta = to_numpy(c.delta[c.bearing()[1]])
     typical = state.typical_overlap
     eigenvalues = hessian.eigenvalues("total", symmetries=False)

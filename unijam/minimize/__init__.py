@@ -11,6 +11,7 @@ from .gradient_descent import GradientDescent
 from .levenberg_marquardt import LevenbergMarquardt
 from .loop import MinimizeResult, Record, Solver
 from .objective import Objective, Point
+from .rounds import Rounds
 from .stages import Stage, Stages
 from .trust_region_newton import TrustRegionNewton
 
@@ -24,6 +25,7 @@ __all__ = [
     "Objective",
     "Point",
     "Record",
+    "Rounds",
     "Solver",
     "Stage",
     "Stages",
@@ -36,7 +38,7 @@ __all__ = [
 def minimize(
     system: ConstrainedSystem,
     x0: Array | None = None,
-    solver: Solver | Stages | None = None,
+    solver: Solver | Stages | Rounds | None = None,
     *,
     progress: bool = False,
 ) -> MinimizeResult:
@@ -47,7 +49,7 @@ def minimize(
     system : ConstrainedSystem
     x0 : (n_dof,) array, optional
         Where to start; `system.initial` by default.
-    solver : Solver or Stages, optional
+    solver : Solver, Stages or Rounds, optional
         One that suits the system by default.
     progress : bool
         Show a line that says where the work stands.

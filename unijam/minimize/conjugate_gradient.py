@@ -42,19 +42,21 @@ class ConjugateGradient(Solver):
         square = slope = float(gradient @ gradient)  # slope: −∇E·direction
         count = 0
         while slope > 0:
-            t = min(trial_step, self.max_step / float(abs(direction).max()))
+            longest = self.max_step / float(abs(direction).max())
+            t = min(trial_step, longest)
             trial = objective(base + t * direction)
             yield trial
             new_slope = -float(trial.gradient @ direction)
             drop = slope - new_slope
-            step = t * slope / drop if drop > 0.05 * slope else 4 * t
-            step = min(step, 4 * t, self.max_step / float(abs(direction).max()))
-            base = base + step * direction
-            count += 1
+            step = min(t * slope / drop if drop > 0.05 * slope else 4 * t, 4 * t, longest)
             ratio = step / t
-            extrapolated = gradient + ratio * (trial.gradient - gradient)
+            base = base + step * direction
+            extrapolated = (1 - ratio) * gradient + ratio * trial.gradient
             new_square = float(extrapolated @ extrapolated)
-            looks_done = new_square <= (self.gradient_tolerance * trial.force) ** 2 or new_square < 1e-4 * square
+            count += 1
+            looks_done = (
+                new_square <= (self.gradient_tolerance * trial.force) ** 2 or new_square < 1e-4 * square
+            )
             if count % self.refresh == 0 or looks_done or new_square > 4 * square:
                 point = objective(base)
                 yield point

@@ -3,9 +3,9 @@
 import scipy.sparse as sp
 
 from ..system import ConstrainedSystem
-from .conjugate_gradient import ConjugateGradient
 from .levenberg_marquardt import LevenbergMarquardt
 from .loop import Solver
+from .rounds import Rounds
 from .stages import Stage, Stages
 from .trust_region_newton import TrustRegionNewton
 
@@ -16,11 +16,11 @@ def is_sparse(system: ConstrainedSystem) -> bool:
     return sp.issparse(c.jacobian(c.delta > c.delta.max()))
 
 
-def default_solver(system: ConstrainedSystem) -> Solver | Stages:
-    """Sparse: conjugate gradients, then Newton; dense with a scale: Newton; dense without: Levenberg-Marquardt first."""
-    newton = TrustRegionNewton()
+def default_solver(system: ConstrainedSystem) -> Solver | Stages | Rounds:
+    """Sparse: rounds of conjugate gradients and Newton; dense with a scale: Newton; dense without: Levenberg-Marquardt first."""
     if is_sparse(system):
-        return Stages((Stage(solver=ConjugateGradient(gradient_tolerance=1e-4)), Stage(solver=newton)))
+        return Rounds()
+    newton = TrustRegionNewton()
     if system.scale is not None:
         return newton
     quick = LevenbergMarquardt(gradient_tolerance=1e-4, max_steps=300)

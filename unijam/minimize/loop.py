@@ -82,7 +82,9 @@ class Solver(ABC):
     sees_curvature: ClassVar[bool] = False
 
     def __post_init__(self) -> None:
-        require(0 < self.gradient_tolerance < 1, "gradient_tolerance", self.gradient_tolerance, "between 0 and 1")
+        require(
+            0 < self.gradient_tolerance < 1, "gradient_tolerance", self.gradient_tolerance, "between 0 and 1"
+        )
         require(self.max_steps >= 1, "max_steps", self.max_steps, "at least 1")
 
     @abstractmethod

@@ -4,6 +4,8 @@ import math
 from collections.abc import Callable
 from dataclasses import dataclass
 
+import numpy as np
+
 from ..arrays import Array, is_torch, namespace
 from ..linalg import QuadraticModel, across_symmetries
 from ..system import ConstrainedSystem, hessian
@@ -70,6 +72,10 @@ class Objective:
         self._fixed: Callable = system.evaluator() if conjugate is None else _no_evaluator
         self._moving: Callable = system.scaled_evaluator() if conjugate is not None else _no_evaluator
 
+    def on(self, system: ConstrainedSystem) -> "Objective":
+        """The same objective of another system, or of the same at another scale."""
+        return Objective(system, self.weight_decay, self.conjugate, self.mask)
+
     def start(self, x: Array) -> Array:
         """y at x and the system's own scale."""
         if self.conjugate is None:
@@ -85,7 +91,9 @@ class Objective:
 
     def system_at(self, y: Array) -> ConstrainedSystem:
         """The system at y's scale."""
-        return self.system if self.conjugate is None else self.system.at(scale=float(y[-1]) / self.scale_weight)
+        return (
+            self.system if self.conjugate is None else self.system.at(scale=float(y[-1]) / self.scale_weight)
+        )
 
     def __call__(self, y: Array) -> Point:
         self.n_evaluations += 1
@@ -164,9 +172,12 @@ class Objective:
 
 
 def _append(x: Array, last: float | Array) -> Array:
-    xp = namespace(x)
-    tail = xp.asarray(last, dtype=x.dtype, device=x.device) if is_torch(x) else xp.asarray(last, dtype=x.dtype)
-    return xp.concat([x, xp.reshape(tail, (1,))])
+    if is_torch(x):
+        xp = namespace(x)
+        return xp.concat([x, xp.asarray(last, dtype=x.dtype, device=x.device).reshape(1)])
+    longer = np.empty(len(x) + 1)
+    longer[:-1], longer[-1] = x, last
+    return longer
 
 
 def _identity_like(h: Array) -> Array:

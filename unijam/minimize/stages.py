@@ -31,7 +31,12 @@ class Stages:
     def __post_init__(self) -> None:
         object.__setattr__(self, "stages", tuple(self.stages))
         require(len(self.stages) > 0, "stages", self.stages, "at least one Stage")
-        require(self.stages[-1].weight_decay == 0, "weight_decay", self.stages[-1].weight_decay, "0 in the last stage")
+        require(
+            self.stages[-1].weight_decay == 0,
+            "weight_decay",
+            self.stages[-1].weight_decay,
+            "0 in the last stage",
+        )
 
     def run(self, objective: Objective, x: Array, progress: bool = False) -> MinimizeResult:
         """Run every stage; a satisfied or interrupted one ends the path where nothing is to change any more."""

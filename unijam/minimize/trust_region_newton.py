@@ -86,16 +86,18 @@ class TrustRegionNewton(Solver):
 
 
 def _search(objective: Objective, point: Point, step: Array, t: float) -> tuple[Point | None, float]:
-    """A point along the step whose slope has fallen to a fifth and whose E has not risen, and how far it lies."""
+    """A point along the step whose E has not risen and whose slope has fallen to a fifth, or whose gradient to a half,
+    and how far along it lies."""
     start = float(point.gradient @ step)
     slack = 1e-10 * point.energy + 5 * objective.system.resolution(objective.x(point.y)) * point.force
+    halved = 0.5 * point.residual * point.force
     low, low_slope, high, high_slope = 0.0, start, None, 0.0
     fallback: tuple[Point | None, float] = (None, 0.0)
     for _ in range(8):
         trial = objective(point.y + t * step)
         slope = float(trial.gradient @ step)
         risen = not trial.value <= point.value + slack
-        if abs(slope) <= 0.2 * abs(start) and not risen:
+        if not risen and (abs(slope) <= 0.2 * abs(start) or trial.residual * trial.force <= halved):
             return trial, t
         if slope > 0 or risen:
             high, high_slope = t, slope if slope > 0 else None

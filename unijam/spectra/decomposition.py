@@ -89,7 +89,9 @@ class HessianDecomposition:
         """
         if not self.kernel.shape[1]:
             return np.empty(0)
-        return np.linalg.eigvalsh(self.kernel.T @ (self.hp @ self.kernel if self._sparse else to_numpy(self.hp) @ self.kernel))
+        return np.linalg.eigvalsh(
+            self.kernel.T @ (self.hp @ self.kernel if self._sparse else to_numpy(self.hp) @ self.kernel)
+        )
 
     def cut(self, fraction: float = 0.05, seed: int = 0) -> "HessianDecomposition":
         """The same state with a fraction of its overlaps, drawn at random, cut (at least one)."""
@@ -100,7 +102,11 @@ class HessianDecomposition:
         kept = np.setdiff1d(np.arange(n), gone)
         h0, hp = self._without(kept)
         return replace(
-            self, h0=h0, hp=hp, jacobian=self.jacobian[kept], force=self.force[kept],
+            self,
+            h0=h0,
+            hp=hp,
+            jacobian=self.jacobian[kept],
+            force=self.force[kept],
             _without=lambda again: self._without(kept[again]),
         )
 
@@ -110,7 +116,11 @@ class HessianDecomposition:
 
     @property
     def _symmetry_rows(self) -> np.ndarray:
-        scale = np.linalg.norm(self.jacobian) / max(np.sqrt(self.jacobian.shape[0]), 1.0) if self.jacobian.size else 1.0
+        scale = (
+            np.linalg.norm(self.jacobian) / max(np.sqrt(self.jacobian.shape[0]), 1.0)
+            if self.jacobian.size
+            else 1.0
+        )
         return scale * self.symmetries
 
     @cached_property

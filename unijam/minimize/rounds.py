@@ -1,0 +1,66 @@
+"""Rounds of first-order descent and Newton's method, for sparse systems: contacts rearrange in the one, the other ends it."""
+
+from dataclasses import dataclass, field, replace
+
+from ..arrays import Array
+from ..system import ConstrainedSystem
+from .conjugate_gradient import ConjugateGradient
+from .loop import MinimizeResult
+from .objective import Objective
+from .stages import joined
+from .trust_region_newton import TrustRegionNewton
+
+
+@dataclass(frozen=True)
+class Rounds:
+    """Conjugate gradients to a residual, then Newton's method; where that gets nowhere, again to a smaller residual.
+
+    In each round what bears no force is first relaxed alone: a rattler pinched between two particles that bear
+    force slips out slowly, and would keep everything waiting.
+
+    Attributes
+    ----------
+    gradient_tolerance : float
+        Of the result.
+    first_residual : float
+        Relative gradient at which the first round hands over to Newton's method.
+    newton_first : bool
+        Whether Newton's method is tried before the first round, as long as it converges quickly.
+    max_rounds : int
+    """
+
+    gradient_tolerance: float = 1e-10
+    first_residual: float = 1e-4
+    newton_first: bool = False
+    max_rounds: int = 30
+    descent: ConjugateGradient = field(default_factory=lambda: ConjugateGradient(max_steps=20_000))
+
+    def run(self, objective: Objective, x: Array, progress: bool = False) -> MinimizeResult:
+        """Run rounds until one converges."""
+        newton = TrustRegionNewton(gradient_tolerance=self.gradient_tolerance, max_steps=60, patience=5)
+        results: list[MinimizeResult] = []
+        if self.newton_first:
+            tried = replace(newton, patience=1).run(objective, x, progress)
+            if tried.status in ("converged", "interrupted"):
+                return tried
+        system, residual = objective.system, max(self.first_residual, self.gradient_tolerance)
+        for _ in range(self.max_rounds):
+            for solver in (replace(self.descent, gradient_tolerance=residual), newton):
+                results.append(solver.run(objective.on(system), x, progress))
+                system, x = results[-1].system, results[-1].x
+                if results[-1].status in ("satisfied", "interrupted"):
+                    return joined(results)
+                if solver is not newton:
+                    x = self._relax_loose(system, x)
+            if results[-1].status == "converged":
+                break
+            residual = max(0.3 * min(residual, results[-1].relative_gradient), self.gradient_tolerance)
+        return joined(results)
+
+    def _relax_loose(self, system: ConstrainedSystem, x: Array) -> Array:
+        """x with what bears no force moved, alone and at fixed scale, to where nothing presses on it."""
+        loose = ~system.constraints(x).bearing()[0]
+        if not bool(loose.any()):
+            return x
+        descent = replace(self.descent, gradient_tolerance=0.1 * self.gradient_tolerance, max_steps=2000)
+        return descent.run(Objective(system, mask=loose), x).x

@@ -1,0 +1,308 @@
+"""What a comparison of jammed systems says: the table, the caption, the JSON, each from what was measured."""
+
+import json
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from .ensemble.sample import JammedSample
+from .spectra.density import missing_modes
+from .spectra.theory import JAMMING_EXPONENTS
+from .statistics import DeltaStatistics, Exponent, delta_statistics
+
+ISOSTATIC_SOURCE = {
+    "spheres": "Goodrich, Liu, Nagel, PRL 109, 095704 (2012)",
+    "perceptron": "Franz, Parisi, J. Phys. A 49, 145001 (2016)",
+}
+EXPONENT_SOURCE = (
+    "Charbonneau et al., Nat. Commun. 5, 3725 (2014); with localised forces PRL 114, 125504 (2015)"
+)
+FLAT = (
+    2.5  # modes missing below the softest, up to which a spectrum counts as flat (between 1 and 2 expected)
+)
+GAPPED = 5.0  # factor in ω between soft and stiff band, from which a spectrum counts as gapped
+NAMES = {"spheres": "discs", "ellipses": "ellipses", "network": "network", "perceptron": "perceptron"}
+
+
+@dataclass(frozen=True, eq=False)
+class Summary:
+    """One system of a comparison, over its seeds."""
+
+    samples: Sequence[JammedSample]
+
+    @cached_property
+    def law(self) -> DeltaStatistics:
+        """θ and γ."""
+        return delta_statistics([s.delta for s in self.samples])
+
+    @property
+    def isostatic(self) -> bool:
+        """N_Δ = N_eff + 1 in at least 95 % of the seeds."""
+        return bool(np.mean([s.n_overlaps == s.n_effective + 1 for s in self.samples]) >= 0.95)
+
+    @property
+    def missing(self) -> tuple[float, float]:
+        """Modes missing below the stiff band, mean and standard error."""
+        values = np.array([missing_modes(s.eigenvalues_h0) for s in self.samples])
+        return float(values.mean()), float(values.std() / np.sqrt(len(values)))
+
+    @property
+    def gap(self) -> float | None:
+        """Factor in ω between the band that Hp lifts off the kernel of H0 and the stiff band of H (geometric mean)."""
+        factors = []
+        for s in self.samples:
+            k, values = s.kernel_prestress.size, np.sort(s.eigenvalues)
+            if 0 < k < values.size and values[k - 1] > 0:
+                factors.append(np.sqrt(values[k] / values[k - 1]))
+        return float(np.exp(np.mean(np.log(factors)))) if factors else None
+
+    @property
+    def spectrum(self) -> str:
+        """ "gapped", "flat", or "neither", from `gap` and `missing`."""
+        if self.gap is not None:
+            return "gapped" if self.gap > GAPPED else "neither"
+        return "flat" if self.missing[0] < FLAT else "neither"
+
+    @property
+    def converged(self) -> int:
+        """How many seeds `jam` brought to their jamming point."""
+        return sum(s.status == "converged" for s in self.samples)
+
+    def mean(self, field: str) -> float:
+        """Mean of a field over the seeds."""
+        return float(np.mean([getattr(s, field) for s in self.samples]))
+
+    def kernel(self, field: str = "kernel_prestress") -> tuple[float, float] | None:
+        """Lowest and highest eigenvalue of Hp on the kernel of H0 (over the typical overlap), all seeds."""
+        values = np.concatenate([getattr(s, field) for s in self.samples])
+        return (float(values.min()), float(values.max())) if values.size else None
+
+
+class Comparison:
+    """Jammed samples of several systems, side by side."""
+
+    def __init__(self, samples: Mapping[str, Sequence[JammedSample]]) -> None:
+        self.systems = {name: Summary(some) for name, some in samples.items()}
+
+    def print_table(self) -> None:
+        """The table in the terminal."""
+        from rich.console import Console
+        from rich.table import Table
+
+        table = Table(title="At jamming: means over seeds")
+        table.add_column("")
+        for name in self.systems:
+            table.add_column(name, justify="right")
+        for label, cell in ROWS.items():
+            table.add_row(label, *(cell(s) for s in self.systems.values()))
+        Console().print(table)
+
+    @property
+    def caption(self) -> str:
+        """What is the same and what is not, from what was measured, and where that differs from the talk."""
+        systems = self.systems.items()
+        isostatic = [NAMES[n] for n, s in systems if s.isostatic]
+        hypostatic = [
+            f"{NAMES[n]} (N_Δ/N_eff = {s.mean('ratio'):.2f})" for n, s in systems if not s.isostatic
+        ]
+        flat = [NAMES[n] for n, s in systems if s.spectrum == "flat"]
+        gapped = [f"{NAMES[n]} (by a factor {s.gap:.0f} in ω)" for n, s in systems if s.spectrum == "gapped"]
+        signs = "; ".join(f"{NAMES[n]}: {_sign(s)}" for n, s in systems)
+        laws = "; ".join(
+            f"{NAMES[n]} θ {exponent_text(s.law.theta)}, γ {exponent_text(s.law.gamma)}" for n, s in systems
+        )
+        known = JAMMING_EXPONENTS
+        return (
+            f"(a) All four by the same call. Isostatic, N_Δ = N_eff + 1 with one state of self stress: "
+            f"{', '.join(isostatic) or 'none'}. Hypostatic: {', '.join(hypostatic) or 'none'}.  "
+            f"(b) Flat down to the softest mode, below which one or two modes are missing: {', '.join(flat) or 'none'}. "
+            f"Gapped, with the kernel of H0 lifted by Hp into a soft band ∝ √Δ: {', '.join(gapped) or 'none'}.\n"
+            f"(c) Hp on the kernel of H0 decides. {signs}. "
+            "Where it is negative every kernel mode would be unstable, so a stable state has none; where it is positive "
+            "fewer overlaps than degrees of freedom are enough.\n"
+            f"(d) {laws}. Mean field for isostatic jamming: θ = {known.theta_extended:.2f} (localised forces "
+            f"{known.theta_localised:.2f}), γ = {known.gamma:.2f}.\n"
+            "The talk's nets (ReLU, free weights, Adam's stopping point, not minima) jumped to N_Δ/N ≈ 0.75 with θ = 0.3 and "
+            "γ = 0.2; here are smooth units, spherical weights and true minima at the jamming margin."
+        )
+
+    def write(self, output: Path, configuration: dict[str, Any], seconds: float) -> None:
+        """Figure and JSON into a folder."""
+        import matplotlib
+
+        matplotlib.use("Agg")
+        from .plotting import comparison_figure
+
+        output.mkdir(parents=True, exist_ok=True)
+        samples = {name: s.samples for name, s in self.systems.items()}
+        figure = comparison_figure(samples, {name: s.law for name, s in self.systems.items()}, self.caption)
+        figure.savefig(output / "spheres_vs_nets.png", dpi=150)
+        record = {
+            "configuration": configuration,
+            "seconds": seconds,
+            "systems": {name: self._entry(s) for name, s in self.systems.items()},
+            "checks": self.checks(),
+        }
+        partial = output / "spheres_vs_nets.json.part"
+        partial.write_text(json.dumps(record, indent=1, ensure_ascii=False))
+        partial.replace(output / "spheres_vs_nets.json")
+
+    def checks(self) -> list[dict[str, Any]]:
+        """Measured values against reference numbers."""
+        known, checks = JAMMING_EXPONENTS, []
+        for name in self.systems.keys() & {"spheres", "perceptron"}:
+            s = self.systems[name]
+            surplus = np.array([k.n_overlaps - k.n_effective for k in s.samples])
+            checks.append(
+                _check(
+                    f"{name}: N_Δ − N_eff",
+                    surplus.mean(),
+                    surplus.min(),
+                    surplus.max(),
+                    1.0,
+                    ISOSTATIC_SOURCE[name],
+                )
+            )
+            checks.append(_exponent_check(f"{name}: θ", s.law.theta, known.theta_extended, EXPONENT_SOURCE))
+            checks.append(_exponent_check(f"{name}: γ", s.law.gamma, known.gamma, EXPONENT_SOURCE))
+        for name in self.systems.keys() & {"ellipses", "network"}:
+            s = self.systems[name]
+            ratios = np.array([k.ratio for k in s.samples])
+            below = "agrees" if ratios.max() < 1 else "disagrees"
+            source = "the talk: hypostatic, N_Δ/N < 1"
+            checks.append(
+                _check(f"{name}: N_Δ/N_eff", ratios.mean(), ratios.min(), ratios.max(), None, source, below)
+            )
+            kernel = s.kernel()
+            if kernel:
+                held = "agrees" if kernel[0] > 0 else "disagrees"
+                source = "the talk: Hp holds the kernel of H0 (> 0)"
+                checks.append(_check(f"{name}: lowest Hp on ker H0", kernel[0], *kernel, None, source, held))
+        return sorted(checks, key=lambda check: str(check["name"]))
+
+    @staticmethod
+    def _entry(s: Summary) -> dict[str, Any]:
+        kernel, cut = s.kernel(), s.kernel("kernel_prestress_cut")
+        worst = [k.status for k in s.samples if k.status != "converged"]
+        counts = (
+            "n_dof",
+            "n_effective",
+            "n_overlaps",
+            "ratio",
+            "reduced_ratio",
+            "self_stresses",
+            "negative_modes_hp",
+        )
+        scalars = (
+            "energy",
+            "relative_gradient",
+            "typical_overlap",
+            "threshold",
+            "negative_modes",
+            "seconds",
+            "status",
+        )
+        return {
+            **{field: _number(s.mean(field)) for field in counts},
+            "status": worst[0] if worst else "converged",
+            "relative_gradient": max(k.relative_gradient for k in s.samples),
+            "spectrum": s.spectrum,
+            "missing_soft_modes": s.missing,
+            "soft_to_stiff_band": s.gap,
+            "kernel_prestress": {"low": kernel[0], "high": kernel[1]} if kernel else None,
+            "kernel_prestress_cut": {"low": cut[0], "high": cut[1]} if cut else None,
+            "theta": _exponent_entry(s.law.theta),
+            "gamma": _exponent_entry(s.law.gamma),
+            "seeds": [{field: _number(getattr(k, field)) for field in counts + scalars} for k in s.samples],
+        }
+
+
+ROWS: dict[str, Callable[[Summary], str]] = {
+    "jammed / seeds": lambda s: f"{s.converged} / {len(s.samples)}",
+    "degrees of freedom": lambda s: f"{s.mean('n_dof'):.0f}",
+    "N_eff": lambda s: f"{s.mean('n_effective'):.1f}",
+    "N_Δ": lambda s: f"{s.mean('n_overlaps'):.1f}",
+    "N_Δ / N_eff": lambda s: f"{s.mean('ratio'):.3f}",
+    "  on the reduced net": lambda s: f"{s.mean('reduced_ratio'):.3f}" if s.mean("reduced_ratio") > 0 else "",
+    "N_Δ = N_eff + 1": lambda s: "yes" if s.isostatic else "no",
+    "states of self stress": lambda s: f"{s.mean('self_stresses'):.2f}",
+    "U": lambda s: f"{s.mean('energy'):.1e}",
+    "relative gradient, largest": lambda s: f"{max(k.relative_gradient for k in s.samples):.0e}",
+    "negative modes of H": lambda s: f"{s.mean('negative_modes'):.0f}",
+    "negative modes of Hp": lambda s: f"{s.mean('negative_modes_hp'):.0f}",
+    "Hp on ker H0 / overlap": lambda s: _range(s.kernel()),
+    "  5 % of overlaps cut": lambda s: _range(s.kernel("kernel_prestress_cut")),
+    "modes missing below ω₁": lambda s: f"{s.missing[0]:.1f} ± {s.missing[1]:.1f}",
+    "soft to stiff band, in ω": lambda s: f"× {s.gap:.0f}" if s.gap else "",
+    "spectrum": lambda s: s.spectrum,
+    "θ": lambda s: exponent_text(s.law.theta),
+    "γ": lambda s: exponent_text(s.law.gamma),
+    "threshold": lambda s: f"{s.mean('threshold'):.4f}",
+    "seconds a seed": lambda s: f"{s.mean('seconds'):.2f}",
+}
+
+
+def exponent_text(exponent: Exponent) -> str:
+    """An exponent as a reader wants it: value, interval, verdict."""
+    if exponent.value is None or exponent.low is None or exponent.high is None:
+        return "refused"
+    verdict = ", regular" if exponent.verdict == "regular" else ""
+    return f"{exponent.value:.2f} [{exponent.low:.2f}, {exponent.high:.2f}]{verdict}"
+
+
+def _sign(s: Summary) -> str:
+    kernel, cut = s.kernel(), s.kernel("kernel_prestress_cut")
+    if kernel:
+        word = "positive" if kernel[0] > 0 else "of both signs" if kernel[1] > 0 else "negative"
+        return f"{word} on all {s.mean('n_effective') - s.mean('n_overlaps') + s.mean('self_stresses'):.0f} modes"
+    word = "negative" if cut and cut[1] < 0 else "of both signs"
+    return f"kernel empty, and {word} once 5 % of the overlaps are cut"
+
+
+def _range(values: tuple[float, float] | None) -> str:
+    return f"{values[0]:.1e} … {values[1]:.1e}" if values else "empty"
+
+
+def _number(value: Any) -> Any:
+    """A value that JSON can hold: no NaN."""
+    return None if isinstance(value, float) and not np.isfinite(value) else value
+
+
+def _exponent_entry(e: Exponent) -> dict[str, Any]:
+    return {
+        "value": e.value,
+        "low": e.low,
+        "high": e.high,
+        "window": e.window,
+        "verdict": e.verdict,
+        "reason": e.reason,
+    }
+
+
+def _check(
+    name: str, value: float, low: float, high: float, reference: float | None, source: str, verdict: str = ""
+) -> dict[str, Any]:
+    if not verdict:
+        inside = reference is not None and low - 1e-9 <= reference <= high + 1e-9
+        verdict = "agrees" if inside else "disagrees"
+    return {
+        "name": name,
+        "value": float(value),
+        "low": float(low),
+        "high": float(high),
+        "reference": reference,
+        "source": source,
+        "verdict": verdict,
+    }
+
+
+def _exponent_check(name: str, e: Exponent, reference: float, source: str) -> dict[str, Any]:
+    if e.value is None or e.low is None or e.high is None:
+        refused = {"name": name, "value": None, "low": None, "high": None, "reference": reference}
+        return {**refused, "source": source, "verdict": "finite-size", "reason": e.reason}
+    inside = e.low <= reference <= e.high
+    return _check(name, e.value, e.low, e.high, reference, source, "agrees" if inside else "finite-size")

@@ -1,0 +1,78 @@
+"""Densities of states D(ω), ω = √λ, pooled over systems, on logarithmic bins."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+
+@dataclass(frozen=True, eq=False)
+class DensityOfStates:
+    """A density of states.
+
+    Attributes
+    ----------
+    omega : (bins,) array
+        Geometric centres of the bins.
+    density : (bins,) array
+        D(ω): modes per degree of freedom and unit of ω.
+    zero_modes : float
+        The fraction of modes below the lowest bin.
+    """
+
+    omega: np.ndarray
+    density: np.ndarray
+    zero_modes: float
+
+
+def density_of_states(
+    eigenvalues: Sequence[np.ndarray], *, lowest: float = 1e-6, bins_per_decade: int = 5
+) -> DensityOfStates:
+    """D(ω) of the positive eigenvalues of several systems, normalised to all their modes.
+
+    Parameters
+    ----------
+    eigenvalues : sequence of arrays
+        One array of eigenvalues λ per system.
+    lowest : float
+        ω below which a mode counts as a zero mode.
+    bins_per_decade : int
+
+    Raises
+    ------
+    ValueError
+        Where no eigenvalue is given.
+    """
+    pooled = np.concatenate([np.asarray(e, dtype=float) for e in eigenvalues])
+    if not pooled.size:
+        raise ValueError("eigenvalues = [] is not valid: it must hold at least one eigenvalue.")
+    omega = np.sqrt(np.maximum(pooled, 0.0))
+    above = omega[omega > lowest]
+    if not above.size:
+        return DensityOfStates(np.empty(0), np.empty(0), 1.0)
+    # bins lie on a fixed grid, so that different spectra can be laid over one another; the last ends at the band edge
+    first = np.floor(np.log10(above.min()) * bins_per_decade)
+    inner = 10 ** (np.arange(first, np.log10(above.max()) * bins_per_decade) / bins_per_decade)
+    edges = np.append(inner, above.max() * (1 + 1e-9))
+    if edges.size > 2 and edges[-1] < 1.2 * edges[-2]:
+        edges = np.delete(edges, -2)
+    counts, _ = np.histogram(above, edges)
+    density = counts / (np.diff(edges) * pooled.size)
+    return DensityOfStates(np.sqrt(edges[1:] * edges[:-1]), density, 1.0 - above.size / pooled.size)
+
+
+def missing_modes(eigenvalues: np.ndarray) -> float:
+    """How many modes are missing below the softest of a band, if the band were to go on flat to ω = 0.
+
+    ω₁ times the mean density of modes between ω₁ and the median: about 1 in a flat spectrum (its lowest mode lies
+    where one mode is expected), many where a gap lies below the band.
+
+    Parameters
+    ----------
+    eigenvalues : (n,) array
+        Of H0; its kernel is left out (λ below 1e-10 of the largest).
+    """
+    values = np.sort(np.asarray(eigenvalues, dtype=float))
+    omega = np.sqrt(values[values > 1e-10 * values[-1]])
+    median = float(np.median(omega))
+    return float(omega[0] * (0.5 * omega.size) / max(median - omega[0], 1e-300))
