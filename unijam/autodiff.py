@@ -11,6 +11,7 @@ from .system import ConstrainedSystem, Constraints
 from .validation import require, require_finite
 
 KERNEL = 1e-9  # singular values of J below this fraction of the largest may be a kernel
+NEARBY = 1e-3  # of the mean |x| + 1: how far the second look at the symmetries is taken
 CHUNK = 2**24  # numbers in one batch of backward passes
 
 
@@ -63,8 +64,22 @@ class AutodiffSystem(ConstrainedSystem):
     def symmetries(self, x: Tensor) -> Tensor:
         """The kernel of J over all constraints where these are at least n_dof, else none: orthonormal rows.
 
-        The rank is read off the largest gap in log σ below 1e-3 of the largest singular value.
+        The rank is read off the largest gap in log σ below 1e-3 of the largest singular value. Where the kernel is
+        larger than at a point nearby (flat to first order only, as at the top of a barrier), the directions
+        nearest to the kernel there are kept.
         """
+        here = self._kernel(x)
+        if not len(here):
+            return here
+        generator = torch.Generator().manual_seed(0)
+        away = torch.randn(len(x), generator=generator, dtype=x.dtype).to(x.device)
+        near = self._kernel(x + NEARBY * (1 + x.abs().mean()) * away)
+        if len(near) >= len(here):
+            return here
+        rows = torch.linalg.svd(near @ here.T, full_matrices=False).Vh
+        return rows @ here
+
+    def _kernel(self, x: Tensor) -> Tensor:
         jacobian = self.constraints(x).jacobian()
         if jacobian.shape[0] < self.n_dof:
             return x.new_zeros(0, self.n_dof)

@@ -41,7 +41,7 @@ class QuadraticModel:
     Attributes
     ----------
     matrix : (n, n) scipy csc or dense
-        H over x, symmetries and degrees of freedom without force made stiff (ρ).
+        H over x, made regular by `across_symmetries`.
     border, corner : (n,) array or None, float
         ∂∇U/∂s and ∂²U/∂s² of the moving scale variable s, if any.
     rho : float
@@ -69,12 +69,17 @@ class QuadraticModel:
             return inner
         return _bordered(inner, self.border, self.corner + shift)
 
-    def negative_modes(self) -> int:
-        """The number of negative eigenvalues beyond rounding (of the bordered matrix, if there is a border)."""
-        found = self.factor(10 * self.floor).n_negative
+    def negative_modes(self, uncertainty: float = 0.0) -> int:
+        """The number of eigenvalues (of the bordered matrix, if there is a border) below −10 × the uncertainty.
+
+        The uncertainty of an eigenvalue is at least that of rounding; at a point that is not quite stationary it is
+        of the order of the gradient left.
+        """
+        threshold = 10 * max(self.floor, uncertainty)
+        found = self.factor(threshold).n_negative
         if found is not None:
             return found
-        return int((np.linalg.eigvalsh(self._whole) < -10 * self.floor).sum())
+        return int((np.linalg.eigvalsh(self._whole) < -threshold).sum())
 
     def lowest_mode(self) -> Array:
         """The normalised eigenvector of the lowest eigenvalue of the (bordered) matrix."""
@@ -149,15 +154,17 @@ def orthonormal_rows(vectors: Array) -> Array:
     if vectors.shape[0] == 0:
         return vectors
     xp = namespace(vectors)
-    u, sigma, rows = xp.linalg.svd(vectors, full_matrices=False)
+    _, sigma, rows = xp.linalg.svd(vectors, full_matrices=False)
     return rows[sigma > 1e-10 * sigma.max()]
 
 
 def across_symmetries(h: Array, bearing: Array, symmetries: Array) -> tuple[Array, float]:
-    """H made regular: (P H P + ρ Z Zᵀ, ρ), and a tether on the degrees of freedom that bear no force.
+    """H made regular: (P H P + ρ Z Zᵀ, ρ), Z an orthonormal basis of the symmetries, ρ the mean diagonal of H.
 
     A sparse H, whose symmetries satisfy H Z = 0 exactly, gets ρ on the diagonal of as many bearing degrees of
-    freedom instead (pinning), which keeps it sparse and keeps its inertia.
+    freedom instead (pinning), which keeps it sparse and keeps its inertia; and what bears no force is tethered
+    there (rattlers). A dense H keeps such degrees of freedom as they are: a dead unit bears none either, but Hp
+    may well make it unstable.
     """
     if sp.issparse(h):
         diagonal = h.diagonal()
@@ -168,21 +175,14 @@ def across_symmetries(h: Array, bearing: Array, symmetries: Array) -> tuple[Arra
             stiff[int(np.argmax(free))] += rho * (free.max() > 0)
         return (h + sp.diags(stiff)).tocsc(), rho
     xp = namespace(h)
-    diagonal = abs(h.diagonal())
     n_bearing = int(bearing.sum())
-    rho = float((diagonal * bearing).sum()) / n_bearing if n_bearing else 1.0
-    z = orthonormal_rows(symmetries * bearing)
+    rho = float((abs(h.diagonal()) * bearing).sum()) / n_bearing if n_bearing else 1.0
+    z = orthonormal_rows(symmetries)
     if z.shape[0]:
-        hz = h @ z.T
-        inner = z @ hz
-        h = (
-            h
-            - hz @ z
-            - z.T @ hz.T
-            + z.T @ ((inner + rho * xp.eye(z.shape[0], dtype=h.dtype, device=h.device)) @ z)
-        )
-    if n_bearing < h.shape[0]:
-        h = h + xp.diag((~bearing) * (TETHER * rho + 0.0 * diagonal))
+        zh = z @ h
+        inner = 0.5 * (zh @ z.T + rho * xp.eye(z.shape[0], dtype=h.dtype, device=h.device))
+        correction = z.T @ (inner @ z - zh)
+        h = h + correction + correction.T
     return h, rho
 
 

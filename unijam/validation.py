@@ -1,4 +1,4 @@
-"""Validation at the border: a wrong value is answered by one sentence that names the field, the value and the range."""
+"""Validation at the border: a wrong value is answered by one sentence that names field, value and range."""
 
 from collections.abc import Callable
 from functools import wraps
@@ -7,7 +7,7 @@ from typing import Annotated, Any, TypeVar
 import numpy as np
 from pydantic import ConfigDict, Field, ValidationError, validate_call
 
-from .arrays import Array, namespace
+from .arrays import Array, is_torch, namespace
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -56,9 +56,11 @@ def require_finite(array: Array, field: str) -> None:
 
 
 def require_positions(system: Any, x: Array) -> Array:
-    """x as the system wants it, or a `ValueError` that names its shape."""
-    if not hasattr(x, "shape"):
+    """x as an array of the system's own kind, or a `ValueError` that names its shape."""
+    if not is_torch(x):
         x = np.asarray(x, dtype=float)
+        if is_torch(system.initial):
+            x = namespace(system.initial).asarray(x, dtype=system.initial.dtype, device=system.initial.device)
     shape = tuple(system.initial.shape)
     require(tuple(x.shape) == shape, "the shape of x", tuple(x.shape), f"{shape}, that of system.initial")
     require_finite(x, "x")

@@ -13,11 +13,11 @@ from .trust_region_newton import TrustRegionNewton
 def is_sparse(system: ConstrainedSystem) -> bool:
     """Whether the system's Jacobian is sparse."""
     c = system.constraints(system.initial)
-    return sp.issparse(c.jacobian(c.delta > c.delta.max()))
+    return sp.issparse(c.jacobian(c.overlaps))
 
 
 def default_solver(system: ConstrainedSystem) -> Solver | Stages | Rounds:
-    """Sparse: rounds of conjugate gradients and Newton; dense with a scale: Newton; dense without: Levenberg-Marquardt first."""
+    """Sparse: rounds of descent and Newton; dense with a scale: Newton; dense without: Levenberg-Marquardt first."""
     if is_sparse(system):
         return Rounds()
     newton = TrustRegionNewton()

@@ -158,7 +158,7 @@ class Solver(ABC):
             kept = objective.canonical(point)
             if kept is not point and not self.converged(objective, kept):
                 return "", kept
-            if self.sees_curvature and objective.model(kept).negative_modes():
+            if self.sees_curvature and objective.is_saddle(kept):
                 return "", kept
             return "converged", kept
         if free and point.energy < SATISFIED * point.n_overlaps:
@@ -166,6 +166,7 @@ class Solver(ABC):
         return "", point
 
     def _saddle_or(self, objective: Objective, point: Point, status: str) -> str:
-        if not (self.sees_curvature and self.converged(objective, objective.canonical(point))):
+        kept = objective.canonical(point)
+        if not (self.sees_curvature and self.converged(objective, kept)):
             return status
-        return "saddle" if objective.model(objective.canonical(point)).negative_modes() else "converged"
+        return "saddle" if objective.is_saddle(kept) else "converged"

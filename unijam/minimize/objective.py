@@ -146,6 +146,10 @@ class Objective:
         loading, stiffness = c.loading() / self.scale_weight, system.potential.stiffness(c.delta)
         return QuadraticModel(h, c.vjp(stiffness * loading), float(stiffness @ (loading * loading)), rho)
 
+    def is_saddle(self, point: Point) -> bool:
+        """Whether a stationary point has a direction of negative curvature."""
+        return self.model(point).negative_modes(point.residual * point.typical_force) > 0
+
     def gauss_newton(self, point: Point) -> GaussNewton:
         """The Gauss-Newton model at the point: Jacobian and residuals of the overlaps."""
         x, system = self.x(point.y), self.system_at(point.y)
