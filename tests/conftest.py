@@ -23,7 +23,7 @@ settings.load_profile("unijam")
 class BreathingDiscs(uj.AutodiffSystem):
     """What a user writes: discs whose radii may change while their total area is kept."""
 
-    def __init__(self, n: int = 10, packing_fraction: float = 1.0, seed: int = 0) -> None:
+    def __init__(self, n: int = 12, packing_fraction: float = 1.0, seed: int = 0) -> None:
         self.n, self.side, self.area = n, n**0.5, packing_fraction * n
         random = np.random.default_rng(seed)
         self.initial = np.concatenate([self.side * random.random(2 * n), random.standard_normal(n)])

@@ -2,6 +2,7 @@
 
 import math
 
+import numpy as np
 import pytest
 
 import unijam as uj
@@ -40,7 +41,7 @@ def least_energy(linear):
         for _ in range(100):
             active = data @ w < 1
             a = data[active]
-            step = __import__("numpy").linalg.solve(a.T @ a, a.sum(axis=0)) - w
+            step = np.linalg.solve(a.T @ a, a.sum(axis=0)) - w
             energies = [0.5 * ((1 - data @ (w + t * step)).clip(0) ** 2).sum() for t in (1, 0.5, 0.25, 0.1)]
             best = min(range(4), key=energies.__getitem__)
             w = w + (1, 0.5, 0.25, 0.1)[best] * step
@@ -82,6 +83,8 @@ def test_every_solver_works_untuned_and_says_truly_where_it_stands(make_system, 
     elif result.status == "step-limit":
         assert result.n_steps == solver.max_steps and residual > 1e-10
     else:
-        assert result.status in ("stalled", "saddle") and solver is not None
+        assert result.status in ("stalled", "saddle")
+        # the default solver has no excuse but kinks, on which minima of ReLU sit
+        assert solver is not None or getattr(system, "activation", "") == "relu"
     assert result.relative_gradient == pytest.approx(residual, rel=1e-3, abs=1e-12)
     assert 0 <= result.n_steps and result.n_evaluations > 0

@@ -1,0 +1,137 @@
+"""jam: the threshold, the branch, what is said where it fails, interrupts, and what has no scale."""
+
+import numpy as np
+import pytest
+
+import unijam as uj
+from unijam.arrays import to_numpy
+
+ISOSTATIC = [("discs", 0), ("discs", 1), ("spheres", 0), ("perceptron", 0)]
+HYPOSTATIC = [("ellipses", 0), ("ellipses", 2), ("network 1", 0), ("network 2", 0), ("network 3", 0)]
+ALL = ISOSTATIC + HYPOSTATIC
+
+
+@pytest.mark.parametrize(("name", "seed"), ALL)
+def test_jammed_states_are_converged_at_the_overlap_asked_for(jammed, name, seed):
+    packing = jammed(name, seed)
+    assert (packing.status, packing.reason) == ("converged", "")
+    assert all(s.status == "converged" for s in packing.states)
+    last = packing.states[-1]
+    assert 0 < last.typical_overlap <= last.system.jamming_overlap
+    c = packing.system.constraints(packing.x)
+    assert last.typical_overlap == pytest.approx(
+        np.sqrt((to_numpy(c.delta)[to_numpy(c.overlaps)] ** 2).mean()), rel=1e-6
+    )
+    assert packing.control == getattr(packing.system, packing.system.control)
+
+
+@pytest.mark.parametrize(("name", "seed"), ALL)
+def test_the_way_leads_down_one_branch_to_the_threshold(jammed, name, seed):
+    """τ falls, τ = ∂U/∂λ > 0 is that of each state, and λ − 2U/τ is the same from all of the last states."""
+    packing = jammed(name, seed)
+    taus = [uj.conjugate_force(s.system, s.x) for s in packing.states]
+    assert taus == sorted(taus, reverse=True) and taus[-1] > 0
+    scales = [s.system.scale for s in packing.states]
+    late = [k for k, s in enumerate(packing.states) if s.typical_overlap < 1e-4]
+    # contacts are settled: λ_J follows to second order in the distance, and to the rounding of Δ
+    thresholds = [scales[k] - packing.distances[k] for k in late]
+    at_threshold = packing.system.at(scale=thresholds[-1])
+    assert packing.threshold == pytest.approx(getattr(at_threshold, packing.system.control), rel=1e-12)
+    for k, threshold in zip(late, thresholds, strict=True):
+        assert threshold == pytest.approx(thresholds[-1], abs=1e-2 * packing.distances[k] + 1e-12)
+    # the scale itself comes down to it
+    assert scales[late[-1]] - thresholds[-1] == pytest.approx(packing.distances[late[-1]], rel=1e-12)
+
+
+@pytest.mark.parametrize(("name", "seed"), ALL)
+def test_below_the_threshold_the_state_can_be_satisfied_and_above_it_cannot(jammed, name, seed):
+    """A quench from the jammed state, by a solver that jam does not rest on, a little to either side."""
+    packing = jammed(name, seed)
+    lambda_j = packing.system.scale - packing.distances[-1]
+    distance = 1e-5 * abs(packing.system.unit)
+    below = uj.minimize(packing.system.at(scale=lambda_j - distance), packing.x)
+    above = uj.minimize(packing.system.at(scale=lambda_j + distance), packing.x)
+    assert below.status == "satisfied" and above.status == "converged"
+    # of a harmonic branch, U ∝ (λ − λ_J)²
+    assert 2 * above.energy / uj.conjugate_force(above.system, above.x) == pytest.approx(distance, rel=0.05)
+
+
+@pytest.mark.parametrize(("name", "seed"), [("discs", 2), ("ellipses", 1), ("network 2", 0)])
+def test_energy_goes_with_the_square_of_the_distance(jammed, name, seed):
+    """U ∝ (λ − λ_J)² and τ ∝ λ − λ_J over the last decades (O'Hern et al. 2003)."""
+    packing = jammed(name, seed)
+    late = [k for k, s in enumerate(packing.states) if 1e-7 < s.typical_overlap < 1e-4]
+    x = np.log([packing.distances[k] for k in late])
+    for exponent, values in (
+        (2, [packing.states[k].energy for k in late]),
+        (1, [uj.conjugate_force(packing.states[k].system, packing.states[k].x) for k in late]),
+    ):
+        assert np.polyfit(x, np.log(values), 1)[0] == pytest.approx(exponent, abs=0.02 * exponent)
+
+
+def test_the_threshold_of_discs_is_that_of_the_literature(jammed):
+    """φ_J lies between 0.80 and 0.86 for 64 polydisperse discs (0.842 ± 0.01 · √(1000/64) for small systems)."""
+    thresholds = [jammed("discs", seed).threshold for seed in range(20)]
+    assert 0.82 < np.mean(thresholds) < 0.85 and min(thresholds) > 0.78
+
+
+def test_a_satisfied_start_is_compressed_first():
+    loose = uj.SoftSpheres.random(n=32, packing_fraction=0.6, radii="uniform", seed=4)
+    assert uj.minimize(loose).status == "satisfied"
+    packing = uj.jam(loose)
+    assert packing.status == "converged" and packing.threshold > 0.75
+    kind = uj.Perceptron.random(n=20, load=5.0, margin=-3.0, seed=1)
+    assert uj.minimize(kind).status == "satisfied"
+    solution = uj.jam(kind)
+    assert solution.status == "converged" and -1 < solution.threshold < -0.2
+
+
+def test_the_same_seed_jams_at_the_same_bits(jammed):
+    again = uj.jam(uj.SoftSpheres.random(n=64, packing_fraction=0.9, radii="uniform", seed=0))
+    assert (again.x == jammed("discs", 0).x).all() and again.threshold == jammed("discs", 0).threshold
+
+
+def test_a_start_of_ones_own_is_taken(jammed):
+    """From a jammed state of the same branch, quenched at the start's own scale: the same threshold."""
+    packing = jammed("discs", 3)
+    first = packing.states[2]
+    again = uj.jam(first.system, first.x)
+    assert again.threshold == pytest.approx(packing.threshold, rel=1e-7)
+
+
+def test_an_interrupt_keeps_the_states(users_perceptron):
+    """Wherever the interrupt comes, jam returns what it has."""
+    system = users_perceptron(n=6)
+    whole = uj.jam(system)
+    assert whole.status == "converged"
+    calls, kept = system.calls[0], []
+    for call in {int(k) for k in np.linspace(8, calls - 2, 60)}:
+        system = users_perceptron(n=6)
+
+        def interrupt(k, call=call):
+            if k == call:
+                raise KeyboardInterrupt
+
+        system.at_call = interrupt
+        result = uj.jam(system)
+        # the last calls only report, and an interrupt there comes too late to matter
+        assert result.status == "interrupted" or (result.status == "converged" and call > 0.9 * calls)
+        assert 1 <= len(result.states) <= len(whole.states)
+        kept.append(len(result.states))
+    assert max(kept) >= len(whole.states) - 1
+
+
+@pytest.mark.parametrize("make", ["tanh free", "breathing discs"])
+def test_a_system_without_scale_is_told_of_find_transition(systems, make):
+    with pytest.raises(ValueError, match="find_transition") as error:
+        uj.jam(systems[make](0))
+    assert "\n" not in str(error.value)
+
+
+def test_trivial_solutions_are_not_called_jammed():
+    """Far more data than a network can satisfy at any positive margin: f vanishes or the threshold is no minimum."""
+    result = uj.jam(
+        uj.FullyConnected.random(depth=1, width=3, input_dimension=3, n_data=120, margin=0.5, seed=0)
+    )
+    assert result.status != "converged" or result.threshold >= 1e-4 or result.threshold < 0
+    assert result.status == "converged" or result.reason.endswith(".")
