@@ -5,14 +5,14 @@ python -m benchmarks.forces [--particles N] [--output FILE]
 
 import argparse
 import json
-from collections.abc import Callable
 from pathlib import Path
-from time import perf_counter
 
 import numpy as np
 from scipy.spatial import cKDTree
 
 from unijam.particles import SoftSpheres
+
+from .timing import shortest
 
 
 def packing(n: int = 16384, steps: int = 100) -> tuple[SoftSpheres, np.ndarray]:
@@ -50,16 +50,6 @@ def numpy_forces(system: SoftSpheres, x: np.ndarray, pairs: np.ndarray) -> tuple
     return 0.5 * float(delta @ delta), gradient.ravel()
 
 
-def seconds(call: Callable[[], object], repeats: int) -> float:
-    """The shortest of several timings."""
-    best = np.inf
-    for _ in range(repeats):
-        start = perf_counter()
-        call()
-        best = min(best, perf_counter() - start)
-    return best
-
-
 def ratios(n: int = 16384) -> dict[str, float]:
     """How many times faster one evaluator call is than each peer at the same x; the answers must agree."""
     system, x = packing(n)
@@ -68,9 +58,9 @@ def ratios(n: int = 16384) -> dict[str, float]:
     pairs = numpy_pairs(system, x)
     peer_value, peer_slope = numpy_forces(system, x, pairs)
     np.testing.assert_allclose([value, *slope], [peer_value, *peer_slope], rtol=1e-9, atol=1e-11)
-    ours = seconds(lambda: evaluate(x), 200)
-    on_pairs = seconds(lambda: numpy_forces(system, x, pairs), 20)
-    with_tree = seconds(lambda: numpy_forces(system, x, numpy_pairs(system, x)), 5)
+    ours = shortest(lambda: evaluate(x), 200)
+    on_pairs = shortest(lambda: numpy_forces(system, x, pairs), 20)
+    with_tree = shortest(lambda: numpy_forces(system, x, numpy_pairs(system, x)), 5)
     return {
         "discs_force_vs_kdtree": with_tree / ours,
         "discs_force_vs_numpy_pairs": on_pairs / ours,

@@ -5,25 +5,15 @@ forward pass and one torch.autograd.grad each, and torch.func.hessian.
 """
 
 import json
-import time
-from collections.abc import Callable
 
 import torch
 
 from unijam.networks import FullyConnected
 from unijam.system import hessian
 
+from .timing import shortest
+
 LOOPED = 300  # data of the loop that are timed; its time is scaled to all of them
-
-
-def shortest(function: Callable[[], object], repeats: int) -> float:
-    """The shortest of several wall times, s."""
-    times = []
-    for _ in range(repeats):
-        start = time.perf_counter()
-        function()
-        times.append(time.perf_counter() - start)
-    return min(times)
 
 
 def moved(system: FullyConnected) -> torch.Tensor:

@@ -8,8 +8,7 @@ from typing import Annotated, Any, Literal
 
 import numpy as np
 from pydantic import Field
-from scipy.stats import norm
-from scipy.stats import t as student
+from scipy.special import ndtr, stdtrit
 
 from ..arrays import to_numpy
 from ..validation import Seed, checked, require, require_finite
@@ -288,9 +287,9 @@ class _Fit:
         weights = rng.multinomial(k, np.full(k, 1 / k), size=n_bootstrap).astype(float)
         weights = weights[weights @ counts > SMALLEST_SAMPLE / 4]
         resampled = family.fit((weights @ sums) / (weights @ counts)[:, None], self.parameters)[:, 0]
-        low, high = np.quantile(resampled, norm.cdf([-1, 1]))  # unlike the variance, deaf to a wild resample
+        low, high = np.quantile(resampled, ndtr([-1, 1]))  # unlike the variance, deaf to a wild resample
         error = 0.5 * (high - low) * np.sqrt(k / (k - 1))
-        half = float(WIDENING * error * student.ppf(0.5 + 0.5 * confidence, k - 1))
+        half = float(WIDENING * error * stdtrit(k - 1, 0.5 + 0.5 * confidence))
         return self.value - half, self.value + half
 
 

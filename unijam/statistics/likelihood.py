@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
-from scipy.stats import chi2
+from scipy.special import chdtrc
 
 # Where lower = 0 the integral over log y starts at −REACH: exact for a > −0.9, to e^(−12).
 REACH = 120.0
@@ -109,7 +109,7 @@ class CutOffPowerLaw:
         scale = np.sqrt(np.diag(covariance)[k:])
         residual = (covariance[k:, k:] - explained) / np.outer(scale, scale)
         statistic = len(log_y) * (excess / scale) @ np.linalg.solve(residual, excess / scale)
-        return float(chi2.sf(statistic, len(excess)))
+        return float(chdtrc(len(excess), statistic))
 
     def quantile(self, parameters: np.ndarray, fraction: float) -> float:
         """The value below which the given fraction of the fitted law lies."""
