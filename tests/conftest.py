@@ -177,12 +177,16 @@ def backbone(pairs: list[tuple[int, int]], n: int, least: int) -> set[int]:
 
 
 @pytest.fixture(scope="session")
-def count_spheres() -> Callable[[uj.ConstrainedSystem, np.ndarray], tuple[int, int]]:
-    """(N_Δ between particles that are no rattlers, number of these), in plain Python."""
+def find_backbone() -> Callable[[uj.ConstrainedSystem, np.ndarray], tuple[int, list[int]]]:
+    """N_Δ between particles that are no rattlers, and which these are, in plain Python."""
 
-    def count(system, x):
-        pairs, _ = contacts(system, x)
-        held = backbone(pairs, system.n, system.dimension + 1)
-        return sum(i in held and j in held for i, j in pairs), len(held)
+    def find(system, x):
+        if isinstance(system, uj.Ellipses):
+            c = system.constraints(x)
+            pairs, least = [tuple(pair) for pair in c.members[c.overlaps].tolist()], 3
+        else:
+            pairs, least = contacts(system, x)[0], system.dimension + 1
+        held = backbone(pairs, system.n, least)
+        return sum(i in held and j in held for i, j in pairs), sorted(held)
 
-    return count
+    return find
