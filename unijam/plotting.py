@@ -23,7 +23,7 @@ TITLES = {
     "perceptron": "perceptron",
 }
 GREY = "#555555"
-STYLE = {
+STYLE: Any = {
     "font.size": 9,
     "axes.spines.top": False,
     "axes.spines.right": False,
@@ -63,7 +63,7 @@ def plot_density_of_states(ax: Axes, samples: Sequence[JammedSample], colour: st
         if density.zero_modes < 0.999:
             _steps(ax, density, color="#b2182b", lw=1.0, ls=dashes, label=label)
     if wishart:
-        ratio = np.mean([s.n_overlaps / (s.n_dof) for s in samples])
+        ratio = float(np.mean([s.n_overlaps / s.n_dof for s in samples]))
         omega = np.geomspace(1e-3, 1.999, 400)
         ax.plot(omega, marchenko_pastur(omega, ratio, 0.0), color="gold", lw=2, label="Marchenko-Pastur")
     ax.set_xscale("log")

@@ -29,7 +29,7 @@ def sentence(error: ValidationError) -> str:
 
 def checked(function: F) -> F:
     """Validate a call by its annotations; a `ValueError` of one sentence instead of pydantic's report."""
-    validated = validate_call(function, config=ConfigDict(arbitrary_types_allowed=True))
+    validated = validate_call(config=ConfigDict(arbitrary_types_allowed=True))(function)
 
     @wraps(function)
     def call(*args: Any, **kwargs: Any) -> Any:

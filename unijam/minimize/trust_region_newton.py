@@ -4,6 +4,7 @@ Near jamming E is lost in rounding long before its slope is, so a step is accept
 fallen, and E is asked only not to rise.
 """
 
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import ClassVar
@@ -76,13 +77,14 @@ class TrustRegionNewton(Solver):
 
     def _step(self, model: QuadraticModel, gradient: Array, shift: float) -> tuple[Array, float]:
         """The shifted Newton step, and the shift that made it positive definite and not too long."""
-        while True:
+        while shift < 1e15 * model.rho:
             factor = model.factor(shift)
             if factor.positive:
                 step = -factor.solve(gradient)
                 if float(abs(step).max()) <= 10 * self.max_step:
                     return step, shift
             shift = max(4 * shift, 10 * model.floor)
+        return -gradient / shift, shift
 
 
 def _search(objective: Objective, point: Point, step: Array, t: float) -> tuple[Point | None, float]:
@@ -91,7 +93,8 @@ def _search(objective: Objective, point: Point, step: Array, t: float) -> tuple[
     start = float(point.gradient @ step)
     slack = 1e-10 * point.energy + 5 * objective.system.resolution(objective.x(point.y)) * point.force
     halved = 0.5 * point.residual * point.force
-    low, low_slope, high, high_slope = 0.0, start, None, 0.0
+    low, low_slope = 0.0, start
+    high, high_slope = math.inf, 0.0  # the nearest point too far; its slope where that is known to be positive
     fallback: tuple[Point | None, float] = (None, 0.0)
     for _ in range(8):
         trial = objective(point.y + t * step)
@@ -100,13 +103,13 @@ def _search(objective: Objective, point: Point, step: Array, t: float) -> tuple[
         if not risen and (abs(slope) <= 0.2 * abs(start) or trial.residual * trial.force <= halved):
             return trial, t
         if slope > 0 or risen:
-            high, high_slope = t, slope if slope > 0 else None
+            high, high_slope = t, max(slope, 0.0)
         else:
             low, low_slope = t, slope
             fallback = (trial, t)
-        if high is None:
+        if high == math.inf:
             t *= 2.0
-        elif high_slope is None:
+        elif high_slope == 0.0:
             t = 0.5 * (low + high)
         else:
             secant = low + (high - low) * low_slope / (low_slope - high_slope)

@@ -192,8 +192,8 @@ class Packing(ConstrainedSystem):
         return rows
 
     def resolution(self, x: Array) -> float:
-        """The rounding error of one Δ: 4e-16 box sides."""
-        return 4e-16 * self.box_length
+        """The rounding error of one Δ: 4e-16 box sides (or of the largest coordinate, where x has drifted away)."""
+        return 4e-16 * max(self.box_length, float(np.abs(x).max()))
 
 
 def draw_radii(
