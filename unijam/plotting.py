@@ -12,7 +12,7 @@ from matplotlib.figure import Figure
 from .ensemble.sample import JammedSample
 from .report import exponent_text
 from .spectra.density import DensityOfStates, density_of_states
-from .spectra.theory import marchenko_pastur
+from .spectra.theory import JAMMING_EXPONENTS, marchenko_pastur
 from .statistics import DeltaStatistics
 
 COLOURS = {"spheres": "#2166ac", "ellipses": "#1a9850", "network": "#d9610f", "perceptron": "#7b4fa3"}
@@ -23,6 +23,7 @@ TITLES = {
     "perceptron": "perceptron",
 }
 GREY = "#555555"
+THEORY = "#e6b800"
 STYLE: Any = {
     "font.size": 9,
     "axes.spines.top": False,
@@ -44,10 +45,28 @@ def plot_counts(ax: Axes, samples: Sequence[JammedSample], colour: str) -> None:
         ax.plot(s.distances, s.ratios, "o", ms=2.5, mew=0, color=colour, alpha=0.6)
     ax.axhline(1.0, color=GREY, lw=1, ls="--")
     ax.set_xscale("log")
-    ratio = np.mean([s.ratio for s in samples])
-    isostatic = all(s.n_overlaps == s.n_effective + 1 for s in samples)
-    word = r"isostatic: $N_\Delta = N_{\rm eff} + 1$" if isostatic else f"hypostatic: {ratio:.2f}"
-    _note(ax, word, colour, (0.04, 0.93))
+    ratio, reduced = np.mean([s.ratio for s in samples]), np.mean([s.reduced_ratio for s in samples])
+    if all(s.n_overlaps == s.n_effective + 1 for s in samples):
+        _note(ax, r"isostatic: $N_\Delta = N_{\rm eff} + 1$", colour, (0.04, 0.95))
+    else:
+        _note(ax, f"hypostatic: {ratio:.2f}", colour, (0.04, 0.95))
+    if reduced > 0:
+        _note(ax, f"(copies merged: {reduced:.2f})", colour, (0.04, 0.87))
+
+
+def plot_contact_law(ax: Axes, samples: Sequence[JammedSample]) -> None:
+    """The excess of contacts of 2D discs, z − 4 = 3.6 (φ − φ_J)^½ (O'Hern et al. 2003), over `plot_counts`."""
+    distance = np.geomspace(1e-6, max(s.distances.max() for s in samples), 60)
+    excess = 2 * np.mean([s.threshold for s in samples]) * distance  # φ − φ_J, λ ≈ 1 diameter, d = 2
+    ax.plot(
+        distance,
+        1 + 0.9 * np.sqrt(excess),
+        color=THEORY,
+        lw=2,
+        zorder=1,
+        label=r"$z-4=3.6\,\Delta\phi^{1/2}$",
+    )
+    ax.legend(loc="center left")
 
 
 def plot_density_of_states(ax: Axes, samples: Sequence[JammedSample], colour: str, *, wishart: bool) -> None:
@@ -65,7 +84,7 @@ def plot_density_of_states(ax: Axes, samples: Sequence[JammedSample], colour: st
     if wishart:
         ratio = float(np.mean([s.n_overlaps / s.n_dof for s in samples]))
         omega = np.geomspace(1e-3, 1.999, 400)
-        ax.plot(omega, marchenko_pastur(omega, ratio, 0.0), color="gold", lw=2, label="Marchenko-Pastur")
+        ax.plot(omega, marchenko_pastur(omega, ratio, 0.0), color=THEORY, lw=2, label="Marchenko-Pastur")
     ax.set_xscale("log")
     ax.set_yscale("log")
     ax.legend(loc="upper right", handlelength=1.4, labelspacing=0.25)
@@ -93,19 +112,18 @@ def plot_kernel_prestress(ax: Axes, samples: Sequence[JammedSample], colour: str
     ticks = np.array([-4, -2, 0, 2])
     ax.set_xticks(np.concatenate([-(ticks[::-1] + 5.5), ticks + 5.5]))
     ax.set_xticklabels([f"$-10^{{{t}}}$" for t in ticks[::-1]] + [f"$10^{{{t}}}$" for t in ticks], fontsize=7)
-    ax.set_xlim(-8, 8)
     per_system = values.size / len(samples)
     if cut:
-        _note(ax, "kernel empty;\n5 % of overlaps cut:", GREY, (0.55, 0.93))
-    _note(ax, f"{per_system:.0f} modes a system", colour, (0.55, 0.72))
+        _note(ax, "kernel empty;\n5 % of overlaps cut:", GREY, (0.55, 0.95))
+    _note(ax, f"{per_system:.0f} modes a system", colour, (0.55, 0.79))
     if np.all(values < 0):
-        _note(ax, "all < 0: unstable", "#b2182b", (0.04, 0.93))
+        _note(ax, "all < 0: unstable", "#b2182b", (0.04, 0.97))
     elif np.all(values > 0):
-        _note(ax, "all > 0: held", colour, (0.55, 0.62))
+        _note(ax, "all > 0: held", colour, (0.55, 0.70))
 
 
-def plot_delta_densities(ax: Axes, law: DeltaStatistics, colour: str) -> None:
-    """P₊ of overlaps and P₋ of gaps on logarithmic bins, with the fitted laws over their windows."""
+def plot_delta_densities(ax: Axes, law: DeltaStatistics, colour: str, *, isostatic: bool) -> None:
+    """P₊ of overlaps and P₋ of gaps on logarithmic bins, with the fitted laws over their windows (mean field's: yellow)."""
     for density, exponent, sign, marker, name in (
         (law.overlap_density, law.theta, 1, "o", r"P_+,\ \theta"),
         (law.gap_density, law.gamma, -1, "s", r"P_-,\ \gamma"),
@@ -134,6 +152,12 @@ def plot_delta_densities(ax: Axes, law: DeltaStatistics, colour: str) -> None:
                 )
                 line = np.geomspace(low, high, 20)
                 ax.plot(line, level * line**power, "-" if sign > 0 else "--", color="black", lw=1.2, zorder=5)
+                if isostatic:
+                    known = JAMMING_EXPONENTS.theta_extended if sign > 0 else -JAMMING_EXPONENTS.gamma
+                    last = density.centres[inside][-1]
+                    ax.plot(
+                        line, level * last ** (power - known) * line**known, color=THEORY, lw=1.6, zorder=4
+                    )
     ax.set_xscale("log")
     ax.set_yscale("log")
     ax.legend(loc="lower left", handlelength=0.8, labelspacing=0.3)
@@ -154,7 +178,10 @@ def comparison_figure(
             plot_counts(top, some, colour)
             plot_density_of_states(spectrum, some, colour, wishart=name == "perceptron")
             plot_kernel_prestress(kernel, some, colour)
-            plot_delta_densities(laws_ax, laws[name], colour)
+            isostatic = all(s.n_overlaps == s.n_effective + 1 for s in some)
+            plot_delta_densities(laws_ax, laws[name], colour, isostatic=isostatic)
+            if name == "spheres":
+                plot_contact_law(top, some)
             top.set_xlabel("distance of the scale from its threshold\n(diameters; margin)")
             spectrum.set_xlabel(r"$\omega = \sqrt{\lambda}$  ($\sqrt{\rm contact\ stiffness}$)")
             kernel.set_xlabel(r"$H_p$ on $\ker H_0$ / typical overlap")
@@ -178,7 +205,8 @@ def comparison_figure(
             )
         _same_limits(axes[0], (1e-9, 3), (0.4, 2.4))
         _same_limits(axes[1], (1e-6, 60), (2e-4, 3e4))
-        _same_limits(axes[3], None, (1e-3, 1e3))
+        _same_limits(axes[2], (-8, 8), (0, 1.08))
+        _same_limits(axes[3], (1e-6, 20), (1e-3, 1e3))
         figure.tight_layout(rect=(0, 0.1, 1, 1), h_pad=1.2)
         figure.text(0.02, 0.01, _wrapped(caption, 210), fontsize=8.5, va="bottom")
     return figure

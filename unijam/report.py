@@ -117,21 +117,22 @@ class Comparison:
         )
         known = JAMMING_EXPONENTS
         return (
-            f"(a) All four by the same call. Isostatic, N_Δ = N_eff + 1 with one state of self stress: "
-            f"{', '.join(isostatic) or 'none'}. Hypostatic: {', '.join(hypostatic) or 'none'}.  "
-            f"(b) Flat down to the softest mode, below which one or two modes are missing: {', '.join(flat) or 'none'}. "
-            f"Gapped, with the kernel of H0 lifted by Hp into a soft band ∝ √Δ: {', '.join(gapped) or 'none'}.\n"
-            f"(c) Hp on the kernel of H0 decides. {signs}. "
-            "Where it is negative every kernel mode would be unstable, so a stable state has none; where it is positive "
-            "fewer overlaps than degrees of freedom are enough.\n"
+            "(a) All four by the same call. Isostatic, N_Δ = N_eff + 1 with one state of self stress: "
+            f"{', '.join(isostatic) or 'none'}. Hypostatic: {', '.join(hypostatic) or 'none'}.\n"
+            "(b) Flat down to the softest mode, with one or two modes missing below it: "
+            f"{', '.join(flat) or 'none'}. Gapped, the kernel of H0 lifted by Hp into a soft band ∝ √Δ: "
+            f"{', '.join(gapped) or 'none'}.\n"
+            f"(c) Hp on the kernel of H0 decides. {signs}. Where it is negative every kernel mode would be "
+            "unstable, so a stable state has none; where it is positive fewer overlaps than degrees of freedom "
+            "are enough.\n"
             f"(d) {laws}. Mean field for isostatic jamming: θ = {known.theta_extended:.2f} (localised forces "
             f"{known.theta_localised:.2f}), γ = {known.gamma:.2f}.\n"
-            "The talk's nets (ReLU, free weights, Adam's stopping point, not minima) jumped to N_Δ/N ≈ 0.75 with θ = 0.3 and "
-            "γ = 0.2; here are smooth units, spherical weights and true minima at the jamming margin."
+            "The talk's nets (ReLU, free weights, Adam's stopping point, not minima) jumped to N_Δ/N ≈ 0.75 with "
+            "θ = 0.3 and γ = 0.2; here are smooth units, spherical weights and true minima at the jamming margin."
         )
 
-    def write(self, output: Path, configuration: dict[str, Any], seconds: float) -> None:
-        """Figure and JSON into a folder."""
+    def write(self, output: Path, configuration: dict[str, Any], seconds: float) -> Path:
+        """Write figure and JSON into a folder; the path of the figure."""
         import matplotlib
 
         matplotlib.use("Agg")
@@ -140,7 +141,8 @@ class Comparison:
         output.mkdir(parents=True, exist_ok=True)
         samples = {name: s.samples for name, s in self.systems.items()}
         figure = comparison_figure(samples, {name: s.law for name, s in self.systems.items()}, self.caption)
-        figure.savefig(output / "spheres_vs_nets.png", dpi=150)
+        picture = output / "spheres_vs_nets.png"
+        figure.savefig(picture, dpi=150)
         record = {
             "configuration": configuration,
             "seconds": seconds,
@@ -149,7 +151,8 @@ class Comparison:
         }
         partial = output / "spheres_vs_nets.json.part"
         partial.write_text(json.dumps(record, indent=1, ensure_ascii=False))
-        partial.replace(output / "spheres_vs_nets.json")
+        partial.replace(picture.with_suffix(".json"))
+        return picture
 
     def checks(self) -> list[dict[str, Any]]:
         """Measured values against reference numbers."""

@@ -1,5 +1,7 @@
 """Validation at the border: a wrong value is answered by one sentence that names field, value and range."""
 
+import dataclasses
+import math
 from collections.abc import Callable
 from functools import wraps
 from typing import Annotated, Any, TypeVar
@@ -53,6 +55,14 @@ def require_finite(array: Array, field: str) -> None:
     if not bool(finite.all()):
         bad = int((~finite).sum())
         raise ValueError(f"{field} has {bad} entries that are NaN or infinite; all must be finite numbers.")
+
+
+def require_finite_fields(options: Any) -> None:
+    """Raise a `ValueError` where a number among the fields of a dataclass is NaN or infinite."""
+    for field in dataclasses.fields(options):
+        value = getattr(options, field.name)
+        if isinstance(value, float):
+            require(math.isfinite(value), field.name, value, "a finite number")
 
 
 def require_positions(system: Any, x: Array) -> Array:

@@ -1,4 +1,4 @@
-"""The Gauss-Newton model ½ |r + A p|² + damping: A = √u'' J of the overlaps, solved through the smaller of AᵀA and AAᵀ."""
+"""The Gauss-Newton model ½ |r + A p|², A = √u'' J of the overlaps, solved through the smaller of AᵀA and AAᵀ."""
 
 from dataclasses import dataclass
 from typing import Self

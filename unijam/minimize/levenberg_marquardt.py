@@ -1,4 +1,4 @@
-"""Levenberg-Marquardt: Gauss-Newton steps on the overlaps (H0 only), damped by the ratio of actual to predicted gain."""
+"""Levenberg-Marquardt: Gauss-Newton steps on the overlaps (H0 only), damped by actual over predicted gain."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass

@@ -9,7 +9,7 @@ from typing import ClassVar
 
 from ..arrays import Array
 from ..system import ConstrainedSystem
-from ..validation import require
+from ..validation import require, require_finite_fields
 from .objective import Objective, Point
 from .progress import Progress
 
@@ -82,6 +82,7 @@ class Solver(ABC):
     sees_curvature: ClassVar[bool] = False
 
     def __post_init__(self) -> None:
+        require_finite_fields(self)
         require(
             0 < self.gradient_tolerance < 1, "gradient_tolerance", self.gradient_tolerance, "between 0 and 1"
         )

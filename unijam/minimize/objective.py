@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ..arrays import Array, is_torch, namespace
+from ..arrays import Array, column_norms, is_torch, namespace
 from ..linalg import QuadraticModel, across_symmetries
 from ..system import ConstrainedSystem, hessian
 from .gauss_newton import GaussNewton
@@ -69,6 +69,7 @@ class Objective:
         self.n_evaluations = 0
         self.reference = system.scale or 0.0
         self.scale_weight = 1.0
+        self._sensitivity: float | None = None
         self._fixed: Callable = system.evaluator() if conjugate is None else _no_evaluator
         self._moving: Callable = system.scaled_evaluator() if conjugate is not None else _no_evaluator
 
@@ -128,10 +129,18 @@ class Objective:
         return self(kept if self.conjugate is None else _append(kept, point.y[-1]))
 
     def tolerance(self, point: Point, gradient_tolerance: float) -> float:
-        """The residual that rounding allows at least, or the one asked for."""
-        if point.residual <= gradient_tolerance or point.typical_force == 0:
+        """The residual asked for, or the one that rounding leaves at least.
+
+        Each Δ is known to the system's resolution r, so the gradient to r ‖J‖ (Frobenius); 3.5 times that makes
+        5 r / √(2U/N_Δ) for contacts, whose |∇Δ| = √2, and more for networks with large gradients.
+        """
+        if point.residual <= gradient_tolerance or point.force == 0:
             return gradient_tolerance
-        return max(gradient_tolerance, 5 * self.system.resolution(self.x(point.y)) / point.typical_force)
+        x = self.x(point.y)
+        if self._sensitivity is None:
+            c = self.system_at(point.y).constraints(x)
+            self._sensitivity = float((column_norms(c.jacobian(c.overlaps)) ** 2).sum()) ** 0.5
+        return max(gradient_tolerance, 3.5 * self.system.resolution(x) * self._sensitivity / point.force)
 
     def model(self, point: Point) -> QuadraticModel:
         """H (with μ, border and corner) at the point, across the symmetries."""

@@ -1,9 +1,10 @@
-"""Rounds of first-order descent and Newton's method, for sparse systems: contacts rearrange in the one, the other ends it."""
+"""Rounds of descent and Newton's method, for sparse systems: contacts rearrange in the one, the other ends it."""
 
 from dataclasses import dataclass, field, replace
 
 from ..arrays import Array
 from ..system import ConstrainedSystem
+from ..validation import require, require_finite_fields
 from .conjugate_gradient import ConjugateGradient
 from .loop import MinimizeResult
 from .objective import Objective
@@ -34,6 +35,14 @@ class Rounds:
     newton_first: bool = False
     max_rounds: int = 30
     descent: ConjugateGradient = field(default_factory=lambda: ConjugateGradient(max_steps=20_000))
+
+    def __post_init__(self) -> None:
+        require_finite_fields(self)
+        require(
+            0 < self.gradient_tolerance < 1, "gradient_tolerance", self.gradient_tolerance, "between 0 and 1"
+        )
+        require(0 < self.first_residual < 1, "first_residual", self.first_residual, "between 0 and 1")
+        require(self.max_rounds >= 1, "max_rounds", self.max_rounds, "at least 1")
 
     def run(self, objective: Objective, x: Array, progress: bool = False) -> MinimizeResult:
         """Run rounds until one converges."""

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from ..arrays import Array
-from ..validation import require
+from ..validation import require, require_finite_fields
 from .loop import MinimizeResult, Solver
 from .objective import Objective
 
@@ -19,6 +19,7 @@ class Stage:
     weight_decay: float = 0.0
 
     def __post_init__(self) -> None:
+        require_finite_fields(self)
         require(self.weight_decay >= 0, "weight_decay", self.weight_decay, "zero or positive")
 
 

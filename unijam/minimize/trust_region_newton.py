@@ -94,7 +94,10 @@ def _search(objective: Objective, point: Point, step: Array, t: float) -> tuple[
     slack = 1e-10 * point.energy + 5 * objective.system.resolution(objective.x(point.y)) * point.force
     halved = 0.5 * point.residual * point.force
     low, low_slope = 0.0, start
-    high, high_slope = math.inf, 0.0  # the nearest point too far; its slope where that is known to be positive
+    high, high_slope = (
+        math.inf,
+        0.0,
+    )  # the nearest point too far; its slope where that is known to be positive
     fallback: tuple[Point | None, float] = (None, 0.0)
     for _ in range(8):
         trial = objective(point.y + t * step)

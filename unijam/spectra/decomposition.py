@@ -67,7 +67,7 @@ class HessianDecomposition:
 
     @cached_property
     def self_stress(self) -> np.ndarray:
-        """States of self stress as columns: an orthonormal basis of the kernel of Jᵀ, (N_Δ, s); signs positive in sum."""
+        """States of self stress: an orthonormal basis of the kernel of Jᵀ as columns, (N_Δ, s), positive in sum."""
         basis = null_space(self.jacobian.T)
         return basis * np.where(basis.sum(axis=0) < 0, -1.0, 1.0)
 
