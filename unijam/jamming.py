@@ -103,8 +103,14 @@ def jam(system: ConstrainedSystem, x0: Array | None = None, *, progress: bool = 
         )
     begin = time.perf_counter()
     x = require_positions(system, system.initial if x0 is None else x0)
+    states: list[MinimizeResult] = []
     with Progress(progress, "jam") as report:
-        status, states = _descend(system, x, report)
+        try:
+            status = _descend(system, x, states, report)
+        except KeyboardInterrupt:
+            if not states:
+                raise
+            status = "interrupted"
     last = states[-1]
     if status == "converged" and last.typical_overlap > system.jamming_overlap:
         status = "stalled"
@@ -129,13 +135,12 @@ def jam(system: ConstrainedSystem, x0: Array | None = None, *, progress: bool = 
     )
 
 
-def _descend(system: ConstrainedSystem, x: Array, report: Progress) -> tuple[str, list[MinimizeResult]]:
+def _descend(system: ConstrainedSystem, x: Array, states: list[MinimizeResult], report: Progress) -> str:
+    """Append the states on the way; the status of the way."""
     state = _quench(system, x)
-    states = [state]
-    if state.status == "interrupted":
-        return state.status, states
-    if state.status == "satisfied":
-        return "stalled", states
+    states.append(state)
+    if state.status in ("interrupted", "satisfied"):
+        return "stalled" if state.status == "satisfied" else state.status
     tau = conjugate_force(state.system, state.x)
     step = MAX_LOG_STEP / 2
     while state.typical_overlap > system.jamming_overlap:
@@ -143,7 +148,7 @@ def _descend(system: ConstrainedSystem, x: Array, report: Progress) -> tuple[str
         below = _settle(state.system, state.x, tau * math.exp(-step))
         report.say(f"√(2U/N_Δ) = {below.typical_overlap:.1e}, {below.n_overlaps} overlaps, {below.status}")
         if below.status == "interrupted":
-            return "interrupted", states
+            return "interrupted"
         if below.status == "converged" and below.n_overlaps:
             state, tau = below, tau * math.exp(-step)
             states.append(state)
@@ -151,8 +156,8 @@ def _descend(system: ConstrainedSystem, x: Array, report: Progress) -> tuple[str
         else:
             step /= 2
             if step < MIN_LOG_STEP:
-                return below.status if below.status != "converged" else "stalled", states
-    return state.status, states
+                return below.status if below.status != "converged" else "stalled"
+    return state.status
 
 
 def _quench(system: ConstrainedSystem, x: Array) -> MinimizeResult:

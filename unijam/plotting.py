@@ -123,7 +123,7 @@ def plot_kernel_prestress(ax: Axes, samples: Sequence[JammedSample], colour: str
 
 
 def plot_delta_densities(ax: Axes, law: DeltaStatistics, colour: str, *, isostatic: bool) -> None:
-    """P₊ of overlaps and P₋ of gaps on logarithmic bins, with the fitted laws over their windows (mean field's: yellow)."""
+    """P₊ of overlaps and P₋ of gaps on logarithmic bins, the fitted laws over their windows (yellow: mean field)."""
     for density, exponent, sign, marker, name in (
         (law.overlap_density, law.theta, 1, "o", r"P_+,\ \theta"),
         (law.gap_density, law.gamma, -1, "s", r"P_-,\ \gamma"),
@@ -207,7 +207,7 @@ def comparison_figure(
         _same_limits(axes[1], (1e-6, 60), (2e-4, 3e4))
         _same_limits(axes[2], (-8, 8), (0, 1.08))
         _same_limits(axes[3], (1e-6, 20), (1e-3, 1e3))
-        figure.tight_layout(rect=(0, 0.1, 1, 1), h_pad=1.2)
+        figure.tight_layout(rect=(0, 0.115, 1, 1), h_pad=1.2)
         figure.text(0.02, 0.01, _wrapped(caption, 210), fontsize=8.5, va="bottom")
     return figure
 

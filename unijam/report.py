@@ -125,11 +125,24 @@ class Comparison:
             f"(c) Hp on the kernel of H0 decides. {signs}. Where it is negative every kernel mode would be "
             "unstable, so a stable state has none; where it is positive fewer overlaps than degrees of freedom "
             "are enough.\n"
-            f"(d) {laws}. Mean field for isostatic jamming: θ = {known.theta_extended:.2f} (localised forces "
-            f"{known.theta_localised:.2f}), γ = {known.gamma:.2f}.\n"
+            f"(d) Power laws: {_with_verdict(self.systems, 'power law')}; regular, of finite density at zero: "
+            f"{_with_verdict(self.systems, 'regular')}. Measured: {laws}. Mean field for isostatic jamming: "
+            f"θ = {known.theta_extended:.2f} (localised forces {known.theta_localised:.2f}), γ = {known.gamma:.2f}.\n"
             "The talk's nets (ReLU, free weights, Adam's stopping point, not minima) jumped to N_Δ/N ≈ 0.75 with "
-            "θ = 0.3 and γ = 0.2; here are smooth units, spherical weights and true minima at the jamming margin."
+            "θ = 0.3 and γ = 0.2; here are smooth units, spherical weights and true minima at the jamming margin"
+            f"{self._against_the_talk()}."
         )
+
+    def _against_the_talk(self) -> str:
+        """Whether the network's intervals contain the talk's exponents."""
+        if "network" not in self.systems:
+            return ""
+        law, words = self.systems["network"].law, []
+        for name, exponent, talk in (("θ", law.theta, 0.3), ("γ", law.gamma, 0.2)):
+            if exponent.low is not None and exponent.high is not None:
+                inside = "contains" if exponent.low <= talk <= exponent.high else "excludes"
+                words.append(f"the interval of {name} {inside} {talk}")
+        return f": {', '.join(words)}" if words else ""
 
     def write(self, output: Path, configuration: dict[str, Any], seconds: float) -> Path:
         """Write figure and JSON into a folder; the path of the figure."""
@@ -255,6 +268,16 @@ def exponent_text(exponent: Exponent) -> str:
         return "refused"
     verdict = ", regular" if exponent.verdict == "regular" else ""
     return f"{exponent.value:.2f} [{exponent.low:.2f}, {exponent.high:.2f}]{verdict}"
+
+
+def _with_verdict(systems: Mapping[str, Summary], verdict: str) -> str:
+    found = [
+        f"{symbol} of {NAMES[name]}"
+        for name, s in systems.items()
+        for symbol, exponent in (("θ", s.law.theta), ("γ", s.law.gamma))
+        if exponent.verdict == verdict
+    ]
+    return ", ".join(found) or "none"
 
 
 def _sign(s: Summary) -> str:

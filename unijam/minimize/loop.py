@@ -123,10 +123,10 @@ class Solver(ABC):
                     status, kept = self._verdict(objective, point)
                     if kept is not point:
                         point, points = kept, self.iterate(objective, kept)
+            if status in ("stalled", "step-limit"):
+                status = self._saddle_or(objective, point, status)
         except KeyboardInterrupt:
             status = "interrupted"
-        if status in ("stalled", "step-limit"):
-            status = self._saddle_or(objective, point, status)
         point = objective.canonical(point)
         if history[-1].step != steps:
             record()

@@ -27,7 +27,7 @@ _flags: dict[str, Any] = {
     "cache": True,
     "nogil": True,
     "error_model": "numpy",
-    "fastmath": {"contract", "nsz", "arcp"},
+    "fastmath": {"nsz", "arcp"},
 }
 
 
