@@ -1,6 +1,7 @@
 """What all tests share: one thread, the systems of the contract, jammed states computed once, helpers."""
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from functools import cache
 
 import numpy as np
@@ -57,6 +58,20 @@ class UsersPerceptron(uj.AutodiffSystem):
         return self.margin - self.data @ x / x.norm()
 
 
+@dataclass(frozen=True)
+class Hertzian(uj.Potential):
+    """What a user writes: u = Δ^(5/2)/(5/2)."""
+
+    def energy(self, delta):
+        return (delta * (delta > 0)) ** 2.5 / 2.5
+
+    def force(self, delta):
+        return (delta * (delta > 0)) ** 1.5
+
+    def stiffness(self, delta):
+        return 1.5 * (delta * (delta > 0)) ** 0.5
+
+
 def network(**changes) -> Callable[[int], uj.ConstrainedSystem]:
     """A maker of small fully connected networks."""
     shape = {"depth": 2, "width": 5, "input_dimension": 4, "n_data": 40}
@@ -102,6 +117,11 @@ def systems() -> dict[str, Callable[[int], uj.ConstrainedSystem]]:
 @pytest.fixture(scope="session")
 def breathing_discs() -> type[uj.AutodiffSystem]:
     return BreathingDiscs
+
+
+@pytest.fixture(scope="session")
+def hertzian() -> uj.Potential:
+    return Hertzian()
 
 
 @pytest.fixture(scope="session")

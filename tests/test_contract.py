@@ -98,6 +98,39 @@ def test_derivatives_are_those_of_finite_differences(make_system, seed):
 
 @few
 @given(seed=SEEDS)
+def test_a_users_potential_has_its_own_forces_and_stiffness(make_system, hertzian, seed):
+    """u = Δ^(5/2)/(5/2): ∇U, H and both evaluators, against differences of Σ u(Δ) along a direction."""
+    system = make_system(seed).at(potential=hertzian)
+    x = point(system, seed)
+    assume(far_from_kinks(system, x, 0.0))
+    v = like(system, np.random.default_rng(seed).standard_normal(system.n_dof))
+
+    def along(function):
+        return sum(weight * function(x + times * STEP * v) for times, weight in STENCIL) / STEP
+
+    def summed(y):
+        delta = to_numpy(system.constraints(y).delta)
+        return (np.maximum(delta, 0) ** 2.5).sum() / 2.5
+
+    c = system.constraints(x)
+    gradient = uj.gradient(system, c)
+    slope = along(summed)
+    assert float(gradient @ v) == pytest.approx(slope, rel=1e-6, abs=1e-6 * float(abs(gradient).max()))
+    change = along(lambda y: to_numpy(uj.gradient(system, system.constraints(y))))
+    h0, hp = (to_numpy(h) for h in uj.hessian(system, c))
+    # Δ^½ bends near Δ = 0: ten steps away, its fifth derivative makes 1e-5 of the stiffness of one contact
+    np.testing.assert_allclose((h0 + hp) @ to_numpy(v), change, atol=1e-5 * np.abs(change).max())
+    u, g, square, _ = system.evaluator()(x)
+    force = np.maximum(to_numpy(c.delta), 0) ** 1.5
+    assert [u, square] == pytest.approx([summed(x), force @ force], rel=1e-10)
+    np.testing.assert_allclose(to_numpy(g), to_numpy(gradient), atol=1e-11)
+    if system.scale is not None:
+        pull = system.scaled_evaluator()(x, system.scale)[4]
+        assert pull == pytest.approx(force @ to_numpy(c.loading()), rel=1e-10)
+
+
+@few
+@given(seed=SEEDS)
 def test_products_and_weighted_curvature_agree_with_the_jacobian(make_system, seed):
     system = make_system(seed)
     x = point(system, seed)

@@ -75,6 +75,26 @@ def test_the_threshold_of_discs_is_that_of_the_literature(jammed):
     assert 0.82 < np.mean(thresholds) < 0.85 and min(thresholds) > 0.78
 
 
+def test_the_thresholds_of_perceptrons_are_those_of_the_literature(jammed):
+    """−0.557 ± 0.05 at load 5 (local minima from a random start, N = 100; protocol and N make the difference)."""
+    thresholds = [jammed("perceptron", seed).threshold for seed in range(5)]
+    assert np.mean(thresholds) == pytest.approx(-0.557, abs=0.05)
+
+
+def test_ellipses_jam_denser_than_discs(jammed):
+    """φ_J = 0.89 ± 0.02 near the peak at aspect ratio 1.4 (Delaney et al. 2005; Donev et al. 2007)."""
+    thresholds = [jammed("ellipses", seed).threshold for seed in range(3)]
+    assert np.mean(thresholds) == pytest.approx(0.89, abs=0.02)
+
+
+def test_the_count_does_not_depend_on_the_potential(hertzian):
+    """Isostatic at jamming with u ~ Δ^(5/2) as well."""
+    system = uj.SoftSpheres.random(n=48, packing_fraction=0.9, radii="uniform", seed=1).at(potential=hertzian)
+    packing = uj.jam(system)
+    assert packing.status == "converged"
+    assert uj.count_constraints(packing.system, packing.x).isostatic
+
+
 def test_a_satisfied_start_is_compressed_first():
     loose = uj.SoftSpheres.random(n=32, packing_fraction=0.6, radii="uniform", seed=4)
     assert uj.minimize(loose).status == "satisfied"

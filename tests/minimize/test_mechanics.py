@@ -255,3 +255,32 @@ def test_a_mask_holds_degrees_of_freedom():
     assert (result.x[:20] == system.initial[:20]).all() and result.status == "converged"
     gradient = uj.gradient(system, system.constraints(result.x))
     assert np.abs(gradient[20:]).max() < 1e-9 < np.abs(gradient[:20]).max()
+
+
+@pytest.mark.parametrize("solver", SOLVERS, ids=name_of)
+@pytest.mark.parametrize("name", ["discs", "ellipses", "gelu spherical"])
+def test_starts_and_systems_are_left_as_they_are(systems, name, solver):
+    system = systems[name](4)
+    x0 = system.initial + 0
+    kept = x0 + 0
+    solver = None if solver is None else type(solver)(max_steps=5)
+    result = uj.minimize(system, x0, solver)
+    assert (x0 == kept).all() and (system.initial == kept).all()
+    assert result.x is not x0 and not getattr(result.x, "requires_grad", False)
+
+
+def test_progress_changes_nothing(systems, capsys):
+    system = systems["discs"](4)
+    shown, hidden = uj.minimize(system, progress=True), uj.minimize(system)
+    assert (shown.x == hidden.x).all() and capsys.readouterr().out == ""
+
+
+def test_single_precision_converges_to_what_it_can_resolve():
+    """The minimum of a convex problem, to the square of single precision's 1e-7 and a sum over 80 data."""
+    single, double = (
+        FullyConnected.random(depth=0, input_dimension=20, n_data=80, weights="free", seed=2, dtype=dtype)
+        for dtype in ("float32", "float64")
+    )
+    found, expected = uj.minimize(single), uj.minimize(double)
+    assert found.status == expected.status == "converged" and found.x.dtype == torch.float32
+    assert found.energy == pytest.approx(expected.energy, rel=1e-5)

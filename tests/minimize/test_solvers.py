@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 import unijam as uj
+from unijam.arrays import to_numpy
 
 SOLVERS = {
     "default": None,
@@ -88,3 +89,29 @@ def test_every_solver_works_untuned_and_says_truly_where_it_stands(make_system, 
         assert solver is not None or getattr(system, "activation", "") == "relu"
     assert result.relative_gradient == pytest.approx(residual, rel=1e-3, abs=1e-12)
     assert 0 <= result.n_steps and result.n_evaluations > 0
+
+
+def test_converged_states_are_minima(make_system):
+    """No negative mode of a Hessian from differences of ∇U, the symmetries projected out."""
+    n_converged = 0
+    for seed in range(3):
+        result = uj.minimize(make_system(seed))
+        if result.status != "converged":
+            assert result.status == "satisfied" or getattr(result.system, "activation", "") == "relu"
+            continue
+        n_converged += 1
+        system, x = result.system, result.x
+        step, rows = 1e-7, []
+        for k in range(len(x)):
+            e = 0 * x
+            e[k] = step
+            ends = [to_numpy(uj.gradient(system, system.constraints(x + s * e))) for s in (1, -1)]
+            rows.append((ends[0] - ends[1]) / (2 * step))
+        h = 0.5 * (np.array(rows) + np.array(rows).T)
+        z = to_numpy(system.symmetries(x))
+        basis = np.linalg.svd(z)[2][len(z) :].T if len(z) else np.eye(len(x))
+        values = np.linalg.eigvalsh(basis.T @ h @ basis)
+        # rounding of ∇U over the step: 1e-15 × its size, some 10 terms each
+        assert values.min() > -1e-6 * values.max()
+    # free weights fit these data; all else jams
+    assert n_converged or getattr(make_system(0), "weights", "") == "free"

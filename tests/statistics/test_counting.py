@@ -81,3 +81,20 @@ def test_two_touching_discs_are_rattlers_and_a_degree_of_freedom_without_force_c
     user.data[:, 3] = 0.0  # the last weight acts only through the norm
     x = torch.tensor([1.0, 2.0, -1.0, 0.0], dtype=torch.float64)
     assert uj.count_constraints(user, x).n_effective == 2
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("depth", "side"), [(1, 10), (2, 7), (3, 6)])
+@pytest.mark.parametrize("n_data", [120, 180])
+def test_all_spherical_networks_below_the_threshold_are_hypostatic(depth, side, n_data):
+    """Four seeds each: one state of self stress, a kernel of N_eff − N_Δ + 1 modes, all held by Hp."""
+    for seed in range(4):
+        packing = uj.jam(
+            uj.FullyConnected.random(depth=depth, width=side, input_dimension=side, n_data=n_data, seed=seed)
+        )
+        assert packing.status == "converged" and packing.threshold > 1e-4
+        state = packing.settled()
+        count, h = uj.count_constraints(state.system, state.x), uj.decompose_hessian(state.system, state.x)
+        assert count.n_overlaps < count.n_effective and h.self_stress.shape[1] == 1
+        assert len(h.kernel_prestress()) == count.n_effective - count.n_overlaps + 1
+        assert h.kernel_prestress().min() > 0
