@@ -10,7 +10,6 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from .ensemble.sample import JammedSample
-from .report import exponent_text
 from .spectra.density import DensityOfStates, density_of_states
 from .spectra.theory import JAMMING_EXPONENTS, marchenko_pastur
 from .statistics import DeltaStatistics
@@ -140,7 +139,7 @@ def plot_delta_densities(ax: Axes, law: DeltaStatistics, colour: str, *, isostat
             mew=0.8,
             color=colour,
             elinewidth=0.6,
-            label=f"${name}$ = {exponent_text(exponent)}",
+            label=f"${name}$ = {exponent}",
         )
         if exponent.value is not None and exponent.window is not None:
             power = sign * exponent.value
@@ -207,8 +206,9 @@ def comparison_figure(
         _same_limits(axes[1], (1e-6, 60), (2e-4, 3e4))
         _same_limits(axes[2], (-8, 8), (0, 1.08))
         _same_limits(axes[3], (1e-6, 20), (1e-3, 1e3))
-        figure.tight_layout(rect=(0, 0.115, 1, 1), h_pad=1.2)
-        figure.text(0.02, 0.01, _wrapped(caption, 210), fontsize=8.5, va="bottom")
+        text = _wrapped(caption, 205)
+        figure.tight_layout(rect=(0, 0.025 + 0.0115 * text.count("\n"), 1, 1), h_pad=1.2)
+        figure.text(0.02, 0.01, text, fontsize=8.5, va="bottom")
     return figure
 
 

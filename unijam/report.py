@@ -112,9 +112,7 @@ class Comparison:
         flat = [NAMES[n] for n, s in systems if s.spectrum == "flat"]
         gapped = [f"{NAMES[n]} (by a factor {s.gap:.0f} in ω)" for n, s in systems if s.spectrum == "gapped"]
         signs = "; ".join(f"{NAMES[n]}: {_sign(s)}" for n, s in systems)
-        laws = "; ".join(
-            f"{NAMES[n]} θ {exponent_text(s.law.theta)}, γ {exponent_text(s.law.gamma)}" for n, s in systems
-        )
+        laws = "; ".join(f"{NAMES[n]} θ {s.law.theta}, γ {s.law.gamma}" for n, s in systems)
         known = JAMMING_EXPONENTS
         return (
             "(a) All four by the same call. Isostatic, N_Δ = N_eff + 1 with one state of self stress: "
@@ -255,19 +253,11 @@ ROWS: dict[str, Callable[[Summary], str]] = {
     "modes missing below ω₁": lambda s: f"{s.missing[0]:.1f} ± {s.missing[1]:.1f}",
     "soft to stiff band, in ω": lambda s: f"× {s.gap:.0f}" if s.gap else "",
     "spectrum": lambda s: s.spectrum,
-    "θ": lambda s: exponent_text(s.law.theta),
-    "γ": lambda s: exponent_text(s.law.gamma),
+    "θ": lambda s: str(s.law.theta),
+    "γ": lambda s: str(s.law.gamma),
     "threshold": lambda s: f"{s.mean('threshold'):.4f}",
     "seconds a seed": lambda s: f"{s.mean('seconds'):.2f}",
 }
-
-
-def exponent_text(exponent: Exponent) -> str:
-    """An exponent as a reader wants it: value, interval, verdict."""
-    if exponent.value is None or exponent.low is None or exponent.high is None:
-        return "refused"
-    verdict = ", regular" if exponent.verdict == "regular" else ""
-    return f"{exponent.value:.2f} [{exponent.low:.2f}, {exponent.high:.2f}]{verdict}"
 
 
 def _with_verdict(systems: Mapping[str, Summary], verdict: str) -> str:

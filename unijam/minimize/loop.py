@@ -4,7 +4,7 @@ import math
 import time
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import ClassVar
 
 from ..arrays import Array
@@ -63,6 +63,18 @@ class MinimizeResult:
     def typical_overlap(self) -> float:
         """√(2U/N_Δ), in units of Δ."""
         return math.sqrt(2 * self.energy / max(self.n_overlaps, 1))
+
+
+def joined(results: list[MinimizeResult]) -> MinimizeResult:
+    """The last result, with the steps, seconds and history of all."""
+    history, steps, seconds = [], 0, 0.0
+    for r in results:
+        history += [replace(h, step=h.step + steps, seconds=h.seconds + seconds) for h in r.history]
+        steps, seconds = steps + r.n_steps, seconds + r.seconds
+    evaluations = sum(r.n_evaluations for r in results)
+    return replace(
+        results[-1], n_steps=steps, seconds=seconds, n_evaluations=evaluations, history=tuple(history)
+    )
 
 
 @dataclass(frozen=True)

@@ -6,9 +6,8 @@ from ..arrays import Array
 from ..system import ConstrainedSystem
 from ..validation import require, require_finite_fields
 from .conjugate_gradient import ConjugateGradient
-from .loop import MinimizeResult
+from .loop import MinimizeResult, joined
 from .objective import Objective
-from .stages import joined
 from .trust_region_newton import TrustRegionNewton
 
 

@@ -1,13 +1,14 @@
 """Solvers in sequence, along a path of systems and weight decays."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any
 
 from ..arrays import Array
 from ..validation import require, require_finite_fields
-from .loop import MinimizeResult, Solver
+from .loop import MinimizeResult, Solver, joined
 from .objective import Objective
+from .trust_region_newton import TrustRegionNewton
 
 
 @dataclass(frozen=True)
@@ -15,7 +16,7 @@ class Stage:
     """One stage: what changes in the system (given to `system.at`), with which solver, at which weight decay μ."""
 
     changes: Mapping[str, Any] = field(default_factory=dict)
-    solver: Solver | None = None
+    solver: Solver = field(default_factory=TrustRegionNewton)
     weight_decay: float = 0.0
 
     def __post_init__(self) -> None:
@@ -41,28 +42,13 @@ class Stages:
 
     def run(self, objective: Objective, x: Array, progress: bool = False) -> MinimizeResult:
         """Run every stage; a satisfied or interrupted one ends the path where nothing is to change any more."""
-        from .default import default_solver
-
         system, results = objective.system, []
         for k, stage in enumerate(self.stages):
             system = system.at(**stage.changes) if stage.changes else system
-            solver = stage.solver or default_solver(system)
             local = Objective(system, stage.weight_decay, objective.conjugate, objective.mask)
-            results.append(solver.run(local, x, progress))
+            results.append(stage.solver.run(local, x, progress))
             system, x = results[-1].system, results[-1].x
             nothing_left = not any(s.changes or s.weight_decay for s in self.stages[k:])
             if results[-1].status == "interrupted" or (results[-1].status == "satisfied" and nothing_left):
                 break
         return joined(results)
-
-
-def joined(results: list[MinimizeResult]) -> MinimizeResult:
-    """The last result, with the steps, seconds and history of all."""
-    history, steps, seconds = [], 0, 0.0
-    for r in results:
-        history += [replace(h, step=h.step + steps, seconds=h.seconds + seconds) for h in r.history]
-        steps, seconds = steps + r.n_steps, seconds + r.seconds
-    evaluations = sum(r.n_evaluations for r in results)
-    return replace(
-        results[-1], n_steps=steps, seconds=seconds, n_evaluations=evaluations, history=tuple(history)
-    )

@@ -61,6 +61,13 @@ class Exponent:
     reason: str = ""
     resampled: Literal["systems", "values"] | None = None
 
+    def __str__(self) -> str:
+        if self.value is None:
+            return "refused"
+        return f"{self.value:.2f} [{self.low:.2f}, {self.high:.2f}]" + ", regular" * (
+            self.verdict == "regular"
+        )
+
 
 @dataclass(frozen=True)
 class Density:
