@@ -55,7 +55,7 @@ WRONG = [
     ("x", "finite", lambda: uj.minimize(discs(n=64), np.full(128, np.nan))),
     ("x", "finite", lambda: uj.minimize(network(**SMALL), torch.full((16,), torch.nan, dtype=torch.float64))),
     ("gradient_tolerance = -1e-08", "0 and 1", lambda: uj.Fire(gradient_tolerance=-1e-8)),
-    ("gradient_tolerance = nan", "0 and 1", lambda: uj.TrustRegionNewton(gradient_tolerance=math.nan)),
+    ("gradient_tolerance = nan", "finite", lambda: uj.TrustRegionNewton(gradient_tolerance=math.nan)),
     ("max_steps = 0", "at least 1", lambda: uj.Adam(max_steps=0)),
     ("learning_rate = -0.1", "positive", lambda: uj.GradientDescent(learning_rate=-0.1)),
     ("max_step = 0", "positive", lambda: uj.ConjugateGradient(max_step=0)),
