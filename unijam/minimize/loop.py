@@ -157,8 +157,7 @@ class Solver(ABC):
 
     def converged(self, objective: Objective, point: Point) -> bool:
         """Whether the relative gradient is as small as asked, or as rounding allows."""
-        # 1e-9: no resolution in use comes near it, so most points need not ask for theirs
-        if point.residual > self.gradient_tolerance and point.residual * point.typical_force > 1e-9:
+        if point.residual > self.gradient_tolerance and not objective.near_rounding(point):
             return False
         return point.residual <= objective.tolerance(point, self.gradient_tolerance)
 

@@ -70,6 +70,7 @@ class Objective:
         self.reference = system.scale or 0.0
         self.scale_weight = 1.0
         self._sensitivity: float | None = None
+        self._rounding: float | None = None
         self._fixed: Callable = system.evaluator() if conjugate is None else _no_evaluator
         self._moving: Callable = system.scaled_evaluator() if conjugate is not None else _no_evaluator
 
@@ -127,6 +128,12 @@ class Objective:
         if kept is x:
             return point
         return self(kept if self.conjugate is None else _append(kept, point.y[-1]))
+
+    def near_rounding(self, point: Point) -> bool:
+        """Whether the gradient is so small that rounding may be all of it (cheap: most points are far from that)."""
+        if self._rounding is None:
+            self._rounding = 1e4 * self.system.resolution(self.x(point.y))
+        return point.residual * point.typical_force < self._rounding
 
     def tolerance(self, point: Point, gradient_tolerance: float) -> float:
         """The residual asked for, or the one that rounding leaves at least.
