@@ -133,7 +133,10 @@ def test_an_interrupt_keeps_the_states(users_perceptron):
                 raise KeyboardInterrupt
 
         system.at_call = interrupt
-        result = uj.jam(system)
+        try:
+            result = uj.jam(system)
+        except KeyboardInterrupt:
+            pytest.fail(f"the interrupt at call {call} of {calls} escaped, and with it all states")
         # the last calls only report, and an interrupt there comes too late to matter
         assert result.status == "interrupted" or (result.status == "converged" and call > 0.9 * calls)
         assert 1 <= len(result.states) <= len(whole.states)

@@ -59,7 +59,10 @@ def test_an_interrupt_returns_what_was_reached(users_perceptron, solver):
     ):
         system = users_perceptron()
         system.at_call = raise_at(call)
-        result = uj.minimize(system, None, solver)
+        try:
+            result = uj.minimize(system, None, solver)
+        except KeyboardInterrupt:
+            pytest.fail(f"the interrupt at call {call} of {calls} escaped")
         system.at_call = raise_at(-1)
         assert result.status == "interrupted"
         assert result.n_steps <= whole.n_steps and result.energy <= start * (1 + 1e-12)
