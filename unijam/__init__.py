@@ -3,7 +3,8 @@
 from importlib import import_module
 from typing import Any
 
-from .jamming import JamResult, conjugate_force, distance_to_threshold, jam
+from .branch import conjugate_force, distance_to_threshold
+from .jamming import JamResult, jam
 from .minimize import (
     Adam,
     ConjugateGradient,
@@ -18,7 +19,7 @@ from .minimize import (
     minimize,
 )
 from .particles import Ellipses, SoftSpheres
-from .potentials import Harmonic, Potential
+from .potentials import Harmonic, Hertzian, Potential
 from .spectra import HessianDecomposition, decompose_hessian
 from .statistics import ConstraintCount, DeltaStatistics, count_constraints, delta_statistics
 from .system import ConstrainedSystem, Constraints, Kinks, energy, gradient, hessian
@@ -41,6 +42,7 @@ __all__ = [
     "FullyConnected",
     "GradientDescent",
     "Harmonic",
+    "Hertzian",
     "HessianDecomposition",
     "JamResult",
     "Kinks",

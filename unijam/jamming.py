@@ -1,44 +1,44 @@
-"""jam: from a system to its jamming point, by letting its scale λ move while the conjugate force τ is lowered.
+"""jam: from a system to its jamming point, or to a given state above it, by letting its scale λ move.
 
-Δ = λ c − g(x), so ∂U/∂λ = Σ u'c. Minimising U − τλ over (x, λ) keeps a state of prescribed τ, which cannot lose
-its overlaps; as τ → 0 the state runs down its branch to the threshold, λ_J = λ − 2U/τ for the harmonic potential.
+Δ = λ c − g(x), so ∂U/∂λ = Σ u'c = τ; as τ is lowered a state runs down its branch to the threshold λ_J = λ − 2U/τ
+(harmonic potential).
 """
 
-import math
 import time
 from dataclasses import dataclass
+from typing import Annotated
+
+from pydantic import Field
 
 from .arrays import Array
-from .minimize import MinimizeResult, Objective, Rounds, TrustRegionNewton, minimize
-from .minimize.default import is_sparse
+from .branch import at_scale, conjugate_force, descend, distance_to_threshold, quench, settle
+from .minimize import MinimizeResult, minimize
 from .minimize.progress import Progress
 from .system import ConstrainedSystem
-from .validation import require_positions
-
-STATIONARY = 1e-7  # relative gradient of a state on the way
-MAX_LOG_STEP = math.log(10.0)  # of τ, one stage
-MIN_LOG_STEP = math.log(1.02)
+from .validation import Finite, Positive, checked, require, require_positions
 
 
 @dataclass(frozen=True)
 class JamResult:
-    """A system at its jamming point, and the way there.
+    """A system at its jamming point, or at the state asked for, and the way there.
 
     Attributes
     ----------
     system, x
-        The state nearest to jamming that was reached.
+        The state reached.
     control, threshold : float
-        The system's control parameter (a packing fraction, a margin) in that state, and at the jamming point.
+        The system's control parameter (a packing fraction, a margin) in that state, and at the jamming point of
+        its branch (extrapolated from the lowest state of the way: exact only where that is near jamming).
     status : str
-        "converged" only where the last state is a converged minimum with √(2U/N_Δ) ≤ `system.jamming_overlap`;
-        else what ended the way ("stalled", "saddle", "step-limit", "interrupted").
+        "converged" only where the state reached is a converged minimum and the one asked for: at jamming,
+        √(2U/N_Δ) ≤ `system.jamming_overlap`. "satisfied": no overlap is left there (unjammed). Else what ended
+        the way ("stalled", "saddle", "step-limit", "interrupted").
     reason : str
         One sentence where the status is not "converged".
     states : tuple of MinimizeResult
-        Converged minima from the first quench to the last state, each with its own `.system`.
+        Converged minima in order of falling τ, each with its own `.system`.
     distances : tuple of float
-        2U/τ of each state: how far its scale lies from the threshold.
+        How far the scale of each state lies above the threshold.
     seconds : float
     """
 
@@ -53,24 +53,27 @@ class JamResult:
     seconds: float
 
     def settled(self, relative_gradient: float = 1e-6) -> MinimizeResult:
-        """The state nearest to jamming whose relative gradient is at most this (rounding raises it on the way)."""
+        """The state nearest to jamming whose relative gradient is at most this (rounding raises it on the way).
+
+        Raises a `ValueError` where no state converged.
+        """
+        require(len(self.states) > 0, "states", self.states, "at least one state that converged")
         fit = [s for s in self.states if s.relative_gradient <= relative_gradient]
         return (fit or list(self.states))[-1]
 
 
-def conjugate_force(system: ConstrainedSystem, x: Array) -> float:
-    """τ = ∂U/∂λ = Σ u' c."""
-    c = system.constraints(x)
-    return float(system.potential.force(c.delta) @ c.loading())
-
-
-def distance_to_threshold(state: MinimizeResult) -> float:
-    """2U/τ: how far the scale of a converged state lies above the threshold of its branch."""
-    return 2 * state.energy / conjugate_force(state.system, state.x) if state.energy > 0 else 0.0
-
-
-def jam(system: ConstrainedSystem, x0: Array | None = None, *, progress: bool = False) -> JamResult:
-    """Bring a system to its jamming point.
+@checked
+def jam(
+    system: ConstrainedSystem,
+    x0: Array | None = None,
+    *,
+    pressure: Positive | None = None,
+    packing_fraction: Positive | None = None,
+    margin: Finite | None = None,
+    excess: Annotated[float, Field(gt=0, allow_inf_nan=False)] | None = None,
+    progress: bool = False,
+) -> JamResult:
+    """Bring a system to its jamming point, or to a given state above it.
 
     A quench at the system's own scale (raised where that is satisfied), then stages of τ lowered tenfold, each a
     true minimum of U − τλ; a stage that fails is retried from the last state with half the logarithmic step.
@@ -81,13 +84,20 @@ def jam(system: ConstrainedSystem, x0: Array | None = None, *, progress: bool = 
         One with a `control`: discs, ellipses, perceptrons, networks with spherical weights.
     x0 : (n_dof,) array, optional
         Where to start; `system.initial` by default.
+    pressure : float, optional
+        Stop at this pressure (`Packing.pressure`, in contact stiffnesses × box units^(2 − d)) instead of jamming.
+    packing_fraction, margin : float, optional
+        Stop at this value of the control. A system that starts below it is quenched there.
+    excess : float, optional
+        Go to jamming, then back to the control's threshold plus this (Δφ = φ − φ_J of the packing's own φ_J).
     progress : bool
         Show a line that says where the work stands.
 
     Raises
     ------
     ValueError
-        Where the system has no scale, or x0 has a wrong shape or holds NaN.
+        Where the system has no scale, x0 has a wrong shape or holds NaN, a target is out of range or of another
+        kind of system, or two are given.
 
     Examples
     --------
@@ -101,77 +111,175 @@ def jam(system: ConstrainedSystem, x0: Array | None = None, *, progress: bool = 
             f"control = None is not valid: jam needs a system with a scale, and this {type(system).__name__} has "
             "none (free weights can scale their output at will); find_transition looks for its transition instead."
         )
-    begin = time.perf_counter()
+    controls = {"packing_fraction": packing_fraction, "margin": margin}
+    given = {name: value for name, value in controls.items() if value is not None}
+    asked = [
+        *given,
+        *(name for name, value in (("pressure", pressure), ("excess", excess)) if value is not None),
+    ]
+    require(len(asked) <= 1, "targets", asked, "at most one of pressure, packing_fraction, margin and excess")
+    for name in given:
+        require(name == system.control, "target", name, f"{system.control}, the control of this system")
+    require(pressure is None or hasattr(system, "pressure"), "target", "pressure", "that of a packing")
     x = require_positions(system, system.initial if x0 is None else x0)
-    states: list[MinimizeResult] = []
-    with Progress(progress, "jam") as report:
+    way = _Way(system, progress)
+    with way.report:
         try:
-            status = _descend(system, x, states, report)
+            if given:
+                way.to_control(x, next(iter(given.values())))
+            elif pressure is not None:
+                way.to_pressure(x, pressure)
+            else:
+                way.to_jamming(x)
+                if excess is not None and way.status == "converged":
+                    way.back_to(excess)
+            return way.result()
         except KeyboardInterrupt:
-            if not states:
+            if way.state is None:
                 raise
-            status = "interrupted"
-    last = states[-1]
-    if status == "converged" and last.typical_overlap > system.jamming_overlap:
-        status = "stalled"
-    distances = tuple(distance_to_threshold(s) for s in states)
-    threshold_scale = (last.system.scale or 0.0) - distances[-1]
-    name = str(system.control)
-    threshold = float(getattr(last.system.at(scale=threshold_scale), name)) if threshold_scale else 0.0
-    reason = "" if status == "converged" else f"the way down ended at √(2U/N_Δ) = {last.typical_overlap:.1e}."
-    if system.least_threshold is not None and threshold < system.least_threshold:
-        status = "stalled"
-        reason = f"{name} at the threshold is {threshold:.1e}, below {system.least_threshold:g}: a trivial solution."
-    return JamResult(
-        last.system,
-        last.x,
-        float(getattr(last.system, name)),
-        threshold,
-        status,
-        reason,
-        tuple(states),
-        distances,
-        time.perf_counter() - begin,
-    )
+            way.status, way.reason = "interrupted", "interrupted on the way."
+            return way.result()
 
 
-def _descend(system: ConstrainedSystem, x: Array, states: list[MinimizeResult], report: Progress) -> str:
-    """Append the states on the way; the status of the way."""
-    state = _quench(system, x)
-    states.append(state)
-    if state.status in ("interrupted", "satisfied"):
-        return "stalled" if state.status == "satisfied" else state.status
-    tau = conjugate_force(state.system, state.x)
-    step = MAX_LOG_STEP / 2
-    while state.typical_overlap > system.jamming_overlap:
-        step = min(step, MAX_LOG_STEP / 2 if state.typical_overlap > 0.05 else MAX_LOG_STEP)
-        below = _settle(state.system, state.x, tau * math.exp(-step))
-        report.say(f"√(2U/N_Δ) = {below.typical_overlap:.1e}, {below.n_overlaps} overlaps, {below.status}")
-        if below.status == "interrupted":
-            return "interrupted"
-        if below.status == "converged" and below.n_overlaps:
-            state, tau = below, tau * math.exp(-step)
-            states.append(state)
-            step *= 2
+class _Way:
+    """The states met so far, the last one, and the status of the way."""
+
+    def __init__(self, system: ConstrainedSystem, progress: bool) -> None:
+        self.start, self.name = system, str(system.control)
+        self.report = Progress(progress, "jam")
+        self.states: list[MinimizeResult] = []
+        self.state: MinimizeResult | None = None
+        self.status, self.reason = "stalled", ""
+        self.begin = time.perf_counter()
+
+    def keep(self, state: MinimizeResult) -> None:
+        """Add a state; those that converged are kept in order of falling scale."""
+        self.state = state
+        if state.status == "converged":
+            self.states.append(state)
+        self.report.say(
+            f"√(2U/N_Δ) = {state.typical_overlap:.1e}, {state.n_overlaps} overlaps, {state.status}"
+        )
+
+    def quench(self, system: ConstrainedSystem, x: Array) -> MinimizeResult:
+        """The first state; `status` tells whether to go on from it."""
+        state = quench(system, x)
+        self.keep(state)
+        self.status = {"interrupted": "interrupted", "satisfied": "stalled"}.get(state.status, "")
+        return state
+
+    def to_jamming(self, x: Array) -> None:
+        """Down to the overlap at which a state counts as jammed."""
+        state = self.quench(self.start, x)
+        if not self.status:
+            self.status = descend(state, _jammed, self.keep)
+        last = self.states[-1] if self.states else state
+        if self.status == "converged" and not _jammed(last):
+            self.status = "stalled"
+        if self.status != "converged":
+            self.reason = f"the way down ended at √(2U/N_Δ) = {last.typical_overlap:.1e}."
+        least, threshold = self.start.least_threshold, self.control(last, -distance_to_threshold(last))
+        if least is not None and threshold < least:
+            self.status = "stalled"
+            self.reason = (
+                f"{self.name} at the threshold is {threshold:.1e}, below {least:g}: a trivial solution."
+            )
+
+    def to_control(self, x: Array, value: float) -> None:
+        """To a value of the control: from above where the system starts above it, else by a quench there."""
+        target = self.start.at(**{self.name: value})
+        scale = target.scale or 0.0
+        if (self.start.scale or 0.0) > scale:
+            state = self.quench(self.start, x)
+            if not self.status:
+                descend(
+                    state, lambda s: (s.system.scale or 0.0) <= scale or _jammed(s), self._keep_above(scale)
+                )
+                self._set_scale(scale)
         else:
-            step /= 2
-            if step < MIN_LOG_STEP:
-                return below.status if below.status != "converged" else "stalled"
-    return state.status
+            self.keep(minimize(target, x))
+            self.status = self.state.status if self.state else "stalled"
+        self._explain()
+
+    def to_pressure(self, x: Array, pressure: float) -> None:
+        """To a pressure, by bisection of the last stage's τ: p is measured, not prescribed."""
+        state = self.quench(self.start, x)
+        if self.status:
+            return
+        if _pressure(state) < pressure:
+            self.status, self.reason = (
+                "stalled",
+                f"the start has a pressure of {_pressure(state):.3e} already.",
+            )
+            return
+        self.status = descend(state, lambda s: _pressure(s) <= pressure, self.keep)
+        for _ in range(30):
+            last = self.states[-1]
+            error = _pressure(last) / pressure
+            if self.status != "converged" or abs(error - 1) < 1e-6:
+                break
+            self.keep(settle(last.system, last.x, conjugate_force(last.system, last.x) / error))
+            self.status = self.state.status if self.state else "stalled"
+        self._explain()
+
+    def back_to(self, excess: float) -> None:
+        """From jamming back to the threshold plus an excess of the control."""
+        last = self.states[-1]
+        threshold = self.control(last, -distance_to_threshold(last))
+        scale = self.start.at(**{self.name: threshold + excess}).scale or 0.0
+        self._set_scale(scale)
+        self._explain()
+
+    def _keep_above(self, scale: float):
+        def keep(state: MinimizeResult) -> None:
+            if (state.system.scale or 0.0) > scale:
+                self.keep(state)
+
+        return keep
+
+    def _set_scale(self, scale: float) -> None:
+        """The minimum at a scale, from the nearest state above it (from the highest where there is none)."""
+        above = [s for s in self.states if (s.system.scale or 0.0) >= scale]
+        nearest = above[-1] if above else self.states[0]
+        self.keep(at_scale(nearest, scale))
+        self.status = self.state.status if self.state else "stalled"
+
+    def _explain(self) -> None:
+        if self.status not in ("converged", "satisfied") and not self.reason:
+            self.reason = f"the last minimisation ended {self.status}."
+
+    def control(self, state: MinimizeResult, shift: float = 0.0) -> float:
+        """The control of a state, or of its system at a shifted scale."""
+        scale = (state.system.scale or 0.0) + shift
+        return (
+            float(getattr(state.system.at(scale=scale), self.name))
+            if shift
+            else float(getattr(state.system, self.name))
+        )
+
+    def result(self) -> JamResult:
+        """What `jam` returns."""
+        state = self.state
+        assert state is not None
+        lowest = min(self.states or [state], key=lambda s: s.system.scale or 0.0)
+        floor = (lowest.system.scale or 0.0) - distance_to_threshold(lowest)
+        states = tuple(sorted(self.states, key=lambda s: -(s.system.scale or 0.0)))
+        return JamResult(
+            state.system,
+            state.x,
+            self.control(state),
+            self.control(lowest, -distance_to_threshold(lowest)),
+            self.status,
+            self.reason,
+            states,
+            tuple((s.system.scale or 0.0) - floor for s in states),
+            time.perf_counter() - self.begin,
+        )
 
 
-def _quench(system: ConstrainedSystem, x: Array) -> MinimizeResult:
-    """A state above jamming: the scale is raised, twice as much each time, while the quench is satisfied."""
-    rise = 0.05
-    while True:
-        state = minimize(system, x)
-        if state.status != "satisfied" or rise > 10:
-            return state
-        system, rise = system.at(scale=(system.scale or 0.0) + rise), 2 * rise
+def _jammed(state: MinimizeResult) -> bool:
+    return state.typical_overlap <= state.system.jamming_overlap
 
 
-def _settle(system: ConstrainedSystem, x: Array, tau: float) -> MinimizeResult:
-    """A minimum of U − τλ near the last state; Newton's first step from there is the tangent to the branch."""
-    sparse = is_sparse(system)
-    solver = Rounds(STATIONARY, newton_first=True) if sparse else TrustRegionNewton(STATIONARY, max_steps=300)
-    return solver.run(Objective(system, conjugate=tau), x)
+def _pressure(state: MinimizeResult) -> float:
+    return float(state.system.pressure(state.system.constraints(state.x)))  # type: ignore[attr-defined]

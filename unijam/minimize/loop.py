@@ -13,7 +13,7 @@ from ..validation import require, require_finite_fields
 from .objective import Objective, Point
 from .progress import Progress
 
-SATISFIED = 1e-20  # U per overlap below which overlaps out of balance count as satisfied
+SATISFIED = 1.5e-10  # typical overlap below which overlaps out of balance count as satisfied (U/N_Δ = 1e-20)
 
 
 @dataclass(frozen=True)
@@ -61,8 +61,8 @@ class MinimizeResult:
 
     @property
     def typical_overlap(self) -> float:
-        """√(2U/N_Δ), in units of Δ."""
-        return math.sqrt(2 * self.energy / max(self.n_overlaps, 1))
+        """√(2U/N_Δ) (for other exponents (aU/N_Δ)^(1/a)), in units of Δ."""
+        return self.system.potential.typical_overlap(self.energy, self.n_overlaps)
 
 
 def joined(results: list[MinimizeResult]) -> MinimizeResult:
@@ -173,7 +173,7 @@ class Solver(ABC):
             if self.sees_curvature and objective.is_saddle(kept):
                 return "", kept
             return "converged", kept
-        if free and point.energy < SATISFIED * point.n_overlaps:
+        if free and objective.system.potential.typical_overlap(point.energy, point.n_overlaps) < SATISFIED:
             return "satisfied", point
         return "", point
 

@@ -40,7 +40,7 @@ class Point:
 
     @property
     def typical_force(self) -> float:
-        """√(Σ u'² / N_Δ); for the harmonic potential √(2U/N_Δ)."""
+        """√(Σ u'² / N_Δ); for the harmonic potential the typical overlap √(2U/N_Δ)."""
         return self.force / math.sqrt(max(self.n_overlaps, 1))
 
 
@@ -138,15 +138,16 @@ class Objective:
     def tolerance(self, point: Point, gradient_tolerance: float) -> float:
         """The residual asked for, or the one that rounding leaves at least.
 
-        Each Δ is known to the system's resolution r, so the gradient to r ‖J‖ (Frobenius); 3.5 times that makes
-        5 r / √(2U/N_Δ) for contacts, whose |∇Δ| = √2, and more for networks with large gradients.
+        Each Δ is known to the system's resolution r, so the gradient to r ‖u'' J‖ (Frobenius); 3.5 times that
+        makes 5 r / √(2U/N_Δ) for contacts, whose |∇Δ| = √2, and more for networks with large gradients.
         """
         if point.residual <= gradient_tolerance or point.force == 0:
             return gradient_tolerance
         x = self.x(point.y)
         if self._sensitivity is None:
             c = self.system_at(point.y).constraints(x)
-            self._sensitivity = float((column_norms(c.jacobian(c.overlaps)) ** 2).sum()) ** 0.5
+            stiffness = self.system.potential.stiffness(c.delta[c.overlaps])
+            self._sensitivity = float(stiffness**2 @ column_norms(c.jacobian(c.overlaps).T) ** 2) ** 0.5
         return max(gradient_tolerance, 3.5 * self.system.resolution(x) * self._sensitivity / point.force)
 
     def model(self, point: Point) -> QuadraticModel:

@@ -29,6 +29,7 @@ Device = Literal["cpu", "cuda"]
 Precision = Literal["float64", "float32"]
 
 ROUNDING = 4.0  # rounding error of f in units of eps × max(|κ|, typical |f|)
+LEAST_MARGIN = 1e-4  # a jamming margin below this is that of a vanishing f
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -184,6 +185,11 @@ class FullyConnected(ConstrainedSystem):
     def control(self) -> str | None:  # type: ignore[override]
         """The margin of spherical weights; None for free ones, which can scale f at will."""
         return "margin" if self.weights == "spherical" else None
+
+    @property
+    def least_threshold(self) -> float | None:  # type: ignore[override]
+        """1e-4 with hidden layers: below, f vanishes on all data (past the load that the network can fit)."""
+        return LEAST_MARGIN if self.depth and self.weights == "spherical" else None
 
     @property
     def depth(self) -> int:

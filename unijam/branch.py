@@ -1,0 +1,85 @@
+"""A branch of minima: raised above jamming, followed down at a prescribed conjugate force τ, or set to a scale.
+
+Minimising U − τλ over (x, λ) keeps a state of given τ = ∂U/∂λ, which cannot lose its overlaps; lowered to zero it
+runs down its branch to the jamming point.
+"""
+
+import math
+from collections.abc import Callable
+from dataclasses import replace
+
+from .arrays import Array
+from .minimize import MinimizeResult, Objective, Rounds, TrustRegionNewton, default_solver, minimize
+from .minimize.default import is_sparse
+from .system import ConstrainedSystem
+
+STATIONARY = 1e-7  # relative gradient of a state on the way
+MAX_LOG_STEP = math.log(10.0)  # of τ, one stage
+MIN_LOG_STEP = math.log(1.02)
+
+
+def conjugate_force(system: ConstrainedSystem, x: Array) -> float:
+    """τ = ∂U/∂λ = Σ u' c."""
+    c = system.constraints(x)
+    return float(system.potential.force(c.delta) @ c.loading())
+
+
+def distance_to_threshold(state: MinimizeResult) -> float:
+    """aU/τ (2U/τ for the harmonic potential): how far a state near jamming lies above the threshold of its branch."""
+    if state.energy <= 0:
+        return 0.0
+    return state.system.potential.exponent * state.energy / conjugate_force(state.system, state.x)
+
+
+def quench(system: ConstrainedSystem, x: Array) -> MinimizeResult:
+    """A state above jamming: the scale is raised, twice as much each time, while the quench is satisfied."""
+    rise = 0.05
+    while True:
+        state = minimize(system, x)
+        if state.status != "satisfied" or rise > 10:
+            return state
+        system, rise = system.at(scale=(system.scale or 0.0) + rise), 2 * rise
+
+
+def settle(system: ConstrainedSystem, x: Array, tau: float) -> MinimizeResult:
+    """A minimum of U − τλ near x; Newton's first step from a state of the branch is the tangent to it."""
+    sparse = is_sparse(system)
+    solver = Rounds(STATIONARY, newton_first=True) if sparse else TrustRegionNewton(STATIONARY, max_steps=300)
+    return solver.run(Objective(system, conjugate=tau), x)
+
+
+def at_scale(state: MinimizeResult, scale: float) -> MinimizeResult:
+    """The minimum that a state becomes when its scale is set."""
+    system = state.system.at(scale=scale)
+    solver = default_solver(system)
+    if isinstance(solver, Rounds):
+        solver = replace(solver, newton_first=True)
+    return solver.run(Objective(system), state.x)
+
+
+def descend(
+    state: MinimizeResult,
+    arrived: Callable[[MinimizeResult], bool],
+    keep: Callable[[MinimizeResult], None],
+    longest: float = MAX_LOG_STEP,
+) -> str:
+    """Lower τ until a state has arrived, handing each converged state to `keep`; the status of the way.
+
+    A stage that fails is retried from the last state with half the logarithmic step.
+    """
+    tau = conjugate_force(state.system, state.x)
+    step = longest / 2
+    while not arrived(state):
+        step = min(step, longest / 2 if state.typical_overlap > 0.05 else longest)
+        below = settle(state.system, state.x, tau * math.exp(-step))
+        if below.status == "interrupted":
+            return "interrupted"
+        if below.status == "converged" and below.n_overlaps:
+            state, tau = below, tau * math.exp(-step)
+            keep(state)
+            step *= 2
+        else:
+            step /= 2
+            if step < MIN_LOG_STEP:
+                return below.status if below.status != "converged" else "stalled"
+    return state.status
