@@ -1,0 +1,152 @@
+"""Vibrational modes: H u = λ u, ω = √λ, on the degrees of freedom that bear force, symmetries left out.
+
+All of them from the dense matrix, or the lowest of a large sparse one by shift and invert.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+import scipy.linalg
+import scipy.sparse as sp
+import scipy.sparse.linalg as spla
+
+from ..arrays import Array, to_numpy
+from ..linalg import factor_sparse, orthonormal_rows
+from ..particles.base import Packing
+from ..system import ConstrainedSystem, hessian
+from ..validation import require, require_positions
+
+SMALL = 600  # degrees of freedom up to which the dense matrix is the quicker way to a few modes
+LARGEST_DENSE = 12000
+SHIFT = 1e-7  # of the mean diagonal of H: where the inverse is taken, below the lowest mode
+
+
+@dataclass(frozen=True, eq=False)
+class VibrationalModes:
+    """Modes in ascending order; masses are one (and so is a moment of inertia over angle_length²).
+
+    Attributes
+    ----------
+    eigenvalues : (k,) array
+        λ, in contact stiffnesses (networks: in units of the loss).
+    vectors : (n_dof, k) array
+        Orthonormal columns; zero on what bears no force.
+    participation : (k,) array
+        (Σ|u_i|²)²/(n Σ|u_i|⁴) over the n particles (elsewhere: degrees of freedom) that bear force, between 1/n and 1.
+    """
+
+    eigenvalues: np.ndarray
+    vectors: np.ndarray
+    participation: np.ndarray
+
+    @property
+    def frequencies(self) -> np.ndarray:
+        """ω = √λ, (k,), with the sign of λ: an unstable mode has ω < 0."""
+        return np.sign(self.eigenvalues) * np.sqrt(np.abs(self.eigenvalues))
+
+
+def vibrational_modes(system: ConstrainedSystem, x: Array, n_modes: int | None = None) -> VibrationalModes:
+    """The modes of H = H0 + Hp at x, all or the lowest few.
+
+    Rattlers and what touches them are left out, and so are the symmetries (translations, the norms of spherical
+    weights): modes are orthogonal to them. λ near zero is known to about 1e-15 of the largest eigenvalue.
+
+    Parameters
+    ----------
+    system : ConstrainedSystem
+    x : (n_dof,) array
+        A minimum; elsewhere unstable modes come first.
+    n_modes : int, optional
+        How many of the lowest; all by default. A few of a large sparse H are found by Lanczos' method on the inverse.
+
+    Returns
+    -------
+    VibrationalModes
+
+    Raises
+    ------
+    ValueError
+        Where n_modes is not between 1 and the number of modes, or all modes of more than 12000 degrees of freedom
+        are asked for.
+
+    Examples
+    --------
+    >>> import unijam as uj
+    >>> state = uj.minimize(uj.SoftSpheres.random(n=64, packing_fraction=0.9))
+    >>> modes = vibrational_modes(state.system, state.x, n_modes=5)
+    >>> modes.vectors.shape, bool(modes.frequencies[0] > 0)
+    ((128, 5), True)
+    """
+    x = require_positions(system, x)
+    c = system.constraints(x)
+    dof, constraints = c.bearing()
+    h0, hp = hessian(system, c, c.overlaps & constraints)
+    inside = to_numpy(dof)
+    h = (h0 + hp)[dof][:, dof]
+    symmetries = to_numpy(orthonormal_rows(system.symmetries(x)[:, dof]))
+    n, available = len(symmetries.T), len(symmetries.T) - len(symmetries)
+    k = available if n_modes is None else n_modes
+    if not (n_modes is None and available == 0):
+        integer = isinstance(k, int | np.integer) and not isinstance(k, bool)
+        require(integer and 1 <= k <= available, "n_modes", n_modes, f"an integer from 1 to {available}")
+    if sp.issparse(h) and n > SMALL and k < n // 5:
+        values, vectors = lowest_sparse(h.tocsc(), symmetries, int(k))
+    else:
+        require(n <= LARGEST_DENSE, "n_modes", n_modes, f"at most {n // 5 - 1} for {n} degrees of freedom")
+        values, vectors = lowest_dense(to_numpy(h), symmetries, int(k))
+    embedded = np.zeros((len(inside), int(k)))
+    embedded[inside] = vectors
+    return VibrationalModes(values, embedded, _participation(system, embedded, inside))
+
+
+def lowest_dense(h: np.ndarray, symmetries: np.ndarray, k: int) -> tuple[np.ndarray, np.ndarray]:
+    """The k lowest eigenvalues and eigenvectors of a dense H, orthogonal to orthonormal symmetries (s, n)."""
+    if k == 0:
+        return np.empty(0), np.empty((len(h), 0))
+    h = 0.5 * (h + h.T)
+    if len(symmetries):
+        zh = symmetries @ h
+        above = 2.0 * max(np.abs(h).sum(axis=0).max(), 1e-300)  # above every eigenvalue
+        inner = 0.5 * (zh @ symmetries.T + above * np.eye(len(symmetries)))
+        outside = symmetries.T @ (inner @ symmetries - zh)
+        h = h + outside + outside.T
+    everything = k == len(h)
+    return scipy.linalg.eigh(h, subset_by_index=None if everything else [0, k - 1], check_finite=False)
+
+
+def lowest_sparse(h: sp.csc_array, symmetries: np.ndarray, k: int) -> tuple[np.ndarray, np.ndarray]:
+    """The same for a sparse H with H Z = 0, by Lanczos' method on P (H − s)⁻¹ P, s below every eigenvalue."""
+    n = h.shape[0]
+    rho = float(np.abs(h.diagonal()).mean())
+    shift = SHIFT * rho
+    factor = factor_sparse(h, shift)
+    while not factor.positive:  # a saddle: go below its lowest mode
+        shift *= 4.0
+        factor = factor_sparse(h, shift)
+
+    def across(v: np.ndarray) -> np.ndarray:
+        return v - symmetries.T @ (symmetries @ v)
+
+    inverse = spla.LinearOperator(
+        (n, n), matvec=lambda v: across(factor.solve(across(v.ravel()))), dtype=float
+    )
+    start = across(np.random.default_rng(0).standard_normal(n))  # fixed: the same result every time
+    vectors = spla.eigsh(inverse, k=k, which="LA", v0=start, ncv=min(n, 2 * k + 20))[1]
+    vectors = np.linalg.qr(across(vectors))[0]
+    values, turn = np.linalg.eigh(
+        vectors.T @ (h @ vectors)
+    )  # Rayleigh and Ritz: better than 1/ν + s where λ ≪ s
+    return values, vectors @ turn
+
+
+def _participation(system: ConstrainedSystem, vectors: np.ndarray, bearing: np.ndarray) -> np.ndarray:
+    weights = vectors**2
+    if isinstance(system, Packing):
+        n, parts = system.n, (system.dimension, system.orientations)
+        whose = np.concatenate([np.repeat(np.arange(n), part) for part in parts])
+        bearing = np.isin(np.arange(n), whose[bearing])
+        summed = np.zeros((n, weights.shape[1]))
+        np.add.at(summed, whose, weights)
+        weights = summed
+    squares = (weights**2).sum(axis=0)
+    return weights.sum(axis=0) ** 2 / (max(int(bearing.sum()), 1) * squares)
