@@ -1,0 +1,261 @@
+"""Packings against LAMMPS and jax-md; run as python -m benchmarks.particles [--only KEY ...] [--starts N].
+
+The programs descend from the same starts to the same largest component of the force, one after the other from
+start to start. Times are seconds of the processor, on one thread, so that what else the machine does counts
+little; a ratio is that of the medians over the starts. Last line: JSON of ratios (above one: unijam is faster),
+and seconds where there is no peer.
+"""
+
+import argparse
+import json
+import math
+import os
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from statistics import median
+
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+
+from threadpoolctl import threadpool_limits
+
+import unijam as uj
+from unijam.minimize import Objective
+from unijam.minimize.loop import Solver
+
+from .peers_particles import JaxMd, Lammps, Missing
+
+LAMMPS_METHODS = ("fire", "cg")
+DESCENT = uj.ConjugateGradient(gradient_tolerance=1e-15)
+COMPARED_STEPS = 5000  # of FIRE at most, where speeds are compared
+JAX_STEPS = 500
+
+
+@dataclass(frozen=True)
+class Options:
+    """How much is run."""
+
+    starts: int = 5
+    packings: int = 20
+    ellipses: int = 3
+
+
+def descend(system: uj.SoftSpheres, solver: Solver, tolerance: float, steps: int = 10**6) -> dict[str, float]:
+    """Follow a solver of unijam until no component of the force exceeds the tolerance."""
+    begin = time.process_time()
+    objective = Objective(system)
+    start = point = objective(system.initial)
+    norm = tolerance * math.sqrt(system.n_dof)  # no larger component can hide below it: looked at first
+    count = 0
+    for point in solver.iterate(objective, start):
+        count += 1
+        if point.residual * point.force <= norm and float(abs(point.gradient).max()) <= tolerance:
+            break
+        if count >= steps:
+            break
+    return {
+        "seconds": time.process_time() - begin,
+        "steps": count,
+        "evaluations": objective.n_evaluations,
+        "energy": point.energy / system.n,
+        "largest_force": float(abs(point.gradient).max()),
+    }
+
+
+def seconds_a_step(runs: list[dict[str, float]]) -> float:
+    """Median over runs; a step is one evaluation of the forces."""
+    return median(run["seconds"] / run.get("evaluations", run["steps"]) for run in runs)
+
+
+def report(what: str, runs: list[dict[str, float]], n: int) -> float:
+    """Print one program's medians, and return that of the seconds."""
+    found = {name: median(run[name] for run in runs) for name in runs[0]}
+    steps = found.get("evaluations", found["steps"])
+    each = 1e9 * seconds_a_step(runs) / n
+    print(
+        f"    {what:24s} {found['seconds']:10.4f} s {steps:9.0f} steps {each:8.1f} ns a particle and step,"
+        f" U/n {found['energy']:.3e}",
+        flush=True,
+    )
+    return found["seconds"]
+
+
+def random_start(seed: int, n: int, dimension: int, packing_fraction: float) -> uj.SoftSpheres:
+    """Bidisperse discs or spheres at random positions."""
+    return uj.SoftSpheres.random(n=n, dimension=dimension, packing_fraction=packing_fraction, seed=seed)
+
+
+def above_jamming(seed: int, n: int = 1024, excess: float = 1e-3) -> uj.SoftSpheres:
+    """A packing at jamming, its discs then swollen by Δφ above its own φ_J."""
+    packing = uj.jam(random_start(seed, n, 2, 0.86))
+    assert packing.status == "converged", packing.reason
+    return packing.system.at(packing_fraction=packing.threshold + excess, initial=packing.x)
+
+
+def steps_against_lammps(n: int, dimension: int, packing_fraction: float, options: Options) -> float:
+    """FIRE against FIRE, time a step from random to rest or to the last of so many steps."""
+    runs: dict[str, list] = {"unijam": [], "lammps": []}
+    descend(random_start(options.starts, n, dimension, packing_fraction), uj.Fire(), 0.0, 100)
+    for seed in range(options.starts):
+        system = random_start(seed, n, dimension, packing_fraction)
+        runs["unijam"].append(descend(system, uj.Fire(), 1e-10, COMPARED_STEPS))
+        runs["lammps"].append(Lammps(system).descend("fire", 1e-10, COMPARED_STEPS))
+    report("unijam Fire", runs["unijam"], n)
+    report("LAMMPS fire", runs["lammps"], n)
+    return seconds_a_step(runs["lammps"]) / seconds_a_step(runs["unijam"])
+
+
+def time_against_lammps(
+    make: Callable[[int], uj.SoftSpheres], tolerance: float, options: Options, solvers: tuple[Solver, ...]
+) -> float:
+    """Time to the tolerance, each program with the faster of its methods."""
+    runs: dict[str, list] = {}
+    for solver in solvers:
+        descend(make(options.starts), solver, tolerance, 100)
+    for seed in range(options.starts):
+        system = make(seed)
+        for solver in solvers:
+            run = descend(system, solver, tolerance)
+            assert run["largest_force"] <= tolerance, run
+            runs.setdefault(f"unijam {type(solver).__name__}", []).append(run)
+        for method in LAMMPS_METHODS:
+            runs.setdefault(f"LAMMPS {method}", []).append(Lammps(system).descend(method, tolerance))
+    times = {name: report(name, found, system.n) for name, found in runs.items()}
+    best = {
+        program: min(seconds for name, seconds in times.items() if name.startswith(program))
+        for program in ("unijam", "LAMMPS")
+    }
+    return best["LAMMPS"] / best["unijam"]
+
+
+def steps_against_jax_md(options: Options) -> float:
+    """FIRE against FIRE, n = 1024 discs."""
+    runs: dict[str, list] = {"unijam": [], "jax-md": []}
+    descend(random_start(options.starts, 1024, 2, 0.86), uj.Fire(), 0.0, 100)
+    for seed in range(options.starts):
+        system = random_start(seed, 1024, 2, 0.86)
+        runs["unijam"].append(descend(system, uj.Fire(), 0.0, JAX_STEPS))
+        runs["jax-md"].append(JaxMd(system).descend(JAX_STEPS))
+    report("unijam Fire", runs["unijam"], 1024)
+    report("jax-md fire", runs["jax-md"], 1024)
+    return seconds_a_step(runs["jax-md"]) / seconds_a_step(runs["unijam"])
+
+
+def jam_discs(n: int, options: Options) -> float:
+    """Median seconds from random to jamming (overlaps of 1e-8 diameters), and how many counts are exact."""
+    uj.jam(uj.SoftSpheres.random(n=n, radii="uniform", seed=options.packings))
+    seconds, exact = [], 0
+    for seed in range(options.packings):
+        system = uj.SoftSpheres.random(n=n, radii="uniform", seed=seed)
+        begin = time.process_time()
+        packing = uj.jam(system)
+        seconds.append(time.process_time() - begin)
+        count = uj.count_constraints(packing.system, packing.x)
+        exact += packing.status == "converged" and count.n_overlaps == count.n_effective + 1
+    print(
+        f"    unijam jam: {median(seconds):.4f} s, exact count in {exact} of {options.packings}", flush=True
+    )
+    return median(seconds)
+
+
+def jam_ellipses(seed: int, n: int) -> tuple[uj.JamResult, float]:
+    """Ellipses of aspect ratio 1.4 from random to jamming, and the seconds it took."""
+    system = uj.Ellipses.random(n=n, aspect_ratio=1.4, packing_fraction=0.90, seed=seed)
+    begin = time.process_time()
+    packing = uj.jam(system)
+    return packing, time.process_time() - begin
+
+
+def ellipses_newton_against_fire(options: Options) -> float:
+    """One start of 96 ellipses to U/n ≤ 1e-13 through the same stages; FIRE is stopped at 50 times our time."""
+    goal = 1e-13 * 96
+    jam_ellipses(1, 32)
+    packing, ours = jam_ellipses(0, 96)
+    assert packing.states[-1].energy <= goal, packing.reason
+    state = packing.states[0]
+    begin = time.process_time()
+    system, x, tau = state.system, state.system.initial, None
+    while (spent := time.process_time() - begin) < 50 * ours:
+        objective = Objective(system, conjugate=tau)
+        point = objective(objective.start(x))
+        for count, reached in enumerate(uj.Fire().iterate(objective, point)):
+            point = reached
+            if point.residual <= 1e-6 or (count % 100 == 0 and time.process_time() - begin > 50 * ours):
+                break
+        system, x = objective.system_at(point.y), objective.x(point.y)
+        if point.energy <= goal and point.residual <= 1e-6:
+            spent = time.process_time() - begin
+            break
+        c = system.constraints(x)
+        tau = 0.1 * (tau or float(system.potential.force(c.delta) @ c.loading()))
+    print(f"    unijam jam {ours:.3f} s; FIRE {spent:.2f} s, U/n {point.energy / 96:.1e}", flush=True)
+    return spent / ours
+
+
+def ellipses_1024(options: Options) -> float:
+    """Median seconds from random to jamming of 1024 ellipses."""
+    jam_ellipses(1, 32)
+    seconds = []
+    for seed in range(options.ellipses):
+        packing, spent = jam_ellipses(seed, 1024)
+        assert packing.states[-1].energy <= 1e-16 * 1024, packing.reason
+        print(f"    seed {seed}: {spent:.2f} s, U/n {packing.states[-1].energy / 1024:.1e}", flush=True)
+        seconds.append(spent)
+    return median(seconds)
+
+
+BENCHMARKS: dict[str, tuple[float, float, Callable[[Options], float]]] = {  # floor, aim, what measures it
+    "particle_steps_2d_vs_lammps": (2.5, 4.5, lambda o: steps_against_lammps(1024, 2, 0.86, o)),
+    "time_2d_1024_vs_lammps": (
+        *(2.5, 5.0),
+        lambda o: time_against_lammps(lambda s: random_start(s, 1024, 2, 0.86), 1e-10, o, (DESCENT,)),
+    ),
+    "time_2d_16384_vs_lammps": (
+        *(6.0, 10.0),
+        lambda o: time_against_lammps(lambda s: random_start(s, 16384, 2, 0.86), 1e-10, o, (DESCENT,)),
+    ),
+    "particle_steps_3d_vs_lammps": (2.0, 4.0, lambda o: steps_against_lammps(4096, 3, 0.66, o)),
+    "time_3d_4096_vs_lammps": (
+        *(2.5, 5.0),
+        lambda o: time_against_lammps(lambda s: random_start(s, 4096, 3, 0.66), 1e-10, o, (DESCENT,)),
+    ),
+    "near_jamming_2d_vs_lammps": (
+        *(2.5, 6.0),
+        lambda o: time_against_lammps(above_jamming, 1e-12, o, (DESCENT,)),
+    ),
+    "particle_steps_2d_vs_jax_md": (20.0, 40.0, steps_against_jax_md),
+    "jam_discs_256_seconds": (0.2, 0.05, lambda o: jam_discs(256, o)),
+    "jam_discs_1024_seconds": (2.0, 0.4, lambda o: jam_discs(1024, o)),
+    "ellipses_96_newton_vs_fire": (50.0, 50.0, ellipses_newton_against_fire),
+    "ellipses_1024_jam_seconds": (20.0, 5.0, ellipses_1024),
+}
+
+
+def main() -> None:
+    """Print a table for people, then the JSON."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--only", nargs="+", choices=BENCHMARKS, default=list(BENCHMARKS))
+    parser.add_argument("--starts", type=int, default=Options.starts)
+    options = Options(starts=parser.parse_args().starts)
+    found: dict[str, float | list[str]] = {}
+    skipped: list[str] = []
+    with threadpool_limits(1):
+        for key in parser.parse_args().only:
+            floor, aim, measure = BENCHMARKS[key]
+            print(key, flush=True)
+            try:
+                value = measure(options)
+            except Missing as missing:
+                print(f"    skipped: {missing}", flush=True)
+                skipped.append(f"{key}: {missing}")
+                continue
+            met = value <= floor if key.endswith("_seconds") else value >= floor
+            print(f"    {value:.3g} (floor {floor:g}, aim {aim:g}){'' if met else ': FAILS'}", flush=True)
+            found[key] = float(f"{value:.4g}")
+    if skipped:
+        found["skipped"] = skipped
+    print(json.dumps(found))
+
+
+if __name__ == "__main__":
+    main()
