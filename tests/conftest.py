@@ -150,6 +150,12 @@ JAMMING = {
 
 
 @pytest.fixture(scope="session")
+def systems_to_jam() -> dict[str, Callable[[int], uj.ConstrainedSystem]]:
+    """Makers of the systems that are jammed, by name."""
+    return JAMMING
+
+
+@pytest.fixture(scope="session")
 def jammed() -> Callable[[str, int], uj.JamResult]:
     """The jammed state of a kind of system and a seed, computed once a session."""
     return cache(lambda name, seed: uj.jam(JAMMING[name](seed)))

@@ -125,7 +125,7 @@ def test_an_interrupt_keeps_the_states(users_perceptron):
     whole = uj.jam(system)
     assert whole.status == "converged"
     calls, kept = system.calls[0], []
-    for call in {int(k) for k in np.linspace(8, calls - 2, 60)}:
+    for call in {int(k) for k in np.linspace(8, calls - 2, 30)}:
         system = users_perceptron(n=6)
 
         def interrupt(k, call=call):
@@ -158,3 +158,56 @@ def test_trivial_solutions_are_not_called_jammed():
     )
     assert result.status != "converged" or result.threshold >= 1e-4 or result.threshold < 0
     assert result.status == "converged" or result.reason.endswith(".")
+
+
+TARGETS = [
+    ("discs", {"pressure": 1e-3}),
+    ("spheres", {"pressure": 1e-5}),
+    ("ellipses", {"pressure": 1e-4}),
+    ("discs", {"packing_fraction": 0.87}),
+    ("ellipses", {"packing_fraction": 0.93}),
+    ("perceptron", {"margin": -0.4}),
+    ("network 2", {"margin": 0.3}),
+    ("discs", {"excess": 1e-4}),
+    ("ellipses", {"excess": 1e-3}),
+    ("perceptron", {"excess": 1e-3}),
+]
+
+
+@pytest.mark.parametrize(("name", "target"), TARGETS, ids=str)
+def test_a_state_asked_for_is_reached_and_is_a_minimum(systems_to_jam, name, target):
+    result = uj.jam(systems_to_jam[name](1), **target)
+    assert (result.status, result.reason) == ("converged", "")
+    system, x = result.system, result.x
+    c = system.constraints(x)
+    force, gradient = np.maximum(to_numpy(c.delta), 0), to_numpy(uj.gradient(system, c))
+    assert np.linalg.norm(gradient) < 1e-6 * np.linalg.norm(force)
+    kind, value = next(iter(target.items()))
+    if kind == "pressure":
+        assert system.pressure(c) == pytest.approx(value, rel=1e-4)
+    elif kind == "excess":
+        assert result.control - result.threshold == pytest.approx(value, rel=0.05)
+        # that threshold is the branch's: a quench below it is satisfied, one at the state asked for is not
+        below = system.at(**{system.control: result.threshold - 0.1 * value})
+        assert uj.minimize(below, x).status == "satisfied"
+    else:
+        assert result.control == pytest.approx(value, rel=1e-12) == getattr(system, kind)
+
+
+@pytest.mark.parametrize(
+    ("name", "target", "said"),
+    [
+        ("discs", {"pressure": -1.0}, "pressure"),
+        ("discs", {"pressure": np.nan}, "pressure"),
+        ("discs", {"excess": np.inf}, "excess"),
+        ("discs", {"margin": 0.1}, "packing_fraction"),
+        ("perceptron", {"packing_fraction": 0.8}, "margin"),
+        ("perceptron", {"pressure": 0.1}, "packing"),
+        ("discs", {"pressure": 0.1, "excess": 0.1}, "at most one"),
+    ],
+    ids=str,
+)
+def test_targets_that_make_no_sense_are_refused_in_one_sentence(systems_to_jam, name, target, said):
+    with pytest.raises(ValueError) as caught:
+        uj.jam(systems_to_jam[name](1), **target)
+    assert said in str(caught.value) and "\n" not in str(caught.value)
