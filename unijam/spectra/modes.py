@@ -83,7 +83,7 @@ def vibrational_modes(system: ConstrainedSystem, x: Array, n_modes: int | None =
     h0, hp = hessian(system, c, c.overlaps & constraints)
     inside = to_numpy(dof)
     h = (h0 + hp)[dof][:, dof]
-    symmetries = to_numpy(orthonormal_rows(system.symmetries(x)[:, dof]))
+    symmetries = to_numpy(orthonormal_rows(system.symmetries(x) * dof)[:, dof])
     n, available = len(symmetries.T), len(symmetries.T) - len(symmetries)
     k = available if n_modes is None else n_modes
     if not (n_modes is None and available == 0):
