@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from ..validation import require
 from .loop import Solver
 from .objective import Objective, Point
+from .vectors import blend, dot, moved, products
 
 
 @dataclass(frozen=True)
@@ -38,21 +39,20 @@ class ConjugateGradient(Solver):
     def iterate(self, objective: Objective, point: Point) -> Iterator[Point]:
         trial_step = 1.0 / objective.largest_curvature(point)
         base, gradient = point.y, point.gradient
-        direction = -gradient
-        square = slope = float(gradient @ gradient)  # slope: −∇E·direction
+        direction, square, _, largest = blend(-1.0, gradient, 0.0, gradient)
+        slope = square  # −∇E·direction
         count = 0
         while slope > 0:
-            longest = self.max_step / float(abs(direction).max())
+            longest = self.max_step / largest
             t = min(trial_step, longest)
-            trial = objective(base + t * direction)
+            trial = objective(moved(base, t, direction))
             yield trial
-            new_slope = -float(trial.gradient @ direction)
+            new_slope = -dot(trial.gradient, direction)
             drop = slope - new_slope
             step = min(t * slope / drop if drop > 0.05 * slope else 4 * t, 4 * t, longest)
             ratio = step / t
-            base = base + step * direction
-            extrapolated = (1 - ratio) * gradient + ratio * trial.gradient
-            new_square = float(extrapolated @ extrapolated)
+            base = moved(base, step, direction)
+            extrapolated, new_square, product, _ = blend(1 - ratio, gradient, ratio, trial.gradient)
             count += 1
             looks_done = (
                 new_square <= (self.gradient_tolerance * trial.force) ** 2 or new_square < 1e-4 * square
@@ -61,12 +61,12 @@ class ConjugateGradient(Solver):
                 point = objective(base)
                 yield point
                 extrapolated = point.gradient
-                new_square = float(extrapolated @ extrapolated)
-            beta = max(0.0, (new_square - float(extrapolated @ gradient)) / square)
+                new_square, product = products(extrapolated, gradient)
+            beta = max(0.0, (new_square - product) / square)
             carried = slope + ratio * (new_slope - slope)
-            direction = beta * direction - extrapolated
+            direction, _, _, largest = blend(beta, direction, -1.0, extrapolated)
             gradient, square = extrapolated, new_square
             slope = square + beta * carried
             if slope <= 0:
-                direction, slope = -gradient, square
+                direction, slope, _, largest = blend(-1.0, gradient, 0.0, gradient)
             trial_step = min(max(step, 1e-3 * trial_step), 1e3 * trial_step)

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from ..validation import require
 from .loop import Solver
 from .objective import Objective, Point
+from .vectors import blend, moved, products
 
 
 @dataclass(frozen=True)
@@ -46,10 +47,12 @@ class Fire(Solver):
         longest = self.max_time_step or 0.9 / math.sqrt(objective.largest_curvature(point))
         shortest, dt = 0.005 * longest, 0.25 * longest
         mixing, downhill = self.mixing, 0
-        velocity = 0.0 * point.y
+        velocity, kinetic = 0.0 * point.y, 0.0  # kinetic: velocity·velocity
         while True:
-            power = -float(point.gradient @ velocity)
-            y = point.y
+            square, slope = products(point.gradient, velocity)
+            if square == 0:
+                return
+            y, norm, power = point.y, math.sqrt(square), -slope
             if power > 0:
                 downhill += 1
                 if downhill > self.delay:
@@ -58,17 +61,11 @@ class Fire(Solver):
             else:
                 downhill, mixing = 0, self.mixing
                 dt = max(dt * self.braking, shortest)
-                y = y - 0.5 * dt * velocity
-                velocity = 0.0 * velocity
-            velocity = velocity - dt * point.gradient
-            norm = math.sqrt(float(point.gradient @ point.gradient))
-            if norm == 0:
-                return
-            speed = math.sqrt(float(velocity @ velocity))
-            velocity = (1 - mixing) * velocity - (mixing * speed / norm) * point.gradient
-            step = dt * velocity
-            longest_move = float(abs(step).max())
-            if longest_move > self.max_step:
-                step = step * (self.max_step / longest_move)
-            point = objective(y + step)
+                y = moved(y, -0.5 * dt, velocity)
+                velocity, kinetic, power = 0.0 * velocity, 0.0, 0.0
+            # a kick by −dt ∇E, then the direction is mixed with that of −∇E at the same speed
+            speed = math.sqrt(kinetic + dt * (2 * power + dt * square))
+            kick = (1 - mixing) * dt + mixing * speed / norm
+            velocity, kinetic, _, fastest = blend(1 - mixing, velocity, -kick, point.gradient)
+            point = objective(moved(y, min(dt, self.max_step / fastest), velocity))
             yield point
