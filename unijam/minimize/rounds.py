@@ -10,6 +10,9 @@ from .loop import MinimizeResult, joined
 from .objective import Objective
 from .trust_region_newton import TrustRegionNewton
 
+FEW = 9  # Newton steps that are tried at once from a state of the same branch
+FAR = 0.06  # relative gradient after three of them from which contacts rearrange, and steps get nowhere
+
 
 @dataclass(frozen=True)
 class Rounds:
@@ -25,7 +28,8 @@ class Rounds:
     first_residual : float
         Relative gradient at which the first round hands over to Newton's method.
     newton_first : bool
-        Whether Newton's method is tried before the first round, as long as it converges quickly.
+        Whether a few Newton steps are tried before the first round: from a nearby state of the same branch they
+        are all there is, unless many contacts break.
     max_rounds : int
     """
 
@@ -48,7 +52,7 @@ class Rounds:
         newton = TrustRegionNewton(gradient_tolerance=self.gradient_tolerance, max_steps=60, patience=5)
         results: list[MinimizeResult] = []
         if self.newton_first:
-            tried = replace(newton, patience=1).run(objective, x, progress)
+            tried = self._newton_steps(objective, x)
             if tried.status in ("converged", "interrupted"):
                 return tried
         system, residual = objective.system, max(self.first_residual, self.gradient_tolerance)
@@ -63,6 +67,19 @@ class Rounds:
             if results[-1].status == "converged":
                 break
             residual = max(0.3 * min(residual, results[-1].relative_gradient), self.gradient_tolerance)
+        return joined(results)
+
+    def _newton_steps(self, objective: Objective, x: Array) -> MinimizeResult:
+        """Single Newton steps, what bears no force relaxed between them, as long as they get somewhere."""
+        step = TrustRegionNewton(gradient_tolerance=self.gradient_tolerance, max_steps=1)
+        system, results = objective.system, []
+        for k in range(FEW):
+            results.append(step.run(objective.on(system), x))
+            system = results[-1].system
+            far = k >= 2 and results[-1].relative_gradient > FAR
+            if far or results[-1].status in ("converged", "interrupted"):
+                break
+            x = self._relax_loose(system, results[-1].x)
         return joined(results)
 
     def _relax_loose(self, system: ConstrainedSystem, x: Array) -> Array:

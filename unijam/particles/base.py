@@ -22,6 +22,7 @@ BIDISPERSE_RATIO = 1.4
 UNIFORM_WIDTH = (
     0.27  # relative half width: wide enough that no ring of equal discs carries one contact too many
 )
+LOGNORMAL_WIDTH = 0.2
 
 
 def ball_volume(dimension: int) -> float:
@@ -207,14 +208,14 @@ def draw_radii(
         How many.
     radii : str or (n,) array
         `"monodisperse"`; `"bidisperse"`, half small, half large (one more where n is odd), of ratio 1 : 1.4;
-        `"uniform"`, uniformly distributed within ± 27 % of the mean; or relative sizes, rescaled to the
-        packing fraction.
+        `"uniform"`, uniformly distributed within ± 27 % of the mean; `"lognormal"`, of standard deviation 0.2
+        of the logarithm; or relative sizes, rescaled to the packing fraction.
     packing_fraction : float
         φ of the result, to rounding.
     dimension : int
         d.
     rng : numpy Generator
-        Used by `"uniform"` alone.
+        Used by `"uniform"` and `"lognormal"`.
 
     Returns
     -------
@@ -228,9 +229,14 @@ def draw_radii(
             sizes = np.where(np.arange(n) < n // 2, 1.0, BIDISPERSE_RATIO)
         elif radii == "uniform":
             sizes = rng.uniform(1.0 - UNIFORM_WIDTH, 1.0 + UNIFORM_WIDTH, n)
+        elif radii == "lognormal":
+            sizes = rng.lognormal(0.0, LOGNORMAL_WIDTH, n)
         else:
             require(
-                False, "radii", radii, f"'monodisperse', 'bidisperse', 'uniform' or an array of shape ({n},)"
+                False,
+                "radii",
+                radii,
+                f"'monodisperse', 'bidisperse', 'uniform', 'lognormal' or an array of shape ({n},)",
             )
     else:
         sizes = as_floats(radii, "radii")
