@@ -1,0 +1,6 @@
+"""Pictures of packings, and their animation."""
+
+from .animation import animate_jamming
+from .packings import plot_packing
+
+__all__ = ["animate_jamming", "plot_packing"]

@@ -1,0 +1,102 @@
+"""Spheres in perspective: shaded circles, links and arrows, the farthest drawn first."""
+
+from typing import Any
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.colors import to_rgb
+
+from .scene import ARROW, INK, Scene, arrows, capsules, polygons
+
+VIEW = (np.radians(28.0), np.radians(20.0))  # azimuth and elevation from which spheres are seen
+DISTANCE = 3.2  # of the eye from the middle of the box, in box sides
+CORNERS = 36  # vertices of each polygon
+LIGHT = np.array([-0.30, 0.40])  # where the highlight of a sphere is, in radii
+SHRUNK = 0.36  # radii where one is to see inside
+LINK = 0.5  # width of a link, in that of a force chain in the plane
+
+
+def draw_deep(ax: Axes, scene: Scene, forces: bool) -> None:
+    """Spheres, each shaded by circles from its rim to its highlight; links of the contact network; a mode's arrows."""
+    see = _Camera(scene.sides)
+    inside = forces or scene.mode is not None
+    radii = scene.system.radii * (SHRUNK if inside else 1.0)
+    at, near = see(scene.centres)
+    spheres, paints = _shaded(at, radii * near, scene.colours, see.fog(near))
+    order = np.arange(len(spheres)) // len(near)  # from rim to highlight
+    shapes, depths, colours = [spheres], [np.tile(near, len(spheres) // len(near)) + 1e-9 * order], [paints]
+
+    def add(drawn: np.ndarray, middle: np.ndarray, colour: str) -> None:
+        magnification, ink = see(middle)[1], np.array(to_rgb(colour))
+        shapes.append(drawn)
+        depths.append(magnification)
+        colours.append(ink + (1.0 - ink) * see.fog(magnification)[:, None])
+
+    if forces and len(scene.links):
+        starts, ends, widths = scene.segments()
+        (low, _), (high, scale) = see(starts), see(ends)
+        add(capsules(low, high, 0.5 * LINK * widths * scale, CORNERS // 2), 0.5 * (starts + ends), INK)
+    if scene.mode is not None:
+        moves = scene.moves()
+        darts = arrows(at, see(scene.centres + moves)[0] - at)
+        last = np.repeat(darts[:, -1:], CORNERS - darts.shape[1], axis=1)
+        add(np.concatenate([darts, last], axis=1), scene.centres + 0.6 * moves, ARROW)
+
+    order = np.argsort(np.concatenate(depths), kind="stable")
+    drawn, paint = np.concatenate(shapes)[order], np.concatenate(colours)[order]
+    behind, before = see.edges()
+    lines: dict[str, Any] = {"closed": False, "facecolors": "none", "edgecolors": INK, "linewidths": 0.7}
+    ax.add_collection(polygons(behind, zorder=1, **lines), autolim=False)
+    ax.add_collection(polygons(drawn, facecolors=paint, linewidths=0, zorder=2), autolim=False)
+    ax.add_collection(polygons(before, zorder=4, alpha=0.5, **lines), autolim=False)
+    places = np.concatenate([drawn.reshape(-1, 2), behind.reshape(-1, 2), before.reshape(-1, 2)])
+    low, high = places.min(axis=0), places.max(axis=0)
+    room = 0.01 * (high - low).max()
+    ax.set_xlim(low[0] - room, high[0] + room)
+    ax.set_ylim(low[1] - room, high[1] + room)
+
+
+def _shaded(
+    at: np.ndarray, radii: np.ndarray, colours: np.ndarray, fog: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """Polygons (shades n, CORNERS, 2) and colours of the circles of n spheres, all rims first."""
+    shades = int(np.clip(8000 // len(at), 9, 26))
+    steps = np.linspace(0.0, 1.0, shades)[:, None]
+    sizes = (radii * (1.0 - 0.96 * steps)).ravel()
+    centres = (at + radii[:, None] * LIGHT * steps[:, :, None]).reshape(-1, 2)
+    height = np.sqrt(1.0 - (1.0 - steps) ** 2)[:, :, None]  # of the sphere at a circle's rim: its brightness
+    faces = colours * (0.42 + 0.58 * height)
+    faces = faces + (1.0 - faces) * 0.8 * np.clip((steps[:, :, None] - 0.45) / 0.55, 0, 1) ** 2
+    faces = faces + (1.0 - faces) * fog[:, None]
+    return capsules(centres, centres, sizes, CORNERS // 2), faces.reshape(-1, 3)
+
+
+class _Camera:
+    """Perspective from `VIEW`: points (n, 3) -> places on the picture (n, 2), and the magnification there, (n,)."""
+
+    def __init__(self, sides: np.ndarray) -> None:
+        (azimuth, elevation), self.sides = VIEW, sides
+        (s, c), (t, u) = (np.sin(azimuth), np.cos(azimuth)), (np.sin(elevation), np.cos(elevation))
+        self.eye = np.array([u * c, u * s, t])
+        self.plane = np.array([[-s, c, 0.0], [-t * c, -t * s, u]])
+        self.distance = DISTANCE * float(sides.max())
+
+    def __call__(self, points: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        relative = points - 0.5 * self.sides
+        near = self.distance / (self.distance - relative @ self.eye)
+        return relative @ self.plane.T * near[:, None], near
+
+    def fog(self, near: np.ndarray) -> np.ndarray:
+        """How much of the colour is lost with distance, from 0 to about 0.5."""
+        return np.clip(0.22 - 0.95 * (near - 1.0), 0.0, 0.6)
+
+    def edges(self) -> tuple[np.ndarray, np.ndarray]:
+        """The box: the nine edges behind its contents, (9, 2, 2), and the three that meet nearest the eye."""
+        corners = np.array(list(np.ndindex(2, 2, 2)))
+        pairs = [(a, b) for a in range(8) for b in range(a) if np.abs(corners[a] - corners[b]).sum() == 1]
+        places, near = self(corners * self.sides)
+        first = int(near.argmax())
+        return (
+            np.array([places[list(pair)] for pair in pairs if first not in pair]),
+            np.array([places[list(pair)] for pair in pairs if first in pair]),
+        )
