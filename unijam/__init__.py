@@ -19,15 +19,26 @@ from .minimize import (
     minimize,
 )
 from .particles import Ellipses, SoftSpheres
+from .particles.mechanics import ElasticModuli, elastic_moduli, stress
 from .potentials import Harmonic, Hertzian, Potential
-from .spectra import HessianDecomposition, decompose_hessian
+from .spectra import HessianDecomposition, VibrationalModes, decompose_hessian, vibrational_modes
 from .statistics import ConstraintCount, DeltaStatistics, count_constraints, delta_statistics
 from .system import ConstrainedSystem, Constraints, Kinks, energy, gradient, hessian
 
 __version__ = "0.1.0"
 
-# torch takes seconds to import: what needs it is loaded at first use
-_LAZY = {"AutodiffSystem": ".autodiff", "FullyConnected": ".networks", "Perceptron": ".networks"}
+# torch, matplotlib and gsd take long to import: what needs them is loaded at first use
+_LAZY = {
+    "AutodiffSystem": ".autodiff",
+    "FullyConnected": ".networks",
+    "Perceptron": ".networks",
+    "animate_jamming": ".pictures",
+    "plot_packing": ".pictures",
+    "read_gsd": ".particles.gsd_files",
+    "read_lammps": ".particles.lammps_files",
+    "write_gsd": ".particles.gsd_files",
+    "write_lammps": ".particles.lammps_files",
+}
 
 __all__ = [
     "Adam",
@@ -37,6 +48,7 @@ __all__ = [
     "ConstraintCount",
     "Constraints",
     "DeltaStatistics",
+    "ElasticModuli",
     "Ellipses",
     "Fire",
     "FullyConnected",
@@ -55,16 +67,26 @@ __all__ = [
     "Stage",
     "Stages",
     "TrustRegionNewton",
+    "VibrationalModes",
+    "animate_jamming",
     "conjugate_force",
     "count_constraints",
     "decompose_hessian",
     "delta_statistics",
     "distance_to_threshold",
+    "elastic_moduli",
     "energy",
     "gradient",
     "hessian",
     "jam",
     "minimize",
+    "plot_packing",
+    "read_gsd",
+    "read_lammps",
+    "stress",
+    "vibrational_modes",
+    "write_gsd",
+    "write_lammps",
 ]
 
 

@@ -151,8 +151,8 @@ def factor_dense(matrix: Array, shift: float) -> Factor:
 
 def orthonormal_rows(vectors: Array) -> Array:
     """An orthonormal basis, as rows, of the span of the rows given (dependent rows dropped), (k', n)."""
-    if vectors.shape[0] == 0:
-        return vectors
+    if 0 in vectors.shape:
+        return vectors[:0]
     xp = namespace(vectors)
     _, sigma, rows = xp.linalg.svd(vectors, full_matrices=False)
     return rows[sigma > 1e-10 * sigma.max()]

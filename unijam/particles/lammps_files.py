@@ -92,8 +92,8 @@ def lammps_input(system: Packing, data: str = "packing.data") -> str:
 
     Notes
     -----
-    Without LEPTON, `pair_style gran/hooke 1.0 NULL 0.0 NULL 0.0 0` with `pair_coeff * *` has the same harmonic
-    forces, but reports no energy.
+    Without LEPTON, `pair_style gran/hooke 1.0 NULL 0.0 NULL 0.0 0` with `pair_coeff * *` and `comm_modify vel yes`
+    has the same harmonic forces, but reports no energy.
     """
     _require_spheres(system)
     require(system.dimension in (2, 3), "dimension", system.dimension, "2 or 3 for LAMMPS")
