@@ -60,7 +60,7 @@ def _shaded(
     at: np.ndarray, radii: np.ndarray, colours: np.ndarray, fog: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray]:
     """Polygons (shades n, CORNERS, 2) and colours of the circles of n spheres, all rims first."""
-    shades = int(np.clip(8000 // len(at), 9, 26))
+    shades = int(np.clip(16000 // len(at), 14, 26))
     steps = np.linspace(0.0, 1.0, shades)[:, None]
     sizes = (radii * (1.0 - 0.96 * steps)).ravel()
     centres = (at + radii[:, None] * LIGHT * steps[:, :, None]).reshape(-1, 2)
