@@ -51,53 +51,77 @@ def build_slabs(positions: Array, side: float, radii: Array, reaches: Array) -> 
     width = 2.0 * float(reaches.max())
     offset = side * np.floor(positions / side)
     home = positions - offset
-    source, shift = _images(home, side, width)
+    source, shift, points = _images(home, side, width)
     total = len(source)
-    points = np.zeros((total, 3))  # from the corner of the layer of ghosts; a plane has one layer of cells
-    points[:n, 3 - d :] = home
-    points[n:, 3 - d :] = home[source[n:]] + shift
-    points[:, 3 - d :] += width
     wide = side + 2.0 * width
     counts = np.ones(3, dtype=np.int64)
     counts[3 - d :] = max(1, min(int(wide / width), 2 + int(n ** (1.0 / d))))
     first = np.zeros(counts.prod() + 1, dtype=np.int64)
     sorted_by_cell, cell_of = np.empty(total, dtype=np.int64), np.empty(total, dtype=np.int64)
     fill_cells(points, wide, counts, first, sorted_by_cell, cell_of)
-    row, entries = _rows(points, reaches, source, sorted_by_cell, cell_of, counts, first)
-    order, filled, partner, sums, home_of_ghost = _renumber(sorted_by_cell, row, entries, source, radii)
+    ahead, row, degree = _pairs(points, reaches, source, sorted_by_cell, cell_of, counts, first)
+    order, filled, partner, sums, home_of_ghost = _renumber(sorted_by_cell, ahead, row, degree, source, radii)
     return Slabs(
         order=order,
-        offset=np.ascontiguousarray(offset[order].T),
-        home=np.ascontiguousarray(home[order].T),
+        offset=_columns(offset, order),
+        home=_columns(home, order),
         source=home_of_ghost,
-        shift=np.ascontiguousarray(shift.T),
+        shift=shift,
         partner=partner,
         sums=sums,
         filled=filled,
     )
 
 
-def _images(home: Array, side: float, width: float) -> tuple[np.ndarray, np.ndarray]:
-    """Sources of all particles, then of their g images within `width` of the box; shifts (g, d) of these."""
-    n, d = home.shape
-    source, shift = np.arange(n), np.zeros((n, d))
-    for axis in range(d):  # images of images fill the edges and corners
-        along = home[source, axis]
-        copies = np.concatenate([np.flatnonzero(along < width), np.flatnonzero(along >= side - width)])
-        moved = shift[copies]
-        lower = int((along < width).sum())
-        moved[:lower, axis] += side
-        moved[lower:, axis] -= side
-        source, shift = np.concatenate([source, source[copies]]), np.concatenate([shift, moved])
-    return source, shift[n:]
+@njit(nogil=True, cache=True)
+def _columns(rows, order):
+    """Row order[i] of (n, d) as column i of (d, n)."""
+    columns = np.empty(rows.shape[::-1])
+    for i in range(len(order)):
+        for axis in range(len(columns)):
+            columns[axis, i] = rows[order[i], axis]
+    return columns
 
 
 @njit(nogil=True, cache=True, error_model="numpy")
-def _rows(points, reaches, source, sorted_by_cell, cell_of, counts, first):
-    """Neighbours of each particle that is no ghost, cell by cell: entries[row[s]:row[s + 1]], as sorted."""
-    n = len(reaches)
-    near = np.empty((len(points), 4))
-    for s in range(len(points)):
+def _images(home, side, width):
+    """Sources of all particles, then of their g images within `width` of the box; shifts (d, g) of these; points.
+
+    Points (n + g, 3) are counted from the corner of the layer of ghosts; a plane has one layer of cells.
+    """
+    n, d = home.shape
+    source, shift = np.arange(n), np.zeros((d, 0))
+    for axis in range(d):  # images of images fill the edges and corners
+        known, images = len(source), 0
+        for s in range(known):
+            along = home[source[s], axis]
+            images += (along < width) + (along >= side - width)
+        longer, moved = np.empty(known + images, dtype=np.int64), np.zeros((d, known - n + images))
+        longer[:known], moved[:, : known - n] = source, shift
+        for step in (side, -side):
+            for s in range(len(source)):
+                along = home[source[s], axis]
+                if along < width if step > 0 else along >= side - width:
+                    longer[known] = source[s]
+                    if s >= n:
+                        moved[:, known - n] = shift[:, s - n]
+                    moved[axis, known - n] = step
+                    known += 1
+        source, shift = longer, moved
+    points = np.zeros((len(source), 3))
+    for s in range(len(source)):
+        for axis in range(d):
+            at = home[source[s], axis] + (shift[axis, s - n] if s >= n else 0.0)
+            points[s, 3 - d + axis] = at + width
+    return source, shift, points
+
+
+@njit(nogil=True, cache=True, error_model="numpy")
+def _pairs(points, reaches, source, sorted_by_cell, cell_of, counts, first):
+    """Each pair once, as sorted: of s, the later ahead[row[s]:row[s + 1]]; neighbours of each, ghosts' left out."""
+    n, total = len(reaches), len(points)
+    near = np.empty((total, 4))
+    for s in range(total):
         i = sorted_by_cell[s]
         near[s, 0], near[s, 1], near[s, 2], near[s, 3] = (
             points[i, 0],
@@ -105,92 +129,97 @@ def _rows(points, reaches, source, sorted_by_cell, cell_of, counts, first):
             points[i, 2],
             reaches[source[i]],
         )
-    row = np.zeros(n + 1, dtype=np.int64)
-    entries = np.empty(12 * n + 64, dtype=np.uint32)
-    found, particle = 0, 0
-    for s in range(len(near)):
-        if sorted_by_cell[s] >= n:
-            continue
+    row, degree = np.zeros(total + 1, dtype=np.int64), np.zeros(total, dtype=np.int64)
+    ahead = np.empty(8 * n + 64, dtype=np.uint32)
+    found = np.uint64(0)
+    for s in range(total):
+        begin = found
         x, y, z, reach = near[s, 0], near[s, 1], near[s, 2], near[s, 3]
         cell = cell_of[sorted_by_cell[s]]
         cz = cell % counts[2]
         cy = cell // counts[2] % counts[1]
         cx = cell // (counts[1] * counts[2])
-        for ax in range(max(cx - 1, 0), min(cx + 2, counts[0])):
-            for ay in range(max(cy - 1, 0), min(cy + 2, counts[1])):
+        for ax in range(cx, min(cx + 2, counts[0])):
+            for ay in range(cy if ax == cx else max(cy - 1, 0), min(cy + 2, counts[1])):
                 line = (ax * counts[1] + ay) * counts[2]
-                start = first[line + max(cz - 1, 0)]
+                start = s + 1 if line + cz == cell else first[line + max(cz - 1, 0)]
                 stop = first[line + min(cz + 2, counts[2])]
-                if found + stop - start > len(entries):  # grows: no entry is ever dropped
-                    longer = np.empty(2 * (found + stop - start), dtype=np.uint32)
-                    for e in range(found):
-                        longer[e] = entries[e]
-                    entries = longer
-                for t in range(start, stop):
+                if found + np.uint64(stop - start) > np.uint64(len(ahead)):  # no pair is ever dropped
+                    longer = np.empty(2 * (len(ahead) + stop - start), dtype=np.uint32)
+                    longer[: len(ahead)] = ahead
+                    ahead = longer
+                for t in range(np.uint64(start), np.uint64(stop)):
                     dx, dy, dz, cutoff = near[t, 0] - x, near[t, 1] - y, near[t, 2] - z, near[t, 3] + reach
-                    entries[found] = t  # kept only if counted: cheaper than a branch
-                    found += (dx * dx + dy * dy + dz * dz < cutoff * cutoff) & (t != s)
-        particle += 1
-        row[particle] = found
-    return row, entries
+                    ahead[found] = t  # kept only if counted, cheaper than a branch
+                    found += np.uint64(dx * dx + dy * dy + dz * dz < cutoff * cutoff)
+        if sorted_by_cell[s] >= n:  # two ghosts are no pair
+            last, found = found, begin
+            for e in range(begin, last):
+                ahead[found] = ahead[e]
+                found += np.uint64(sorted_by_cell[ahead[e]] < n)
+        row[s + 1] = found
+        degree[s] += found - begin
+        for e in range(begin, found):
+            degree[ahead[e]] += 1
+    return ahead, row, degree
 
 
 @njit(nogil=True, cache=True, error_model="numpy")
-def _renumber(sorted_by_cell, row, entries, source, radii):
+def _renumber(sorted_by_cell, ahead, row, degree, source, radii):
     """In each block a counting sort by number of neighbours, descending; then the slabs, renumbered."""
     n, total = len(radii), len(source)
-    most = 0
-    for s in range(n):
-        most = max(most, row[s + 1] - row[s])
+    particle = np.empty(n, dtype=np.int64)  # where the s-th of the box is among all as sorted
+    most, s = 0, 0
+    for place in range(total):
+        if sorted_by_cell[place] < n:
+            particle[s] = place
+            most = max(most, degree[place])
+            s += 1
     blocks = (n + BLOCK - 1) // BLOCK
     filled = np.zeros((blocks, most + 1), dtype=np.int64)
-    rank = np.empty(n, dtype=np.int64)  # of the s-th particle in the new numbering, and back
-    particle = np.empty(n, dtype=np.int64)
-    place = np.zeros(most + 2, dtype=np.int64)
+    begins = np.zeros((blocks, most + 1), dtype=np.int64)  # of the slabs
+    order = np.empty(n, dtype=np.uint32)
+    new = np.empty(total, dtype=np.uint32)  # number of the user's particle; ghosts keep theirs
+    at_least = np.empty(most + 2, dtype=np.int64)
+    entries = 0
     for b in range(blocks):
         low, high = b * BLOCK, min(n, (b + 1) * BLOCK)
-        for degree in range(most + 2):
-            place[degree] = 0
+        at_least[:] = 0
         for s in range(low, high):
-            place[row[s + 1] - row[s]] += 1
-        for degree in range(most, -1, -1):
-            place[degree] += place[degree + 1]  # particles with at least this degree
-            if degree > 0:
-                filled[b, degree - 1] = place[degree]
-        for s in range(low, high):
-            degree = row[s + 1] - row[s]
-            rank[s] = low + place[degree + 1]
-            place[degree + 1] += 1
-            particle[rank[s]] = s
-
-    number = np.empty(
-        total, dtype=np.uint32
-    )  # new number, radius of each place in the cells, ghosts included
-    size = np.empty(total)
-    order = np.empty(n, dtype=np.uint32)
-    new = np.empty(n, dtype=np.uint32)  # of the user's particle
-    s = 0
-    for place_in_cells in range(total):
-        i = sorted_by_cell[place_in_cells]
-        size[place_in_cells] = radii[source[i]]
-        number[place_in_cells] = i  # ghosts keep theirs
-        if i < n:
-            number[place_in_cells] = rank[s]
-            order[rank[s]] = i
-            new[i] = rank[s]
-            s += 1
-    home_of_ghost = np.empty(total - n, dtype=np.uint32)
-    for g in range(total - n):
-        home_of_ghost[g] = new[source[n + g]]
-
-    partner, sums = np.empty(row[n], dtype=np.uint32), np.empty(row[n])
-    base = 0
-    for b in range(blocks):
-        low = b * BLOCK
+            at_least[degree[particle[s]]] += 1
+        for k in range(most, -1, -1):
+            at_least[k] += at_least[k + 1]
+            if k > 0:
+                filled[b, k - 1] = at_least[k]
         for k in range(most):
-            for local in range(filled[b, k]):
-                t = entries[row[particle[low + local]] + k]
-                partner[base + local] = number[t]
-                sums[base + local] = radii[order[low + local]] + size[t]
-            base += filled[b, k]
+            begins[b, k] = entries
+            entries += filled[b, k]
+        for s in range(low, high):
+            k = degree[particle[s]] + 1
+            i = sorted_by_cell[particle[s]]
+            order[low + at_least[k]] = i
+            new[i] = low + at_least[k]
+            at_least[k] += 1
+    for g in range(n, total):
+        new[g] = g
+    home_of_ghost = np.empty(total - n, dtype=np.uint32)
+    number, size = np.empty(total, dtype=np.uint32), np.empty(total)  # of each place in the cells
+    for place in range(total):
+        i = sorted_by_cell[place]
+        number[place], size[place] = new[i], radii[source[i]]
+        if i >= n:
+            home_of_ghost[i - n] = new[source[i]]
+
+    partner, sums = np.empty(entries, dtype=np.uint32), np.empty(entries)
+    listed = np.zeros(total, dtype=np.int64)
+    for s in range(total):
+        for e in range(row[s], row[s + 1]):
+            t = np.int64(ahead[e])
+            for here, there in ((s, t), (t, s)):
+                i = number[here]
+                if i < n:
+                    b = i // BLOCK
+                    slot = begins[b, listed[here]] + i - b * BLOCK
+                    partner[slot], sums[slot] = number[there], size[here] + size[there]
+                    listed[here] += 1
     return order, filled, partner, sums, home_of_ghost
