@@ -12,7 +12,7 @@ from ..arrays import Array, namespace
 
 def dot(a: Array, b: Array) -> float:
     """a·b."""
-    return float(a @ b)
+    return _dot(a, b) if _is_vector(a) else float(a @ b)
 
 
 def products(a: Array, b: Array) -> tuple[float, float]:
@@ -51,6 +51,14 @@ def _scalars(*values: Array) -> list[float]:
 
 
 _fast = {"contract", "nsz", "reassoc", "nnan", "ninf"}  # sums in any order; no NaN is looked for
+
+
+@njit(nogil=True, cache=True, fastmath=_fast)
+def _dot(a, b):
+    product = 0.0
+    for i in range(len(a)):
+        product += a[i] * b[i]
+    return product
 
 
 @njit(nogil=True, cache=True, fastmath=_fast)

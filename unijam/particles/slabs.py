@@ -59,7 +59,7 @@ def build_slabs(positions: Array, side: float, radii: Array, reaches: Array) -> 
     first = np.zeros(counts.prod() + 1, dtype=np.int64)
     sorted_by_cell, cell_of = np.empty(total, dtype=np.int64), np.empty(total, dtype=np.int64)
     fill_cells(points, wide, counts, first, sorted_by_cell, cell_of)
-    ahead, row, degree = _pairs(points, reaches, source, sorted_by_cell, cell_of, counts, first)
+    ahead, row, degree = _pairs(points, reaches, source, sorted_by_cell, counts, first)
     order, filled, partner, sums, home_of_ghost = _renumber(sorted_by_cell, ahead, row, degree, source, radii)
     return Slabs(
         order=order,
@@ -117,7 +117,7 @@ def _images(home, side, width):
 
 
 @njit(nogil=True, cache=True, error_model="numpy")
-def _pairs(points, reaches, source, sorted_by_cell, cell_of, counts, first):
+def _pairs(points, reaches, source, sorted_by_cell, counts, first):
     """Each pair once, as sorted: of s, the later ahead[row[s]:row[s + 1]]; neighbours of each, ghosts' left out."""
     n, total = len(reaches), len(points)
     near = np.empty((total, 4))
@@ -131,36 +131,45 @@ def _pairs(points, reaches, source, sorted_by_cell, cell_of, counts, first):
         )
     row, degree = np.zeros(total + 1, dtype=np.int64), np.zeros(total, dtype=np.int64)
     ahead = np.empty(8 * n + 64, dtype=np.uint32)
-    found = np.uint64(0)
-    for s in range(total):
-        begin = found
-        x, y, z, reach = near[s, 0], near[s, 1], near[s, 2], near[s, 3]
-        cell = cell_of[sorted_by_cell[s]]
-        cz = cell % counts[2]
-        cy = cell // counts[2] % counts[1]
-        cx = cell // (counts[1] * counts[2])
-        for ax in range(cx, min(cx + 2, counts[0])):
-            for ay in range(cy if ax == cx else max(cy - 1, 0), min(cy + 2, counts[1])):
-                line = (ax * counts[1] + ay) * counts[2]
-                start = s + 1 if line + cz == cell else first[line + max(cz - 1, 0)]
-                stop = first[line + min(cz + 2, counts[2])]
-                if found + np.uint64(stop - start) > np.uint64(len(ahead)):  # no pair is ever dropped
-                    longer = np.empty(2 * (len(ahead) + stop - start), dtype=np.uint32)
-                    longer[: len(ahead)] = ahead
-                    ahead = longer
-                for t in range(np.uint64(start), np.uint64(stop)):
-                    dx, dy, dz, cutoff = near[t, 0] - x, near[t, 1] - y, near[t, 2] - z, near[t, 3] + reach
-                    ahead[found] = t  # kept only if counted, cheaper than a branch
-                    found += np.uint64(dx * dx + dy * dy + dz * dz < cutoff * cutoff)
-        if sorted_by_cell[s] >= n:  # two ghosts are no pair
-            last, found = found, begin
-            for e in range(begin, last):
-                ahead[found] = ahead[e]
-                found += np.uint64(sorted_by_cell[ahead[e]] < n)
-        row[s + 1] = found
-        degree[s] += found - begin
-        for e in range(begin, found):
-            degree[ahead[e]] += 1
+    begins, ends = (
+        np.empty(5, dtype=np.uint64),
+        np.empty(5, dtype=np.uint64),
+    )  # of lines of cells, own and later
+    found, cell = np.uint64(0), 0
+    for cx in range(counts[0]):
+        for cy in range(counts[1]):
+            for cz in range(counts[2]):
+                lines, candidates = 0, np.uint64(0)
+                for ax in range(cx, min(cx + 2, counts[0])):
+                    for ay in range(cy if ax == cx else max(cy - 1, 0), min(cy + 2, counts[1])):
+                        line = (ax * counts[1] + ay) * counts[2]
+                        begins[lines] = first[line + max(cz - 1, 0)]
+                        ends[lines] = first[line + min(cz + 2, counts[2])]
+                        candidates += ends[lines] - begins[lines]
+                        lines += 1
+                for s in range(np.uint64(first[cell]), np.uint64(first[cell + 1])):
+                    if found + candidates > np.uint64(len(ahead)):  # no pair is ever dropped
+                        longer = np.empty(2 * (len(ahead) + np.int64(candidates)), dtype=np.uint32)
+                        longer[: len(ahead)] = ahead
+                        ahead = longer
+                    begin, begins[0] = found, s + np.uint64(1)
+                    x, y, z, reach = near[s, 0], near[s, 1], near[s, 2], near[s, 3]
+                    for a in range(lines):
+                        for t in range(begins[a], ends[a]):
+                            dx, dy, dz = near[t, 0] - x, near[t, 1] - y, near[t, 2] - z
+                            cutoff = near[t, 3] + reach
+                            ahead[found] = t  # kept only if counted, cheaper than a branch
+                            found += np.uint64(dx * dx + dy * dy + dz * dz < cutoff * cutoff)
+                    if sorted_by_cell[s] >= n:  # two ghosts are no pair
+                        last, found = found, begin
+                        for e in range(begin, last):
+                            ahead[found] = ahead[e]
+                            found += np.uint64(sorted_by_cell[ahead[e]] < n)
+                    row[s + np.uint64(1)] = found
+                    degree[s] += np.int64(found - begin)
+                    for e in range(begin, found):
+                        degree[ahead[e]] += 1
+                cell += 1
     return ahead, row, degree
 
 
