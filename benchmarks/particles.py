@@ -28,7 +28,7 @@ from .peers_particles import JaxMd, Lammps, Missing
 LAMMPS_METHODS = ("fire", "cg")
 DESCENT = uj.ConjugateGradient(gradient_tolerance=1e-15)
 COMPARED_STEPS = 5000  # of FIRE at most, where speeds are compared
-JAX_STEPS = 500
+JAX_STEPS = 2000
 
 
 @dataclass(frozen=True)

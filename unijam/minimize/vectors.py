@@ -26,7 +26,7 @@ def products(a: Array, b: Array) -> tuple[float, float]:
 def moved(y: Array, step: float, direction: Array) -> Array:
     """y + step × direction, a new array."""
     if _is_vector(y):
-        new = np.empty_like(y)
+        new = np.empty(len(y))
         _move(new, y, step, direction)
         return new
     return y + step * direction
@@ -35,7 +35,7 @@ def moved(y: Array, step: float, direction: Array) -> Array:
 def blend(a: float, v: Array, b: float, w: Array) -> tuple[Array, float, float, float]:
     """u = a v + b w, a new array; u·u, u·v and the largest |component| of u."""
     if _is_vector(v):
-        u = np.empty_like(v)
+        u = np.empty(len(v))
         return (u, *_blend(u, a, v, b, w))
     u = a * v + b * w
     square, product, largest = _scalars(u @ u, u @ v, abs(u).max())
@@ -43,7 +43,7 @@ def blend(a: float, v: Array, b: float, w: Array) -> tuple[Array, float, float, 
 
 
 def _is_vector(a: Array) -> bool:
-    return type(a) is np.ndarray and a.ndim == 1
+    return type(a) is np.ndarray and a.ndim == 1 and a.dtype == np.float64
 
 
 def _scalars(*values: Array) -> list[float]:
