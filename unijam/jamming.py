@@ -15,7 +15,7 @@ from .branch import at_scale, conjugate_force, descend, distance_to_threshold, q
 from .minimize import MinimizeResult, minimize
 from .minimize.progress import Progress
 from .system import ConstrainedSystem
-from .validation import Finite, Positive, checked, require, require_positions
+from .validation import Finite, Positive, checked, is_interrupt, require, require_positions
 
 
 @dataclass(frozen=True)
@@ -122,6 +122,7 @@ def jam(
         require(name == system.control, "target", name, f"{system.control}, the control of this system")
     require(pressure is None or hasattr(system, "pressure"), "target", "pressure", "that of a packing")
     x = require_positions(system, system.initial if x0 is None else x0)
+    _require_linear(system, x)
     way = _Way(system, progress)
     with way.report:
         try:
@@ -134,11 +135,22 @@ def jam(
                 if excess is not None and way.status == "converged":
                     way.back_to(excess)
             return way.result()
-        except KeyboardInterrupt:
-            if way.state is None:
+        except (KeyboardInterrupt, SystemError) as error:
+            if way.state is None or not is_interrupt(error):
                 raise
             way.status, way.reason = "interrupted", "interrupted on the way."
             return way.result()
+
+
+def _require_linear(system: ConstrainedSystem, x: Array) -> None:
+    """Δ must be λ c − g(x): its change with λ is compared over one step and over two."""
+    scale = system.scale or 0.0
+    step = 1e-3 * max(abs(scale), 1.0)
+    here, near, far = (system.at(scale=scale + k * step).constraints(x).delta for k in (0, 1, 2))
+    if here.shape == near.shape == far.shape and here.shape[0]:  # packings list other pairs at another scale
+        bend = float(abs(far - 2 * near + here).max())
+        allowed = 1e-6 * float(abs(far - here).max()) + 100 * system.resolution(x)
+        require(bend <= allowed, "control", system.control, "a parameter in which every Δ is linear")
 
 
 class _Way:

@@ -18,6 +18,7 @@ from .arrays import Array, is_torch, namespace, to_numpy
 TETHER = (
     1e-2  # of ρ: holds what bears no force. Stiffer, a rattler that is touched would hold its neighbours up
 )
+LARGE = 3000  # a sparse matrix larger than this is not made dense
 NULL_CUT = 1e-3  # ranks: the largest gap in log σ below this fraction of the largest σ
 
 
@@ -79,11 +80,14 @@ class QuadraticModel:
         found = self.factor(threshold).n_negative
         if found is not None:
             return found
-        return int((np.linalg.eigvalsh(self._whole) < -threshold).sum())
+        if self._whole.shape[0] > LARGE:
+            lowest = spla.eigsh(self._whole, k=1, which="SA", return_eigenvectors=False)[0]
+            return int(lowest < -threshold)
+        return int((np.linalg.eigvalsh(to_numpy(self._whole)) < -threshold).sum())
 
     def lowest_mode(self) -> Array:
         """The normalised eigenvector of the lowest eigenvalue of the (bordered) matrix."""
-        if self._whole.shape[0] <= 1500 or not sp.issparse(self.matrix):
+        if self._whole.shape[0] <= LARGE or not sp.issparse(self.matrix):
             vector = np.linalg.eigh(to_numpy(self._whole))[1][:, 0]
         else:
             vector = spla.eigsh(self._whole, k=1, which="SA", tol=1e-3)[1][:, 0]

@@ -9,7 +9,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from .ensemble.sample import JammedSample
+from .ensemble.sample import JammedSample, is_isostatic
 from .spectra.density import DensityOfStates, density_of_states
 from .spectra.theory import JAMMING_EXPONENTS, marchenko_pastur
 from .statistics import DeltaStatistics
@@ -37,7 +37,7 @@ STYLE: Any = {
 }
 
 
-def plot_counts(ax: Axes, samples: Sequence[JammedSample], colour: str) -> None:
+def plot_counts(ax: Axes, samples: Sequence[JammedSample], colour: str, *, isostatic: bool) -> None:
     """N_Δ/N_eff of the states on the way against the distance of the scale from its threshold."""
     for s in samples:
         ax.plot(s.distances, s.ratios, "-", lw=0.5, color=colour, alpha=0.35)
@@ -45,10 +45,10 @@ def plot_counts(ax: Axes, samples: Sequence[JammedSample], colour: str) -> None:
     ax.axhline(1.0, color=GREY, lw=1, ls="--")
     ax.set_xscale("log")
     ratio, reduced = np.mean([s.ratio for s in samples]), np.mean([s.reduced_ratio for s in samples])
-    if all(s.n_overlaps == s.n_effective + 1 for s in samples):
+    if isostatic:
         _note(ax, r"isostatic: $N_\Delta = N_{\rm eff} + 1$", colour, (0.04, 0.95))
     else:
-        _note(ax, f"hypostatic: {ratio:.2f}", colour, (0.04, 0.95))
+        _note(ax, f"{'hypostatic' if ratio < 1 else 'hyperstatic'}: {ratio:.2f}", colour, (0.04, 0.95))
     if reduced > 0:
         _note(ax, f"(copies merged: {reduced:.2f})", colour, (0.04, 0.87))
 
@@ -88,7 +88,7 @@ def plot_density_of_states(ax: Axes, samples: Sequence[JammedSample], colour: st
     ax.set_yscale("log")
     ax.legend(loc="upper right", handlelength=1.4, labelspacing=0.25)
     if h0.zero_modes > 0.002:
-        _note(ax, rf"$\ker H_0$: {100 * h0.zero_modes:.0f} % of modes", colour, (0.04, 0.08))
+        _note(ax, rf"$\ker H_0$: {100 * h0.zero_modes:.0f} % of modes", "black", (0.04, 0.10))
 
 
 def plot_kernel_prestress(ax: Axes, samples: Sequence[JammedSample], colour: str) -> None:
@@ -97,6 +97,7 @@ def plot_kernel_prestress(ax: Axes, samples: Sequence[JammedSample], colour: str
     cut = not whole.size
     values = np.concatenate([s.kernel_prestress_cut for s in samples]) if cut else whole
     edges = np.geomspace(1e-5, 100, 36)
+    values = np.sign(values) * np.clip(np.abs(values), 1.01 * edges[0], 0.99 * edges[-1])  # all are shown
     centres = np.sqrt(edges[1:] * edges[:-1])
     for sign in (-1, 1):
         height, _ = np.histogram(sign * values, edges)
@@ -159,7 +160,9 @@ def plot_delta_densities(ax: Axes, law: DeltaStatistics, colour: str, *, isostat
                     )
     ax.set_xscale("log")
     ax.set_yscale("log")
-    ax.legend(loc="lower left", handlelength=0.8, labelspacing=0.3)
+    ax.legend(
+        loc="lower left", handlelength=0.8, labelspacing=0.3, frameon=True, framealpha=0.85, edgecolor="none"
+    )
 
 
 def comparison_figure(
@@ -172,12 +175,12 @@ def comparison_figure(
         )
         for column, (name, some) in enumerate(samples.items()):
             colour = COLOURS[name]
+            isostatic = is_isostatic(some)
             top, spectrum, kernel, laws_ax = axes[:, column]
+            plot_counts(top, some, colour, isostatic=isostatic)
             top.set_title(TITLES[name], color=colour, fontweight="bold")
-            plot_counts(top, some, colour)
             plot_density_of_states(spectrum, some, colour, wishart=name == "perceptron")
             plot_kernel_prestress(kernel, some, colour)
-            isostatic = all(s.n_overlaps == s.n_effective + 1 for s in some)
             plot_delta_densities(laws_ax, laws[name], colour, isostatic=isostatic)
             if name == "spheres":
                 plot_contact_law(top, some)
@@ -203,7 +206,7 @@ def comparison_figure(
                 fontsize=11,
             )
         _same_limits(axes[0], (1e-9, 3), (0.4, 2.4))
-        _same_limits(axes[1], (1e-6, 60), (2e-4, 3e4))
+        _same_limits(axes[1], (2e-7, 60), (2e-4, 3e4))
         _same_limits(axes[2], (-8, 8), (0, 1.08))
         _same_limits(axes[3], (1e-6, 20), (1e-3, 1e3))
         text = _wrapped(caption, 205)

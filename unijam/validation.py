@@ -7,13 +7,15 @@ from functools import wraps
 from typing import Annotated, Any, TypeVar
 
 import numpy as np
-from pydantic import ConfigDict, Field, ValidationError, validate_call
+from pydantic import BeforeValidator, ConfigDict, Field, ValidationError, validate_call
 
 from .arrays import Array, is_torch, namespace
 
 F = TypeVar("F", bound=Callable[..., Any])
 
-Count = Annotated[int, Field(ge=1, strict=True)]
+Count = Annotated[
+    int, BeforeValidator(lambda n: int(n) if isinstance(n, np.integer) else n), Field(ge=1, strict=True)
+]
 Seed = Annotated[int, Field(ge=0)]
 Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 Finite = Annotated[float, Field(allow_inf_nan=False)]
@@ -23,6 +25,8 @@ def sentence(error: ValidationError) -> str:
     """The first complaint of pydantic as one sentence: field, value, range."""
     first = error.errors(include_url=False)[0]
     field = ".".join(str(part) for part in first["loc"]) or "argument"
+    if first["type"].startswith("missing"):
+        return f"{field} is missing: it must be given."
     value = first["input"]
     shown = f"an array of shape {value.shape}" if hasattr(value, "shape") and value.shape else repr(value)
     message = first["msg"].removeprefix("Value error, ")
@@ -57,12 +61,29 @@ def require_finite(array: Array, field: str) -> None:
         raise ValueError(f"{field} has {bad} entries that are NaN or infinite; all must be finite numbers.")
 
 
-def require_finite_fields(options: Any) -> None:
-    """Raise a `ValueError` where a number among the fields of a dataclass is NaN or infinite."""
+def require_options(options: Any) -> None:
+    """Raise a `ValueError` where a number among the fields of a dataclass is none, NaN or infinite."""
     for field in dataclasses.fields(options):
-        value = getattr(options, field.name)
-        if isinstance(value, float):
-            require(math.isfinite(value), field.name, value, "a finite number")
+        value, default = getattr(options, field.name), field.default
+        if value is None or not (
+            isinstance(default, int | float) or field.type in (int, float, float | None)
+        ):
+            continue
+        if isinstance(default, bool):
+            require(isinstance(value, bool), field.name, value, "True or False")
+            continue
+        number = isinstance(value, int | float | np.number) and math.isfinite(value)
+        require(number, field.name, value, "a finite number")
+        require(field.type is not int or value == int(value), field.name, value, "a whole number")
+
+
+def is_interrupt(error: BaseException | None) -> bool:
+    """Whether an error is Ctrl-C, or stands for it: compiled code that it hits raises SystemError from it."""
+    while error is not None:
+        if isinstance(error, KeyboardInterrupt):
+            return True
+        error = error.__cause__ or error.__context__
+    return False
 
 
 def require_positions(system: Any, x: Array) -> Array:

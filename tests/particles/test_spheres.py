@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+import unijam as uj
 from unijam.particles import SoftSpheres
 from unijam.potentials import Harmonic, Potential
 from unijam.system import OVERLAP_RESOLUTIONS, energy, gradient, hessian
@@ -348,3 +349,26 @@ def test_bad_changes_are_answered_in_one_sentence(changes, words):
     with pytest.raises(ValueError, match=words) as error:
         SoftSpheres.random(30).at(**changes)
     assert "\n" not in str(error.value)
+
+
+def test_a_subclass_of_the_harmonic_potential_is_not_taken_for_it():
+    class Stiff(uj.Harmonic):
+        def energy(self, delta):
+            return 10 * Harmonic().energy(delta)
+
+        def force(self, delta):
+            return 10 * super().force(delta)
+
+        def stiffness(self, delta):
+            return 10 * super().stiffness(delta)
+
+    system = uj.SoftSpheres.random(n=64, packing_fraction=0.95)
+    stiff = system.at(potential=Stiff())
+    x = system.initial
+    assert stiff.evaluator()(x)[0] == pytest.approx(10 * system.evaluator()(x)[0], rel=1e-12)
+
+
+def test_a_hessian_that_cannot_be_factored_is_no_crash():
+    """All centres at one point: there is no direction to push in, and H vanishes."""
+    result = uj.minimize(uj.SoftSpheres.random(n=64, packing_fraction=0.5), np.zeros(128))
+    assert result.energy > 0 and result.status not in ("satisfied", "converged")

@@ -251,3 +251,14 @@ def test_cutting_again_and_which_are_answered(jammed):
     for wrong in (lambda: h.cut(0.0), lambda: h.cut(float("nan")), lambda: h.eigenvalues("h1")):
         with pytest.raises(ValueError, match="is not valid: it must"):
             wrong()
+
+
+def test_a_satisfied_state_has_nothing_to_decompose():
+    for system in (
+        uj.SoftSpheres.random(n=64, packing_fraction=0.5),
+        uj.Perceptron.random(n=20, load=0.5, margin=-5.0),
+    ):
+        x = uj.minimize(system).x
+        hessian = uj.decompose_hessian(system, x)
+        assert hessian.eigenvalues().size == hessian.kernel_prestress().size == hessian.n_negative_hp == 0
+        assert uj.count_constraints(system, x).ratio == 0

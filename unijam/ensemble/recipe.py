@@ -2,6 +2,8 @@
 
 import hashlib
 import json
+from functools import cache
+from pathlib import Path
 from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator
@@ -35,13 +37,23 @@ class Recipe(BaseModel):
         return getattr(unijam, self.kind).random(**self.parameters, seed=seed)
 
     def identity(self, seed: int) -> str:
-        """A name that changes with any parameter, the seed, and the version of the package."""
-        import unijam
-
+        """A name that changes with any parameter, the seed, and the source of the package."""
         content = {
             "kind": self.kind,
             "parameters": self.parameters,
             "seed": seed,
-            "version": unijam.__version__,
+            "source": _source(),
         }
         return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:16]
+
+
+@cache
+def _source() -> str:
+    """A digest of the package's own files: a sample measured by other code is another sample."""
+    digest = hashlib.sha256()
+    for path in sorted(Path(__file__).parents[1].rglob("*.py")):
+        if not {"plotting.py", "report.py", "pictures"} & set(
+            path.parts
+        ):  # these only show what was measured
+            digest.update(path.read_bytes())
+    return digest.hexdigest()

@@ -41,6 +41,7 @@ def jammed_ensemble(
     KeyboardInterrupt
         Passed on; what was done is kept.
     """
+    store.mkdir(parents=True, exist_ok=True)
     tasks = {(name, seed): recipe for name, (recipe, n) in recipes.items() for seed in range(n)}
     paths = {key: store / f"{recipe.identity(key[1])}.npz" for key, recipe in tasks.items()}
     done = {key: sample for key, path in paths.items() if (sample := JammedSample.load(path))}

@@ -3,6 +3,7 @@
 import dataclasses
 import os
 import zipfile
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
@@ -90,6 +91,11 @@ class JammedSample:
         except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile):
             return None
         return cls(**{name: value.item() if value.ndim == 0 else value for name, value in read.items()})
+
+
+def is_isostatic(samples: Sequence[JammedSample]) -> bool:
+    """N_Δ = N_eff + 1 in at least 95 % of the samples."""
+    return bool(np.mean([s.n_overlaps == s.n_effective + 1 for s in samples]) >= 0.95)
 
 
 def measure(system: ConstrainedSystem) -> JammedSample:

@@ -2,7 +2,7 @@
 
 from ..arrays import Array
 from ..system import ConstrainedSystem
-from ..validation import require_positions
+from ..validation import require, require_positions
 from .adam import Adam
 from .conjugate_gradient import ConjugateGradient
 from .default import default_solver
@@ -70,5 +70,6 @@ def minimize(
     >>> uj.minimize(uj.SoftSpheres.random(n=64, packing_fraction=0.9)).status
     'converged'
     """
+    require(solver is None or hasattr(solver, "run"), "solver", solver, "a Solver, Stages or Rounds")
     x = require_positions(system, system.initial if x0 is None else x0)
     return (solver or default_solver(system)).run(Objective(system), x, progress)

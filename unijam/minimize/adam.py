@@ -33,6 +33,7 @@ class Adam(Solver):
         super().__post_init__()
         positive = self.learning_rate is None or self.learning_rate > 0
         require(positive, "learning_rate", self.learning_rate, "positive, or None")
+        require(self.epsilon >= 0, "epsilon", self.epsilon, "zero or positive")
         require(0 <= self.beta1 < 1, "beta1", self.beta1, "at least 0 and below 1")
         require(0 <= self.beta2 < 1, "beta2", self.beta2, "at least 0 and below 1")
 

@@ -39,6 +39,7 @@ class Fire(Solver):
         positive = self.max_time_step is None or self.max_time_step > 0
         require(positive, "max_time_step", self.max_time_step, "positive, or None")
         require(self.max_step > 0, "max_step", self.max_step, "positive")
+        require(self.delay >= 0, "delay", self.delay, "zero or positive")
         require(self.acceleration >= 1, "acceleration", self.acceleration, "at least 1")
         for name in ("braking", "mixing", "mixing_decay"):
             require(0 < getattr(self, name) <= 1, name, getattr(self, name), "above 0 and at most 1")

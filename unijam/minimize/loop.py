@@ -9,7 +9,7 @@ from typing import ClassVar
 
 from ..arrays import Array
 from ..system import ConstrainedSystem
-from ..validation import require, require_finite_fields
+from ..validation import is_interrupt, require, require_options
 from .objective import Objective, Point
 from .progress import Progress
 
@@ -41,7 +41,8 @@ class MinimizeResult:
         U and ‖Jᵀu'‖/‖u'‖.
     n_overlaps : int
     status : str
-        "satisfied" (no overlap left), "converged" (a minimum), "saddle", "stalled", "step-limit", "interrupted".
+        "satisfied" (no overlap left, or a typical one below 1.5e-10), "converged" (a minimum), "saddle",
+        "stalled", "step-limit", "interrupted".
     n_steps, n_evaluations, seconds
         What it took.
     history : tuple of Record
@@ -94,7 +95,7 @@ class Solver(ABC):
     sees_curvature: ClassVar[bool] = False
 
     def __post_init__(self) -> None:
-        require_finite_fields(self)
+        require_options(self)
         require(
             0 < self.gradient_tolerance < 1, "gradient_tolerance", self.gradient_tolerance, "between 0 and 1"
         )
@@ -137,7 +138,9 @@ class Solver(ABC):
                         point, points = kept, self.iterate(objective, kept)
             if status in ("stalled", "step-limit"):
                 status = self._saddle_or(objective, point, status)
-        except KeyboardInterrupt:
+        except (KeyboardInterrupt, SystemError) as error:
+            if not is_interrupt(error):
+                raise
             status = "interrupted"
         point = objective.canonical(point)
         if history[-1].step != steps:

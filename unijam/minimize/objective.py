@@ -164,8 +164,9 @@ class Objective:
         return QuadraticModel(h, c.vjp(stiffness * loading), float(stiffness @ (loading * loading)), rho)
 
     def is_saddle(self, point: Point) -> bool:
-        """Whether a stationary point has a direction of negative curvature."""
-        return self.model(point).negative_modes(point.residual * point.typical_force) > 0
+        """Whether a stationary point has a direction of negative curvature, or no curvature at all."""
+        model = self.model(point)
+        return model.rho == 0 or model.negative_modes(point.residual * point.typical_force) > 0
 
     def gauss_newton(self, point: Point) -> GaussNewton:
         """The Gauss-Newton model at the point: Jacobian and residuals of the overlaps."""

@@ -4,7 +4,7 @@ from dataclasses import dataclass, field, replace
 
 from ..arrays import Array
 from ..system import ConstrainedSystem
-from ..validation import require, require_finite_fields
+from ..validation import require, require_options
 from .conjugate_gradient import ConjugateGradient
 from .loop import MinimizeResult, joined
 from .objective import Objective
@@ -40,7 +40,7 @@ class Rounds:
     descent: ConjugateGradient = field(default_factory=lambda: ConjugateGradient(max_steps=20_000))
 
     def __post_init__(self) -> None:
-        require_finite_fields(self)
+        require_options(self)
         require(
             0 < self.gradient_tolerance < 1, "gradient_tolerance", self.gradient_tolerance, "between 0 and 1"
         )

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from ..arrays import Array
-from ..validation import require, require_finite_fields
+from ..validation import require, require_options
 from .loop import MinimizeResult, Solver, joined
 from .objective import Objective
 from .trust_region_newton import TrustRegionNewton
@@ -20,7 +20,7 @@ class Stage:
     weight_decay: float = 0.0
 
     def __post_init__(self) -> None:
-        require_finite_fields(self)
+        require_options(self)
         require(self.weight_decay >= 0, "weight_decay", self.weight_decay, "zero or positive")
 
 
@@ -33,6 +33,7 @@ class Stages:
     def __post_init__(self) -> None:
         object.__setattr__(self, "stages", tuple(self.stages))
         require(len(self.stages) > 0, "stages", self.stages, "at least one Stage")
+        require(all(isinstance(s, Stage) for s in self.stages), "stages", self.stages, "a sequence of Stage")
         require(
             self.stages[-1].weight_decay == 0,
             "weight_decay",

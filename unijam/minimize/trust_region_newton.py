@@ -41,6 +41,7 @@ class TrustRegionNewton(Solver):
     def __post_init__(self) -> None:
         super().__post_init__()
         require(self.max_step > 0, "max_step", self.max_step, "positive")
+        require(self.patience >= 0, "patience", self.patience, "zero or positive")
         require(self.initial_shift >= 0, "initial_shift", self.initial_shift, "zero or positive")
 
     def iterate(self, objective: Objective, point: Point) -> Iterator[Point]:

@@ -324,6 +324,18 @@ def _require_valid(network: FullyConnected, changed: set[str]) -> None:
         require(value in get_args(choices), field, value, "one of " + ", ".join(get_args(choices)))
     require(math.isfinite(network.margin), "margin", network.margin, "a finite number")
     require(0 < network.beta < math.inf, "beta", network.beta, "positive and finite")
+    radii = torch.as_tensor(network.radii)
+    require_finite(radii, "radii")
+    require(
+        len(radii) == len(network.shapes),
+        "the number of radii",
+        len(radii),
+        f"{len(network.shapes)}, one a layer",
+    )
+    require(bool((radii > 0).all()), "the smallest of radii", float(radii.min()), "positive")
+    require(
+        isinstance(network.potential, Potential), "potential", network.potential, "a Potential, as Harmonic()"
+    )
 
 
 def _require_data(network: FullyConnected) -> None:
@@ -338,5 +350,5 @@ def _require_data(network: FullyConnected) -> None:
     size = sum(network.sizes)
     shape = tuple(network.initial.shape)
     require(shape == (size,), "the shape of initial", shape, f"({size},) for these layers")
-    for field in ("initial", "inputs", "radii"):
+    for field in ("initial", "inputs"):
         require_finite(getattr(network, field), field)

@@ -105,7 +105,7 @@ class SoftSpheres(Packing):
         return self._forces()
 
     def _forces(self) -> SphereForces:
-        fast = isinstance(self.potential, Harmonic) and self.dimension in (2, 3)
+        fast = type(self.potential) is Harmonic and self.dimension in (2, 3)  # a subclass may be stiffer
         return HarmonicForces(self) if fast else SphereForces(self)
 
 

@@ -9,6 +9,7 @@ import numpy as np
 from ..arrays import Array, to_numpy
 from ..linalg import null_space, orthonormal_rows
 from ..system import ConstrainedSystem, Constraints, hessian
+from ..validation import require_positions
 
 NULL_MODE = 1e-12  # an eigenvalue within this fraction of the largest one is zero
 
@@ -142,6 +143,7 @@ def decompose_hessian(system: ConstrainedSystem, x: Array) -> HessianDecompositi
     -------
     HessianDecomposition
     """
+    x = require_positions(system, x)
     c = system.constraints(x)
     dof, constraints = c.bearing()
     overlaps = c.overlaps & constraints

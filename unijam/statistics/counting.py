@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from ..arrays import Array
 from ..linalg import orthonormal_rows
 from ..system import ConstrainedSystem
+from ..validation import require_positions
 
 
 @dataclass(frozen=True)
@@ -45,6 +46,7 @@ def count_constraints(system: ConstrainedSystem, x: Array) -> ConstraintCount:
     x : (n_dof,) array
         A minimum; at jamming the count is the one that theory speaks of.
     """
+    x = require_positions(system, x)
     c = system.constraints(x)
     dof, constraints = c.bearing()
     n_bearing = int(dof.sum())
