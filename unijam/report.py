@@ -295,8 +295,8 @@ ROWS: dict[str, Callable[[Summary], str]] = {
     "modes missing below ω₁": lambda s: f"{s.missing[0]:.1f} ± {s.missing[1]:.1f}",
     "soft to stiff band, in ω": lambda s: f"× {s.gap:.0f}" if s.gap else "",
     "spectrum": lambda s: s.spectrum,
-    "θ": lambda s: str(s.law.theta),
-    "γ": lambda s: str(s.law.gamma),
+    "θ": lambda s: f"{s.law.theta} {_verdict(s.law.theta, TALK['θ'])}",
+    "γ": lambda s: f"{s.law.gamma} {_verdict(s.law.gamma, TALK['γ'])}",
     "threshold": lambda s: f"{s.mean('threshold'):.4f}",
     "seconds a seed": lambda s: f"{s.mean('seconds'):.2f}",
 }
