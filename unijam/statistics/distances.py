@@ -64,9 +64,7 @@ class Exponent:
     def __str__(self) -> str:
         if self.value is None:
             return "refused"
-        return f"{self.value:.2f} [{self.low:.2f}, {self.high:.2f}]" + ", regular" * (
-            self.verdict == "regular"
-        )
+        return f"{self.value:.2f} [{self.low:.2f}, {self.high:.2f}]"
 
 
 @dataclass(frozen=True)
