@@ -287,3 +287,11 @@ def test_single_precision_converges_to_what_it_can_resolve():
     found, expected = uj.minimize(single), uj.minimize(double)
     assert found.status == expected.status == "converged" and found.x.dtype == torch.float32
     assert found.energy == pytest.approx(expected.energy, rel=1e-5)
+
+
+@pytest.mark.parametrize("solver", [uj.ConjugateGradient, uj.Fire, uj.TrustRegionNewton])
+def test_a_force_tolerance_bounds_every_component(solver):
+    system = uj.SoftSpheres.random(n=64, packing_fraction=0.95, seed=0)
+    result = uj.minimize(system, None, solver(force_tolerance=1e-9))
+    assert result.status == "converged"
+    assert abs(system.evaluator()(result.x)[1]).max() <= 1e-9

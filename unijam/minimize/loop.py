@@ -88,10 +88,13 @@ class Solver(ABC):
         The relative gradient at which a point is converged (or 5 × resolution / typical overlap, if larger).
     max_steps : int
         Points visited at most.
+    force_tolerance : float or None
+        Where given, a point is converged instead when no component of ∂E/∂x is larger.
     """
 
     gradient_tolerance: float = 1e-10
     max_steps: int = 100_000
+    force_tolerance: float | None = None
     sees_curvature: ClassVar[bool] = False
 
     def __post_init__(self) -> None:
@@ -99,6 +102,8 @@ class Solver(ABC):
         require(
             0 < self.gradient_tolerance < 1, "gradient_tolerance", self.gradient_tolerance, "between 0 and 1"
         )
+        positive = self.force_tolerance is None or self.force_tolerance > 0
+        require(positive, "force_tolerance", self.force_tolerance, "positive, or None")
         require(self.max_steps >= 1, "max_steps", self.max_steps, "at least 1")
 
     @abstractmethod
@@ -160,6 +165,8 @@ class Solver(ABC):
 
     def converged(self, objective: Objective, point: Point) -> bool:
         """Whether the relative gradient is as small as asked, or as rounding allows."""
+        if self.force_tolerance is not None:
+            return float(abs(point.gradient).max()) <= self.force_tolerance
         if point.residual > self.gradient_tolerance and not objective.near_rounding(point):
             return False
         return point.residual <= objective.tolerance(point, self.gradient_tolerance)

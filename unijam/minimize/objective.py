@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 
@@ -10,11 +10,11 @@ from ..arrays import Array, column_norms, is_torch, namespace
 from ..linalg import QuadraticModel, across_symmetries
 from ..system import ConstrainedSystem, hessian
 from .gauss_newton import GaussNewton
+from .vectors import dot
 
 
-@dataclass(frozen=True)
-class Point:
-    """The objective evaluated at y.
+class Point(NamedTuple):
+    """The objective evaluated at y (a tuple: one is made at each evaluation).
 
     Attributes
     ----------
@@ -114,7 +114,7 @@ class Objective:
         if self.mask is not None:
             gradient = gradient * self.mask
         force = math.sqrt(square)
-        norm = math.sqrt(float(gradient @ gradient))
+        norm = math.sqrt(dot(gradient, gradient))
         residual = norm / force if force > 0 else math.inf if norm > 0 else 0.0
         if self.conjugate is not None:
             residual = max(residual, abs(tension) / self.conjugate)
