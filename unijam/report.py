@@ -269,6 +269,7 @@ class Comparison:
             "spectrum": s.spectrum,
             "missing_soft_modes": s.missing,
             "soft_to_stiff_band": s.gap,
+            "kernel_prestress_unit": "typical overlap √(2U/N_Δ)",
             "kernel_prestress": {"low": kernel[0], "high": kernel[1]} if kernel else None,
             "kernel_prestress_cut": {"low": cut[0], "high": cut[1]} if cut else None,
             "theta": _exponent_entry(s.law.theta),
