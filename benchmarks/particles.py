@@ -9,12 +9,11 @@ and seconds where there is no peer.
 
 import argparse
 import json
-import math
 import os
 import resource
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from statistics import median
 
@@ -47,22 +46,13 @@ class Options:
 def descend(system: uj.SoftSpheres, solver: Solver, tolerance: float, steps: int = 10**6) -> dict[str, float]:
     """Follow a solver of unijam until no component of the force exceeds the tolerance."""
     begin = time.process_time()
-    objective = Objective(system)
-    start = point = objective(system.initial)
-    norm = tolerance * math.sqrt(system.n_dof)  # no larger component can hide below it: looked at first
-    count = 0
-    for point in solver.iterate(objective, start):
-        count += 1
-        if point.residual * point.force <= norm and float(abs(point.gradient).max()) <= tolerance:
-            break
-        if count >= steps:
-            break
+    result = uj.minimize(system, None, replace(solver, force_tolerance=tolerance, max_steps=steps))
     return {
         "seconds": time.process_time() - begin,
-        "steps": count,
-        "evaluations": objective.n_evaluations,
-        "energy": point.energy / system.n,
-        "largest_force": float(abs(point.gradient).max()),
+        "steps": result.n_steps,
+        "evaluations": result.n_evaluations,
+        "energy": result.energy / system.n,
+        "largest_force": float(abs(system.evaluator()(result.x)[1]).max()),
     }
 
 

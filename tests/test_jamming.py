@@ -241,3 +241,26 @@ def test_a_control_in_which_distances_are_not_linear_is_refused():
 
     with pytest.raises(ValueError, match=r"control = 'size' is not valid: it must be .* linear"):
         uj.jam(Square())
+
+
+def test_an_interrupt_on_the_way_to_a_target_is_not_forgotten(users_perceptron):
+    """Wherever it comes: the status says so, or the target was already reached."""
+    whole = users_perceptron(n=6)
+    target = uj.jam(whole).threshold + 0.05
+    calls = whole.calls[0]
+    for call in range(10, calls, max(calls // 25, 1)):
+        system = users_perceptron(n=6)
+
+        def interrupt(k, call=call):
+            if k == call:
+                raise KeyboardInterrupt
+
+        system.at_call = interrupt
+        result = uj.jam(system, margin=target)
+        reached = result.status == "converged" and abs(result.control - target) < 1e-12
+        assert result.status == "interrupted" or reached
+
+
+def test_a_pressure_above_that_of_the_start_is_told():
+    result = uj.jam(uj.SoftSpheres.random(n=64, packing_fraction=0.86, seed=0), pressure=1.0)
+    assert result.status == "stalled" and "pressure" in result.reason

@@ -55,7 +55,8 @@ class JamResult:
     def settled(self, relative_gradient: float = 1e-6) -> MinimizeResult:
         """The state nearest to jamming whose relative gradient is at most this (rounding raises it on the way).
 
-        Raises a `ValueError` where no state converged.
+        The last state where none is that stationary: look at its `relative_gradient`. Raises a `ValueError` where
+        no state converged.
         """
         require(len(self.states) > 0, "states", self.states, "at least one state that converged")
         fit = [s for s in self.states if s.relative_gradient <= relative_gradient]
@@ -164,6 +165,12 @@ class _Way:
         self.status, self.reason = "stalled", ""
         self.begin = time.perf_counter()
 
+    @property
+    def last(self) -> MinimizeResult:
+        """The state reached last, converged or not."""
+        assert self.state is not None
+        return self.state
+
     def keep(self, state: MinimizeResult) -> None:
         """Add a state; those that converged are kept in order of falling scale."""
         self.state = state
@@ -191,7 +198,7 @@ class _Way:
         if self.status != "converged":
             self.reason = f"the way down ended at √(2U/N_Δ) = {last.typical_overlap:.1e}."
         least, threshold = self.start.least_threshold, self.control(last, -distance_to_threshold(last))
-        if least is not None and threshold < least:
+        if least is not None and threshold < least and self.status != "interrupted":
             self.status = "stalled"
             self.reason = (
                 f"{self.name} at the threshold is {threshold:.1e}, below {least:g}: a trivial solution."
@@ -204,34 +211,36 @@ class _Way:
         if (self.start.scale or 0.0) > scale:
             state = self.quench(self.start, x)
             if not self.status:
-                descend(
+                self.status = descend(
                     state, lambda s: (s.system.scale or 0.0) <= scale or _jammed(s), self._keep_above(scale)
                 )
+            if (
+                self.status != "interrupted"
+            ):  # a way that ended early is left at the scale asked for all the same
                 self._set_scale(scale)
         else:
             self.keep(minimize(target, x))
-            self.status = self.state.status if self.state else "stalled"
+            self.status = self.last.status
         self._explain()
 
     def to_pressure(self, x: Array, pressure: float) -> None:
-        """To a pressure, by bisection of the last stage's τ: p is measured, not prescribed."""
+        """To a pressure: p is measured, not prescribed, so τ is corrected by the ratio until p agrees to 1e-6."""
         state = self.quench(self.start, x)
-        if self.status:
-            return
-        if _pressure(state) < pressure:
-            self.status, self.reason = (
-                "stalled",
-                f"the start has a pressure of {_pressure(state):.3e} already.",
-            )
-            return
-        self.status = descend(state, lambda s: _pressure(s) <= pressure, self.keep)
+        if not self.status and _pressure(state) < pressure:
+            self.status, self.reason = "stalled", f"the start has a pressure of {_pressure(state):.3e} only."
+        if not self.status:
+            self.status = descend(state, lambda s: _pressure(s) <= pressure, self.keep)
         for _ in range(30):
+            if self.status != "converged":
+                break
             last = self.states[-1]
             error = _pressure(last) / pressure
-            if self.status != "converged" or abs(error - 1) < 1e-6:
+            if abs(error - 1) < 1e-6:
                 break
             self.keep(settle(last.system, last.x, conjugate_force(last.system, last.x) / error))
-            self.status = self.state.status if self.state else "stalled"
+            self.status = self.last.status
+        else:
+            self.status, self.reason = "stalled", f"the pressure settled at {_pressure(self.last):.6e}."
         self._explain()
 
     def back_to(self, excess: float) -> None:
@@ -252,9 +261,9 @@ class _Way:
     def _set_scale(self, scale: float) -> None:
         """The minimum at a scale, from the nearest state above it (from the highest where there is none)."""
         above = [s for s in self.states if (s.system.scale or 0.0) >= scale]
-        nearest = above[-1] if above else self.states[0]
+        nearest = above[-1] if above else (self.states or [self.last])[0]
         self.keep(at_scale(nearest, scale))
-        self.status = self.state.status if self.state else "stalled"
+        self.status = self.last.status
 
     def _explain(self) -> None:
         if self.status not in ("converged", "satisfied") and not self.reason:
@@ -262,17 +271,12 @@ class _Way:
 
     def control(self, state: MinimizeResult, shift: float = 0.0) -> float:
         """The control of a state, or of its system at a shifted scale."""
-        scale = (state.system.scale or 0.0) + shift
-        return (
-            float(getattr(state.system.at(scale=scale), self.name))
-            if shift
-            else float(getattr(state.system, self.name))
-        )
+        system = state.system.at(scale=(state.system.scale or 0.0) + shift) if shift else state.system
+        return float(getattr(system, self.name))
 
     def result(self) -> JamResult:
         """What `jam` returns."""
-        state = self.state
-        assert state is not None
+        state = self.last
         lowest = min(self.states or [state], key=lambda s: s.system.scale or 0.0)
         floor = (lowest.system.scale or 0.0) - distance_to_threshold(lowest)
         states = tuple(sorted(self.states, key=lambda s: -(s.system.scale or 0.0)))

@@ -6,7 +6,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from unijam.particles import bearing_particles, neighbour_pairs
-from unijam.particles.neighbours import minimum_image
+
+
+def minimum_image(separations, side):
+    """Separations folded to the nearest image."""
+    return separations - side * np.round(separations / side)
 
 
 def all_pairs(positions, side, reaches, skin=0.0):

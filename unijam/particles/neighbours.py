@@ -12,11 +12,6 @@ from ..validation import require
 MANY = 64  # fewer particles are searched pair by pair
 
 
-def minimum_image(separations: Array, box_length: float) -> Array:
-    """Separations folded to the nearest image, each component in [−L/2, L/2], shape kept."""
-    return separations - box_length * np.round(separations / box_length)
-
-
 def neighbour_pairs(positions: Array, box_length: float, reaches: Array, skin: float = 0.0) -> np.ndarray:
     """Pairs nearer than the sum of their reaches, in a periodic box.
 
