@@ -244,11 +244,13 @@ def test_a_control_in_which_distances_are_not_linear_is_refused():
 
 
 def test_an_interrupt_on_the_way_to_a_target_is_not_forgotten(users_perceptron):
-    """Wherever it comes: the status says so, or the target was already reached."""
+    """Wherever it comes, jam stops there and says so; only the last calls, which report, come too late."""
     whole = users_perceptron(n=6)
     target = uj.jam(whole).threshold + 0.05
-    calls = whole.calls[0]
-    for call in range(10, calls, max(calls // 25, 1)):
+    aimed = users_perceptron(n=6)
+    uj.jam(aimed, margin=target)
+    calls_to_target = aimed.calls[0]
+    for call in range(10, calls_to_target, max(calls_to_target // 25, 1)):
         system = users_perceptron(n=6)
 
         def interrupt(k, call=call):
@@ -257,8 +259,8 @@ def test_an_interrupt_on_the_way_to_a_target_is_not_forgotten(users_perceptron):
 
         system.at_call = interrupt
         result = uj.jam(system, margin=target)
-        reached = result.status == "converged" and abs(result.control - target) < 1e-12
-        assert result.status == "interrupted" or reached
+        assert result.status == "interrupted" or call > 0.9 * calls_to_target
+        assert system.calls[0] < call + 30
 
 
 def test_a_pressure_above_that_of_the_start_is_told():
