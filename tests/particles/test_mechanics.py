@@ -321,15 +321,15 @@ def test_bad_input_is_answered_by_one_sentence():
 
 @pytest.mark.slow
 def test_moduli_scale_towards_jamming_as_published():
-    """U/n, p, G, K, z − z_iso against Δφ from each packing's own threshold: 2, 1, ½, 0, ½; and G/K ∝ z − z_iso.
+    """U/n, p, K, z − z_iso against Δφ from each packing's own threshold: 2, 1, 0, ½; and G/K ∝ z − z_iso ∝ Δφ^½.
 
     z_iso = 2d − 2d/n' is that of a finite packing. From medians over packings at Δφ = 1e-2 and 1e-3, where p n² > 100:
-    near an instability G < 0 without bound. That of G is known to about 0.1 from so few.
+    near an instability G < 0 without bound. G alone is steeper here, 0.60 ± 0.05, as K still rises (0.07).
     C. S. O'Hern, L. E. Silbert, A. J. Liu, S. R. Nagel, Phys. Rev. E 68, 011306 (2003).
     """
     groups = {-2: [], -3: []}
-    for seed in range(16):
-        way = uj.jam(uj.SoftSpheres.random(n=512, packing_fraction=0.87, seed=seed))
+    for seed in range(40):
+        way = uj.jam(uj.SoftSpheres.random(n=1024, packing_fraction=0.87, seed=seed))
         for state, distance in zip(way.states, way.distances, strict=True):
             system = state.system
             threshold = system.at(scale=system.scale - distance).packing_fraction
@@ -341,9 +341,10 @@ def test_moduli_scale_towards_jamming_as_published():
             of_state = (excess, state.energy / system.n, moduli.pressure, moduli.shear, moduli.bulk, extra)
             groups[round(np.log10(excess))].append(of_state)
     high, low = (np.median(group, axis=0) for group in groups.values())
-    decades = np.log(high / low)
-    assert abs(decades[1:] / decades[0] - [2.0, 1.0, 0.5, 0.0, 0.5]) == pytest.approx(0.0, abs=0.2)
-    assert decades[[1, 2, 4, 5]] / decades[0] == pytest.approx([2.0, 1.0, 0.0, 0.5], abs=0.1)
+    excess, energy, pressure, shear, bulk, extra = np.log(high / low)
+    assert np.array([energy, pressure, bulk, extra]) / excess == pytest.approx([2.0, 1.0, 0.0, 0.5], abs=0.1)
+    assert (shear - bulk) / excess == pytest.approx(0.5, abs=0.07)
+    assert (shear - bulk) / extra == pytest.approx(1.0, abs=0.1)
     for group in groups.values():
         ratio = np.array([shear / bulk / extra for _, _, _, shear, bulk, extra in group])
         assert 0.15 < np.median(ratio) < 0.35  # G/K against z − z_iso: 0.23 to 0.25 as published
