@@ -10,8 +10,8 @@ import sys
 import time
 from pathlib import Path
 
-from unijam.ensemble import Recipe, jammed_ensemble
-from unijam.report import Comparison
+from unijam.ensemble import Recipe, ensemble, measure_jammed
+from unijam.reports.comparison import Comparison
 
 ORDER = ("spheres", "ellipses", "network", "perceptron")
 
@@ -48,7 +48,7 @@ def main() -> None:
     begin = time.perf_counter()
     try:
         recipes = configuration(arguments.quick, arguments.seeds, arguments.device)
-        samples = jammed_ensemble(recipes, arguments.output / "samples")
+        samples = ensemble(recipes, measure_jammed, arguments.output / "samples")
         comparison = Comparison({name: samples[name] for name in ORDER})
         comparison.print_table()
         chosen = {name: recipe.model_dump() | {"seeds": n} for name, (recipe, n) in recipes.items()}

@@ -9,7 +9,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from .ensemble.sample import JammedSample, is_isostatic
+from .ensemble.jammed import JammedSample, is_isostatic
 from .spectra.density import DensityOfStates, density_of_states
 from .spectra.theory import JAMMING_EXPONENTS, marchenko_pastur
 from .statistics import DeltaStatistics

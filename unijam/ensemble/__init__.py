@@ -1,7 +1,8 @@
-"""Ensembles: many systems of one recipe, jammed on all cores, each measured once and kept."""
+"""Ensembles: many systems of one recipe, measured on all cores, each once, and kept."""
 
+from .jammed import JammedSample, measure_jammed
 from .recipe import Recipe
-from .run import jammed_ensemble
-from .sample import JammedSample, measure
+from .run import ensemble
+from .sample import Measurement, Sample
 
-__all__ = ["JammedSample", "Recipe", "jammed_ensemble", "measure"]
+__all__ = ["JammedSample", "Measurement", "Recipe", "Sample", "ensemble", "measure_jammed"]

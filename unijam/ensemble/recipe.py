@@ -1,6 +1,7 @@
-"""A recipe: the constructor of a system and its parameters. Its content and a seed are the identity of a sample."""
+"""A recipe: the constructor of a system and its parameters. With a seed and a measurement it identifies a sample."""
 
 import hashlib
+import inspect
 import json
 from functools import cache
 from pathlib import Path
@@ -9,6 +10,10 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 from ..system import ConstrainedSystem
+from .sample import Measurement, taken_apart
+
+SHOWING = {"plotting", "pictures", "reports"}  # what only shows what was measured
+FAMILIES = {"particles", "networks"}  # neither uses the other
 
 
 class Recipe(BaseModel):
@@ -36,24 +41,32 @@ class Recipe(BaseModel):
 
         return getattr(unijam, self.kind).random(**self.parameters, seed=seed)
 
-    def identity(self, seed: int) -> str:
-        """A name that changes with any parameter, the seed, and the source of the package."""
+    def identity(self, seed: int, measurement: Measurement) -> str:
+        """A name that changes with any parameter, the seed, the measurement, its options, and their source."""
+        import unijam
+
+        function, options, _ = taken_apart(measurement)
+        family = set(getattr(unijam, self.kind).__module__.split(".")) & FAMILIES
         content = {
             "kind": self.kind,
             "parameters": self.parameters,
             "seed": seed,
-            "source": _source(),
+            "measurement": function.__qualname__,
+            "options": options,
+            "source": _source(frozenset(SHOWING | (FAMILIES - family if family else set()))),
+            "measured by": _digest(Path(inspect.getfile(function))),
         }
         return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:16]
 
 
 @cache
-def _source() -> str:
-    """A digest of the package's own files: a sample measured by other code is another sample."""
-    digest = hashlib.sha256()
-    for path in sorted(Path(__file__).parents[1].rglob("*.py")):
-        if not {"plotting.py", "report.py", "pictures"} & set(
-            path.parts
-        ):  # these only show what was measured
-            digest.update(path.read_bytes())
-    return digest.hexdigest()
+def _source(left_out: frozenset[str]) -> str:
+    """A digest of the package's own files, less some names: a sample measured by other code is another sample."""
+    root = Path(__file__).parents[1]
+    parts = {path: path.relative_to(root).with_suffix("").parts for path in sorted(root.rglob("*.py"))}
+    return "".join(_digest(path) for path, names in parts.items() if not left_out & set(names))
+
+
+@cache
+def _digest(path: Path) -> str:
+    return hashlib.sha256(path.read_bytes()).hexdigest()

@@ -2,29 +2,38 @@
 
 import multiprocessing
 import os
-from collections.abc import Mapping
+import signal
+import sys
+from collections.abc import Callable, Mapping
 from concurrent.futures import Future, ProcessPoolExecutor, as_completed
 from pathlib import Path
+from typing import Any
 
 from threadpoolctl import threadpool_limits
 
 from .recipe import Recipe
-from .sample import JammedSample, measure
+from .sample import Measurement, Sample, taken_apart
+
+Key = tuple[str, int]  # a recipe's name and a seed
 
 
-def jammed_ensemble(
+def ensemble(
     recipes: Mapping[str, tuple[Recipe, int]],
+    measurement: Measurement,
     store: Path,
     *,
     n_workers: int | None = None,
     progress: bool = True,
-) -> dict[str, list[JammedSample]]:
-    """Jam and measure systems of several recipes.
+) -> dict[str, list[Any]]:
+    """Measure systems of several recipes.
 
     Parameters
     ----------
     recipes : mapping of name -> (recipe, number of seeds)
         The slowest first, if the cores are to be busy to the end.
+    measurement : function of a system that returns a Sample
+        Of a module (processes import it by its name), with the class of its sample as return annotation; or a
+        `functools.partial` of one, whose keywords are its options. Name, options and source are part of the identity.
     store : Path
         A folder; samples found there are not computed again, new ones are written as soon as they are done.
     n_workers : int, optional
@@ -34,55 +43,73 @@ def jammed_ensemble(
 
     Returns
     -------
-    dict of name -> list of JammedSample, in the order of the seeds.
+    dict of name -> list of samples, in the order of the seeds.
 
     Raises
     ------
+    ValueError
+        Where the measurement is not one.
     KeyboardInterrupt
-        Passed on; what was done is kept.
+        Passed on at once; what was done is kept, what was under way is not.
     """
+    _, _, kind = taken_apart(measurement)
     store.mkdir(parents=True, exist_ok=True)
     tasks = {(name, seed): recipe for name, (recipe, n) in recipes.items() for seed in range(n)}
-    paths = {key: store / f"{recipe.identity(key[1])}.npz" for key, recipe in tasks.items()}
-    done = {key: sample for key, path in paths.items() if (sample := JammedSample.load(path))}
-    missing = [key for key in tasks if key not in done]
-    workers = min(n_workers or len(os.sched_getaffinity(0)), max(len(missing), 1))
+    paths = {key: store / f"{r.identity(key[1], measurement)}.npz" for key, r in tasks.items()}
+    done = {key: sample for key, path in paths.items() if (sample := kind.load(path))}
+    missing = {key: recipe for key, recipe in tasks.items() if key not in done}
+    workers = min(n_workers or len(os.sched_getaffinity(0)), len(missing))
     with _Bar(progress, len(tasks), len(done)) as bar:
-        for key, sample in _computed({k: tasks[k] for k in missing}, workers):
+
+        def keep(key: Key, sample: Sample) -> None:
             sample.save(paths[key])
             done[key] = sample
             bar.advance(key[0])
+
+        if missing:
+            _compute(missing, measurement, workers, keep)
     return {name: [done[name, seed] for seed in range(n)] for name, (_, n) in recipes.items()}
 
 
-def _computed(tasks: Mapping[tuple[str, int], Recipe], n_workers: int):
-    """Pairs (key, sample) as they are done."""
-    if not tasks:
-        return
-    if n_workers == 1:
-        for key, recipe in tasks.items():
-            yield key, _sample(recipe, key[1])
-        return
+def _compute(
+    tasks: Mapping[Key, Recipe],
+    measurement: Measurement,
+    n_workers: int,
+    keep: Callable[[Key, Sample], None],
+) -> None:
+    """In processes of their own, even one: they end with the first error or interrupt here, which no solver sees."""
+    others = set(multiprocessing.active_children())
     context = multiprocessing.get_context("spawn")
-    pool = ProcessPoolExecutor(n_workers, mp_context=context)
+    pool = ProcessPoolExecutor(n_workers, mp_context=context, initializer=_leave_interrupts_to_the_parent)
     try:
-        futures: dict[Future, tuple[str, int]] = {
-            pool.submit(_sample, recipe, key[1]): key for key, recipe in tasks.items()
+        futures: dict[Future, Key] = {
+            pool.submit(_sample, recipe, key, measurement): key for key, recipe in tasks.items()
         }
         for future in as_completed(futures):
-            yield futures[future], future.result()
-    finally:
+            keep(futures[future], future.result())
+    except BaseException:
         pool.shutdown(wait=False, cancel_futures=True)
+        for worker in set(multiprocessing.active_children()) - others:
+            worker.terminate()
+        raise
+    pool.shutdown()
 
 
-def _sample(recipe: Recipe, seed: int) -> JammedSample:
+def _leave_interrupts_to_the_parent() -> None:
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+
+
+def _sample(recipe: Recipe, key: Key, measurement: Measurement) -> Sample:
     # one system a process: threads of the linear algebra would only get in each other's way
     with threadpool_limits(1):
-        if recipe.kind in ("FullyConnected", "Perceptron"):
-            import torch
-
-            torch.set_num_threads(1)
-        return measure(recipe.system(seed))
+        try:
+            system = recipe.system(key[1])
+            if "torch" in sys.modules:
+                sys.modules["torch"].set_num_threads(1)
+            return measurement(system)
+        except Exception as error:
+            error.add_note(f"in {key[0]}, seed {key[1]}")
+            raise
 
 
 class _Bar:
@@ -93,7 +120,7 @@ class _Bar:
             from rich.progress import Progress
 
             self.bar = Progress(console=Console(stderr=True), transient=True)
-            self.task = self.bar.add_task("jamming", total=total, completed=completed)
+            self.task = self.bar.add_task("measuring", total=total, completed=completed)
 
     def __enter__(self):
         if self.bar:
@@ -106,4 +133,4 @@ class _Bar:
 
     def advance(self, name: str) -> None:
         if self.bar:
-            self.bar.update(self.task, advance=1, description=f"jamming, {name} last")
+            self.bar.update(self.task, advance=1, description=f"measuring, {name} last")

@@ -1,83 +1,37 @@
-"""What is measured on one jammed system, and kept."""
+"""A sample: what is measured on one system, and kept; scalars, strings and arrays in one npz file."""
 
 import dataclasses
+import functools
 import os
 import zipfile
-from collections.abc import Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Self
+from typing import Any, Self, get_type_hints
 
 import numpy as np
 
-from ..arrays import to_numpy
-from ..jamming import jam
-from ..spectra import decompose_hessian
-from ..statistics import count_constraints
 from ..system import ConstrainedSystem
-
-REACH = 0.25  # units of the particles' gaps: the first shell, where the law of small gaps lives
-CUT = 0.05  # of the overlaps: what the talk's argument removes from an isostatic system
+from ..validation import require
 
 
 @dataclass(frozen=True, eq=False)
-class JammedSample:
-    """One system brought to jamming, quoted at the last state whose relative gradient is at most 1e-6.
-
-    Attributes
-    ----------
-    status : str
-        Of `jam`.
-    n_dof, n_effective, n_overlaps, ratio
-        The count in the quoted state; `reduced_ratio` on the reduced system (NaN where there is none).
-    n_rattlers_dof : int
-        Degrees of freedom that bear no force.
-    energy, relative_gradient, typical_overlap, threshold, seconds : float
-        U, ‖Jᵀu'‖/‖u'‖, √(2U/N_Δ) in units of Δ, the control at jamming, the time of `jam`.
-    negative_modes, negative_modes_hp, self_stresses : int
-        Of H, of Hp; states of self stress.
-    distances, ratios, relative_gradients : (states,) arrays
-        On the way: distance of the scale from its threshold (in reported units), N_Δ/N_eff, relative gradient.
-    eigenvalues_h0, eigenvalues_hp, eigenvalues : (n_effective,) arrays
-        Symmetries apart.
-    kernel_prestress, kernel_prestress_cut : arrays
-        Eigenvalues of Hp on the kernel of H0, and after 5 % of the overlaps are cut, over the typical overlap.
-    delta : (m,) array
-        Δ of the bearing constraints in reported units, gaps up to a quarter of a diameter for particles.
-    """
-
-    status: str
-    n_dof: int
-    n_effective: int
-    n_overlaps: int
-    ratio: float
-    reduced_ratio: float
-    n_rattlers_dof: int
-    energy: float
-    relative_gradient: float
-    typical_overlap: float
-    threshold: float
-    seconds: float
-    negative_modes: int
-    negative_modes_hp: int
-    self_stresses: int
-    distances: np.ndarray
-    ratios: np.ndarray
-    relative_gradients: np.ndarray
-    eigenvalues_h0: np.ndarray
-    eigenvalues_hp: np.ndarray
-    eigenvalues: np.ndarray
-    kernel_prestress: np.ndarray
-    kernel_prestress_cut: np.ndarray
-    delta: np.ndarray
+class Sample:
+    """Base of all samples: a frozen dataclass whose fields are numbers, strings and arrays of numbers."""
 
     def save(self, path: Path) -> None:
-        """Write to an npz file, whole or not at all."""
+        """Write to an npz file, whole or not at all; a `TypeError` where a field is of another kind."""
+        fields = {field.name: np.asarray(getattr(self, field.name)) for field in dataclasses.fields(self)}
+        for name, value in fields.items():
+            if value.dtype == object:
+                raise TypeError(
+                    f"{type(self).__name__}.{name} must be a number, a string or an array of them."
+                )
         path.parent.mkdir(parents=True, exist_ok=True)
         partial = path.with_suffix(f".{os.getpid()}.part")
         try:
             with partial.open("wb") as file:
-                np.savez_compressed(file, **dataclasses.asdict(self))
+                np.savez_compressed(file, **fields)  # type: ignore[arg-type]
             partial.replace(path)
         finally:
             partial.unlink(missing_ok=True)
@@ -93,47 +47,19 @@ class JammedSample:
         return cls(**{name: value.item() if value.ndim == 0 else value for name, value in read.items()})
 
 
-def is_isostatic(samples: Sequence[JammedSample]) -> bool:
-    """N_Δ = N_eff + 1 in at least 95 % of the samples."""
-    return bool(np.mean([s.n_overlaps == s.n_effective + 1 for s in samples]) >= 0.95)
+# a module-level function that says in its annotation which Sample it returns, or a `functools.partial` of one
+Measurement = Callable[[ConstrainedSystem], Sample]
 
 
-def measure(system: ConstrainedSystem) -> JammedSample:
-    """Jam a system and measure it at the quoted state."""
-    jammed = jam(system)
-    state = jammed.settled()
-    quoted, x = state.system, state.x
-    count = count_constraints(quoted, x)
-    hessian = decompose_hessian(quoted, x)
-    counts = [count_constraints(s.system, s.x) for s in jammed.states]
-    c = quoted.constraints(x, reach=REACH * quoted.unit)
-    delta = to_numpy(c.delta[c.bearing()[1]])
-    typical = state.typical_overlap
-    eigenvalues = hessian.eigenvalues("total", symmetries=False)
-    rounding = 1e-13 * np.abs(eigenvalues).max()
-    return JammedSample(
-        status=jammed.status,
-        n_dof=count.n_dof,
-        n_effective=count.n_effective,
-        n_overlaps=count.n_overlaps,
-        ratio=count.ratio,
-        reduced_ratio=count.reduced.ratio if count.reduced else float("nan"),
-        n_rattlers_dof=int((~hessian.bearing).sum()),
-        energy=state.energy,
-        relative_gradient=state.relative_gradient,
-        typical_overlap=typical / quoted.unit,
-        threshold=jammed.threshold,
-        seconds=jammed.seconds,
-        negative_modes=int((eigenvalues < -rounding).sum()),
-        negative_modes_hp=hessian.n_negative_hp,
-        self_stresses=hessian.self_stress.shape[1],
-        distances=np.array(jammed.distances) / quoted.unit,
-        ratios=np.array([k.ratio for k in counts]),
-        relative_gradients=np.array([s.relative_gradient for s in jammed.states]),
-        eigenvalues_h0=hessian.eigenvalues("h0", symmetries=False),
-        eigenvalues_hp=hessian.eigenvalues("hp", symmetries=False),
-        eigenvalues=eigenvalues,
-        kernel_prestress=hessian.kernel_prestress() / typical,
-        kernel_prestress_cut=hessian.cut(CUT).kernel_prestress() / typical,
-        delta=delta / quoted.unit,
-    )
+def taken_apart(measurement: Measurement) -> tuple[Callable, dict[str, Any], type[Sample]]:
+    """The function of a measurement, its options, and the class of what it returns."""
+    function, options = measurement, {}
+    if isinstance(measurement, functools.partial):
+        require(not measurement.args, "measurement", measurement, "a partial with keywords only")
+        function, options = measurement.func, measurement.keywords
+    name = getattr(function, "__qualname__", "<none>")
+    require("<" not in name, "measurement", name, "a function of a module, not a lambda or a local one")
+    kind: Any = get_type_hints(function).get("return")
+    known = isinstance(kind, type) and issubclass(kind, Sample)
+    require(known, f"the return annotation of {name}", kind, "a subclass of Sample")
+    return function, options, kind

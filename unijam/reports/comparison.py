@@ -1,6 +1,5 @@
 """What a comparison of jammed systems says: the table, the caption, the JSON, each from what was measured."""
 
-import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -9,11 +8,12 @@ from typing import Any
 
 import numpy as np
 
-from .ensemble.sample import JammedSample, is_isostatic
-from .spectra.density import missing_modes
-from .spectra.theory import JAMMING_EXPONENTS
-from .statistics import DeltaStatistics, Exponent, delta_statistics
-from .validation import require
+from ..ensemble.jammed import JammedSample, is_isostatic
+from ..spectra.density import missing_modes
+from ..spectra.theory import JAMMING_EXPONENTS
+from ..statistics import DeltaStatistics, Exponent, delta_statistics
+from ..validation import require
+from .record import check, number, write_record
 
 ISOSTATIC_SOURCE = {
     "spheres": "Goodrich, Liu, Nagel, PRL 109, 095704 (2012)",
@@ -189,22 +189,16 @@ class Comparison:
         import matplotlib
 
         matplotlib.use("Agg")
-        from .plotting import comparison_figure
+        from ..plotting import comparison_figure
 
         output.mkdir(parents=True, exist_ok=True)
         samples = {name: s.samples for name, s in self.systems.items()}
         figure = comparison_figure(samples, {name: s.law for name, s in self.systems.items()}, self.caption)
         picture = output / "spheres_vs_nets.png"
         figure.savefig(picture, dpi=150)
-        record = {
-            "configuration": configuration,
-            "seconds": seconds,
-            "systems": {name: self._entry(s) for name, s in self.systems.items()},
-            "checks": self.checks(),
-        }
-        partial = output / "spheres_vs_nets.json.part"
-        partial.write_text(json.dumps(record, indent=1, ensure_ascii=False))
-        partial.replace(picture.with_suffix(".json"))
+        entries = {name: self._entry(s) for name, s in self.systems.items()}
+        record = picture.with_suffix(".json")
+        write_record(record, configuration, seconds, self.checks(), systems=entries)
         return picture
 
     def checks(self) -> list[dict[str, Any]]:
@@ -214,7 +208,7 @@ class Comparison:
             s = self.systems[name]
             surplus = np.array([k.n_overlaps - k.n_effective for k in s.samples])
             checks.append(
-                _check(
+                check(
                     f"{name}: N_Δ − N_eff",
                     surplus.mean(),
                     surplus.min(),
@@ -231,14 +225,14 @@ class Comparison:
             below = "agrees" if ratios.max() < 1 else "disagrees"
             source = "the talk: hypostatic, N_Δ/N < 1"
             checks.append(
-                _check(f"{name}: N_Δ/N_eff", ratios.mean(), ratios.min(), ratios.max(), None, source, below)
+                check(f"{name}: N_Δ/N_eff", ratios.mean(), ratios.min(), ratios.max(), None, source, below)
             )
             kernel = s.kernel()
             if kernel:
                 held = "agrees" if kernel[0] > 0 else "disagrees"
                 source = "the talk: Hp holds the kernel of H0 (> 0)"
-                checks.append(_check(f"{name}: lowest Hp on ker H0", kernel[0], *kernel, None, source, held))
-        return sorted(checks, key=lambda check: str(check["name"]))
+                checks.append(check(f"{name}: lowest Hp on ker H0", kernel[0], *kernel, None, source, held))
+        return sorted(checks, key=lambda entry: str(entry["name"]))
 
     @staticmethod
     def _entry(s: Summary) -> dict[str, Any]:
@@ -262,7 +256,7 @@ class Comparison:
             "status",
         )
         return {
-            **{field: _number(s.mean(field)) for field in counts},
+            **{field: number(s.mean(field)) for field in counts},
             "status": "converged",
             "seeds_left_out": s.left_out,
             "relative_gradient": max(k.relative_gradient for k in s.samples),
@@ -274,7 +268,7 @@ class Comparison:
             "kernel_prestress_cut": {"low": cut[0], "high": cut[1]} if cut else None,
             "theta": _exponent_entry(s.law.theta),
             "gamma": _exponent_entry(s.law.gamma),
-            "seeds": [{field: _number(getattr(k, field)) for field in counts + scalars} for k in s.samples],
+            "seeds": [{field: number(getattr(k, field)) for field in counts + scalars} for k in s.samples],
         }
 
 
@@ -337,11 +331,6 @@ def _range(values: tuple[float, float] | None) -> str:
     return f"{values[0]:.1e} … {values[1]:.1e}" if values else "empty"
 
 
-def _number(value: Any) -> Any:
-    """A value that JSON can hold: no NaN."""
-    return None if isinstance(value, float) and not np.isfinite(value) else value
-
-
 def _exponent_entry(e: Exponent) -> dict[str, Any]:
     return {
         "value": e.value,
@@ -353,27 +342,10 @@ def _exponent_entry(e: Exponent) -> dict[str, Any]:
     }
 
 
-def _check(
-    name: str, value: float, low: float, high: float, reference: float | None, source: str, verdict: str = ""
-) -> dict[str, Any]:
-    if not verdict:
-        inside = reference is not None and low - 1e-9 <= reference <= high + 1e-9
-        verdict = "agrees" if inside else "disagrees"
-    return {
-        "name": name,
-        "value": float(value),
-        "low": float(low),
-        "high": float(high),
-        "reference": reference,
-        "source": source,
-        "verdict": verdict,
-    }
-
-
 def _exponent_check(name: str, e: Exponent, reference: float, source: str) -> dict[str, Any]:
     if e.value is None or e.low is None or e.high is None:
         refused = {"name": name, "value": None, "low": None, "high": None, "reference": reference}
         return {**refused, "source": source, "verdict": "finite-size", "reason": e.reason}
     off = max(e.low - reference, reference - e.high, 0.0)
     verdict = "agrees" if off == 0 else "finite-size" if off < NEAR else "disagrees"
-    return _check(name, e.value, e.low, e.high, reference, source, verdict)
+    return check(name, e.value, e.low, e.high, reference, source, verdict)

@@ -1,0 +1,141 @@
+"""Ensembles: each sample computed once, kept under an identity that its measurement is part of, interruptible."""
+
+import dataclasses
+import functools
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import unijam
+from unijam.ensemble import JammedSample, Recipe, Sample, ensemble, measure_jammed
+from unijam.system import ConstrainedSystem
+
+DISCS = Recipe(kind="SoftSpheres", parameters={"n": 16, "radii": "uniform", "packing_fraction": 1.0})
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Start(Sample):
+    name: str
+    process: int
+    n: int
+    pressure: float
+    x: np.ndarray
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Unkept(Sample):
+    anything: object
+
+
+def measure_start(system: ConstrainedSystem, factor: float = 1.0) -> Start:
+    c = system.constraints(system.initial)
+    return Start("start", os.getpid(), system.n_dof, factor * system.pressure(c), system.initial)  # type: ignore[attr-defined]
+
+
+def measure_nothing(system: ConstrainedSystem) -> Unkept:
+    return Unkept(object())
+
+
+def measure_badly(system: ConstrainedSystem) -> Start:
+    raise ValueError("no.")
+
+
+def measure_without_annotation(system):
+    return None
+
+
+def test_samples_are_kept_and_only_what_is_missing_or_broken_is_computed(tmp_path):
+    first = ensemble({"discs": (DISCS, 3)}, measure_start, tmp_path, n_workers=1, progress=False)["discs"]
+    for seed, sample in enumerate(first):
+        assert (sample.x == DISCS.system(seed).initial).all() and sample.process != os.getpid()
+        assert (sample.name, sample.n, sample.process) == ("start", 32, first[0].process)
+    broken = tmp_path / f"{DISCS.identity(1, measure_start)}.npz"
+    broken.write_bytes(broken.read_bytes()[:-40])
+    more = ensemble({"discs": (DISCS, 4)}, measure_start, tmp_path, n_workers=1, progress=False)["discs"]
+    assert [a.process == first[0].process for a in more] == [True, False, True, False]
+    for a, b in zip(first, more, strict=False):
+        assert (a.x == b.x).all() and a.pressure == b.pressure
+        assert type(b.n) is int and type(b.name) is str
+
+
+def test_recipe_seed_measurement_and_options_are_the_identity():
+    other = Recipe(kind="SoftSpheres", parameters=DISCS.parameters | {"n": 17})
+    ellipses = Recipe(kind="Ellipses", parameters={"n": 16})
+    half = functools.partial(measure_start, factor=0.5)
+    names = [
+        DISCS.identity(0, measure_start),
+        DISCS.identity(1, measure_start),
+        other.identity(0, measure_start),
+        ellipses.identity(0, measure_start),
+        DISCS.identity(0, half),
+        DISCS.identity(0, functools.partial(measure_start, factor=0.6)),
+        DISCS.identity(0, measure_jammed),
+    ]
+    assert len(set(names)) == len(names)
+    assert DISCS.identity(0, half) == DISCS.identity(0, functools.partial(measure_start, factor=0.5))
+
+
+def test_particles_and_networks_do_not_know_of_each_other():
+    """Why the source of the one is no part of the identity of the other's samples."""
+    for family, other in (("particles", "networks"), ("networks", "particles")):
+        for file in (Path(unijam.__file__).parent / family).rglob("*.py"):
+            imports = re.findall(r"^\s*(?:from|import) .*", file.read_text(), re.M)
+            assert other not in re.split(r"\W+", " ".join(imports)), file
+
+
+def test_what_is_no_measurement_is_refused_in_one_sentence(tmp_path):
+    for wrong in (lambda system: None, measure_without_annotation, functools.partial(measure_start, 1), 3):
+        with pytest.raises(ValueError, match="is not valid: it must be") as caught:
+            ensemble({"discs": (DISCS, 1)}, wrong, tmp_path, progress=False)
+        assert "\n" not in str(caught.value)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_an_error_says_which_system_and_leaves_nothing_half_written(tmp_path):
+    with pytest.raises(ValueError, match="no") as caught:
+        ensemble({"some discs": (DISCS, 1)}, measure_badly, tmp_path, n_workers=1, progress=False)
+    assert "in some discs, seed 0" in caught.value.__notes__
+    with pytest.raises(TypeError, match=r"Unkept\.anything must be a number"):
+        measure_nothing(DISCS.system(0)).save(tmp_path / "sample.npz")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_processes_measure_what_a_call_measures_and_pass_options_on(tmp_path):
+    half = functools.partial(measure_start, factor=0.5)
+    (halved,) = ensemble({"discs": (DISCS, 1)}, half, tmp_path, n_workers=1, progress=False)["discs"]
+    assert halved.pressure == pytest.approx(0.5 * measure_start(DISCS.system(0)).pressure, rel=1e-15)
+    here = [measure_jammed(DISCS.system(seed)) for seed in range(2)]
+    apart = ensemble({"discs": (DISCS, 2)}, measure_jammed, tmp_path, n_workers=2, progress=False)["discs"]
+    for a, b in zip(here, apart, strict=True):
+        for field in {f.name for f in dataclasses.fields(JammedSample)} - {"seconds"}:
+            np.testing.assert_array_equal(getattr(a, field), getattr(b, field))
+
+
+def test_an_interrupt_ends_at_once_and_keeps_what_is_done(tmp_path):
+    """The script runs for minutes unless Ctrl-C ends it; what it leaves are whole samples that converged."""
+    script = tmp_path / "script.py"
+    script.write_text(
+        "from pathlib import Path\n"
+        "from unijam.ensemble import Recipe, ensemble, measure_jammed\n"
+        "if __name__ == '__main__':\n"
+        "    discs = Recipe(kind='SoftSpheres', parameters={'n': 64, 'packing_fraction': 1.0})\n"
+        f"    ensemble({{'discs': (discs, 4000)}}, measure_jammed, Path({str(tmp_path / 's')!r}),"
+        " n_workers=1, progress=False)\n"
+    )
+    run = subprocess.Popen([sys.executable, script], stderr=subprocess.PIPE, text=True)
+    end = time.monotonic() + 120
+    while len(list((tmp_path / "s").glob("*.npz"))) < 3 and time.monotonic() < end:
+        time.sleep(0.05)
+    os.kill(run.pid, signal.SIGINT)
+    _, said = run.communicate(timeout=30)
+    assert run.returncode != 0 and "KeyboardInterrupt" in said
+    files = list((tmp_path / "s").iterdir())
+    assert all(f.suffix == ".npz" for f in files) and 3 <= len(files) < 100
+    assert all(JammedSample.load(f).status == "converged" for f in files)
