@@ -78,6 +78,15 @@ def network(**changes) -> Callable[[int], uj.ConstrainedSystem]:
     return lambda seed: uj.FullyConnected.random(**(shape | changes), seed=seed)
 
 
+def three_classes(seed: int) -> uj.ConstrainedSystem:
+    """A small network of three outputs, two constraints a datum."""
+    random = np.random.default_rng(seed)
+    inputs, labels = random.standard_normal((20, 4)), random.permutation(np.arange(20) % 3)
+    return uj.FullyConnected.from_data(
+        inputs, labels, depth=1, width=5, weights="free", seed=seed, n_classes=3
+    )
+
+
 SYSTEMS: dict[str, Callable[[int], uj.ConstrainedSystem]] = {
     "discs": lambda seed: uj.SoftSpheres.random(n=18, packing_fraction=1.0, radii="uniform", seed=seed),
     "spheres": lambda seed: uj.SoftSpheres.random(
@@ -89,6 +98,7 @@ SYSTEMS: dict[str, Callable[[int], uj.ConstrainedSystem]] = {
     "softplus free": network(activation="softplus", beta=2.0, weights="free"),
     "gelu spherical": network(activation="gelu", depth=3),
     "relu free": network(activation="relu", weights="free"),
+    "three classes": three_classes,
     "perceptron": lambda seed: uj.Perceptron.random(n=12, load=4.0, margin=-0.3, seed=seed),
     "breathing discs": lambda seed: BreathingDiscs(seed=seed),
     "user's perceptron": lambda seed: UsersPerceptron(seed=seed),

@@ -215,7 +215,7 @@ def test_symmetries_move_no_delta(make_system, seed):
 @pytest.mark.parametrize(
     ("name", "rank"),
     [("discs", 2), ("spheres", 3), ("ellipses", 2), ("tanh spherical", 3), ("tanh free", 0), ("gelu spherical", 4),
-     ("relu free", 10), ("perceptron", 1), ("breathing discs", 3), ("user's perceptron", 1)],
+     ("relu free", 10), ("three classes", 6), ("perceptron", 1), ("breathing discs", 3), ("user's perceptron", 1)],
 )  # fmt: skip
 def test_number_of_symmetries(systems, name, rank):
     """Translations; a norm a layer; a rescaling a hidden ReLU unit; a common factor of all radii."""

@@ -20,7 +20,7 @@ from .minimize import (
 )
 from .particles import Ellipses, SoftSpheres
 from .particles.mechanics import ElasticModuli, elastic_moduli, stress
-from .potentials import Harmonic, Hertzian, Potential
+from .potentials import CrossEntropy, Harmonic, Hertzian, LinearHinge, Potential
 from .spectra import HessianDecomposition, VibrationalModes, decompose_hessian, vibrational_modes
 from .statistics import ConstraintCount, DeltaStatistics, count_constraints, delta_statistics
 from .system import ConstrainedSystem, Constraints, Kinks, energy, gradient, hessian
@@ -32,11 +32,13 @@ _LAZY = {
     "AutodiffSystem": ".autodiff",
     "FullyConnected": ".networks",
     "Perceptron": ".networks",
+    "accuracy": ".networks",
     "animate_jamming": ".pictures",
     "lammps_input": ".particles.lammps_files",
     "plot_packing": ".pictures",
     "read_gsd": ".particles.gsd_files",
     "read_lammps": ".particles.lammps_files",
+    "test_error": ".networks",
     "write_gsd": ".particles.gsd_files",
     "write_lammps": ".particles.lammps_files",
 }
@@ -48,6 +50,7 @@ __all__ = [
     "ConstrainedSystem",
     "ConstraintCount",
     "Constraints",
+    "CrossEntropy",
     "DeltaStatistics",
     "ElasticModuli",
     "Ellipses",
@@ -60,6 +63,7 @@ __all__ = [
     "JamResult",
     "Kinks",
     "LevenbergMarquardt",
+    "LinearHinge",
     "MinimizeResult",
     "Perceptron",
     "Potential",
@@ -69,6 +73,7 @@ __all__ = [
     "Stages",
     "TrustRegionNewton",
     "VibrationalModes",
+    "accuracy",
     "animate_jamming",
     "conjugate_force",
     "count_constraints",
@@ -86,6 +91,7 @@ __all__ = [
     "read_gsd",
     "read_lammps",
     "stress",
+    "test_error",
     "vibrational_modes",
     "write_gsd",
     "write_lammps",

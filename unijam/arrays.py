@@ -9,7 +9,7 @@ from array_api_compat import array_namespace as namespace
 
 Array = Any  # a NumPy array or a torch tensor; scipy sparse where a docstring says so
 
-__all__ = ["Array", "column_norms", "gram", "is_torch", "namespace", "to_numpy"]
+__all__ = ["Array", "column_norms", "gram", "is_torch", "namespace", "to_numpy", "weigh"]
 
 
 def is_torch(a: Array) -> bool:
@@ -25,11 +25,20 @@ def to_numpy(a: Array) -> np.ndarray:
     return a.detach().cpu().numpy() if is_torch(a) else np.asarray(a)
 
 
+def weigh(weights: Array, rows: Array) -> Array:
+    """S r of rows (m, …): S = diag(w) of weights (m,), or of blocks (m/k, k, k) along its diagonal."""
+    if weights.ndim == 3:
+        return (weights @ rows.reshape(*weights.shape[:2], -1)).reshape(rows.shape)
+    if sp.issparse(rows):
+        return sp.diags(weights) @ rows
+    return rows * (weights if rows.ndim == 1 else weights[:, None])
+
+
 def gram(jacobian: Array, weights: Array) -> Array:
-    """Jᵀ diag(w) J of a sparse (then csc) or dense (m, n) Jacobian."""
+    """Jᵀ S J of a sparse (then csc) or dense (m, n) Jacobian, S as in `weigh`."""
     if sp.issparse(jacobian):
-        return (jacobian.T @ sp.diags(weights) @ jacobian).tocsc()
-    return (jacobian * weights[:, None]).T @ jacobian
+        return (jacobian.T @ weigh(weights, jacobian)).tocsc()
+    return weigh(weights, jacobian).T @ jacobian
 
 
 def column_norms(jacobian: Array) -> Array:

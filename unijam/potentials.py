@@ -1,35 +1,44 @@
-"""Potentials u(Δ) of finite range: energy u, force u', stiffness u'' of each signed distance Δ (u = 0 for Δ ≤ 0)."""
+"""Potentials u(Δ): energy u, force u', stiffness u'' of each signed distance Δ; but for cross-entropy 0 for Δ ≤ 0."""
 
 import math
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
 
-from .arrays import Array
+from .arrays import Array, namespace
 from .validation import require
 
 
 class Potential(ABC):
-    """What one constraint costs: elementwise functions of the signed distances, (m,) -> (m,).
+    """What one constraint, or k coupled ones, cost as a function of the signed distances (m,).
 
     Attributes
     ----------
     exponent : float
         a of u ∝ Δ^a for small overlaps: U = Δ^a/a defines the typical overlap, a U/τ the distance from jamming.
+    kink : float
+        The jump of u' at Δ = 0.
+    coupled : int
+        k, the constraints of one datum that u couples; Δ holds those of one datum after those of another.
+    finite_range : bool
+        Whether u vanishes for Δ ≤ 0, so that only overlaps bear force.
     """
 
     exponent: float = 2.0
+    kink: float = 0.0
+    coupled: int = 1
+    finite_range: bool = True
 
     @abstractmethod
     def energy(self, delta: Array) -> Array:
-        """u(Δ)."""
+        """u(Δ), (m,), or (m/k,) of k coupled constraints."""
 
     @abstractmethod
     def force(self, delta: Array) -> Array:
-        """u'(Δ)."""
+        """u'(Δ), (m,)."""
 
     @abstractmethod
     def stiffness(self, delta: Array) -> Array:
-        """u''(Δ)."""
+        """u''(Δ), (m,), or (m/k, k, k) of k > 1 coupled constraints."""
 
     def typical_overlap(self, energy: float, n_overlaps: int) -> float:
         """(a U/N_Δ)^(1/a), √(2U/N_Δ) for the harmonic potential, in units of Δ."""
@@ -70,3 +79,88 @@ class Hertzian(Potential):
     def stiffness(self, delta: Array) -> Array:
         overlapping = delta > 0
         return (self.exponent - 1) * overlapping * (delta * overlapping) ** (self.exponent - 2)
+
+
+@dataclass(frozen=True)
+class LinearHinge(Potential):
+    """u = Δ − w/2 for Δ > w, Δ²/(2w) for 0 < Δ < w, else 0: linear beyond a rounding of width w.
+
+    Without rounding (w = 0) u = Δ for Δ > 0, with a kink at Δ = 0, where u' = 0 is returned.
+    """
+
+    width: float = 0.0
+
+    def __post_init__(self) -> None:
+        require(
+            math.isfinite(self.width) and self.width >= 0, "width", self.width, "zero or positive, and finite"
+        )
+
+    @property
+    def exponent(self) -> float:  # type: ignore[override]
+        return 2.0 if self.width else 1.0
+
+    @property
+    def kink(self) -> float:  # type: ignore[override]
+        return 0.0 if self.width else 1.0
+
+    def energy(self, delta: Array) -> Array:
+        force = self.force(delta)
+        return force * (delta - 0.5 * self.width * force)
+
+    def force(self, delta: Array) -> Array:
+        beyond = (delta > self.width) * (0.0 * delta + 1.0)
+        return beyond if not self.width else beyond + self._rounded(delta) * delta / self.width
+
+    def stiffness(self, delta: Array) -> Array:
+        return self._rounded(delta) * (0.0 * delta + 1.0 / (self.width or 1.0))
+
+    def typical_overlap(self, energy: float, n_overlaps: int) -> float:
+        return super().typical_overlap((self.width or 1.0) * energy, n_overlaps)
+
+    def _rounded(self, delta: Array) -> Array:
+        return (delta > 0) & (delta <= self.width)
+
+
+@dataclass(frozen=True)
+class CrossEntropy(Potential):
+    """u = log(1 + Σ_c exp Δ_c) of the k = C − 1 constraints of a datum, Δ_c = z_c − z_y: −log of its class's softmax.
+
+    u' = p_c, the probabilities of the wrong classes; u'' = diag(p) − p pᵀ, so that H0 is the generalised
+    Gauss-Newton matrix. Every datum bears force, and an overlap is an output above the true one. Two classes:
+    u = log(1 + exp Δ), the logistic loss of Δ = −y f.
+    """
+
+    classes: int = 10
+
+    def __post_init__(self) -> None:
+        whole = isinstance(self.classes, int) and self.classes >= 2
+        require(whole, "classes", self.classes, "a whole number of at least 2")
+
+    @property
+    def coupled(self) -> int:  # type: ignore[override]
+        return self.classes - 1
+
+    finite_range = False
+
+    def energy(self, delta: Array) -> Array:
+        return self._probabilities(delta)[1]
+
+    def force(self, delta: Array) -> Array:
+        return self._probabilities(delta)[0].reshape(-1)
+
+    def stiffness(self, delta: Array) -> Array:
+        p = self._probabilities(delta)[0]
+        if self.coupled == 1:
+            return (p * (1 - p)).reshape(-1)
+        xp = namespace(delta)
+        diagonal = xp.eye(self.coupled, dtype=p.dtype, device=p.device) * p[:, None, :]
+        return diagonal - p[:, :, None] * p[:, None, :]
+
+    def _probabilities(self, delta: Array) -> tuple[Array, Array]:
+        """p (m/k, k), and log(1 + Σ exp Δ) without overflow."""
+        xp, delta = namespace(delta), delta.reshape(-1, self.coupled)
+        top = xp.clip(xp.max(delta, axis=1), min=0.0)
+        grown = xp.exp(delta - top[:, None])
+        rest, total = xp.exp(-top), xp.sum(grown, axis=1)
+        energy = xp.where(top > 0, top + xp.log(rest + total), xp.log1p(total))
+        return grown / (rest + total)[:, None], energy

@@ -72,7 +72,9 @@ class Constraints(ABC):
         """Σ w_i ∇∇Δ_i, (n_dof, n_dof): scipy csc (particles) or dense; zero weights cost nothing."""
 
     def stiffness(self, weights: Array) -> Array:
-        """Σ w_i ∇Δ_i ⊗ ∇Δ_i, (n_dof, n_dof), in the form of `curvature`."""
+        """Σ w_i ∇Δ_i ⊗ ∇Δ_i, (n_dof, n_dof), in the form of `curvature`; Jᵀ w J of weights (m/k, k, k)."""
+        if weights.ndim == 3:
+            return gram(self.jacobian(), weights)
         select = weights != 0
         return gram(self.jacobian(select), weights[select])
 
@@ -89,8 +91,9 @@ class Constraints(ABC):
 
         A degree of freedom that no overlap moves (its column of J below 1e-12 of the largest) bears none.
         """
-        columns = column_norms(self.jacobian(self.overlaps))
-        largest = columns.max() if int(self.overlaps.sum()) else 0.0
+        stressed = self.stressed
+        columns = column_norms(self.jacobian(stressed))
+        largest = columns.max() if int(stressed.sum()) else 0.0
         return (columns > 1e-12 * largest), namespace(self.delta).ones_like(self.delta) > 0
 
     def kinks(self, weights: Array) -> Kinks:
@@ -102,6 +105,12 @@ class Constraints(ABC):
     def overlaps(self) -> Array:
         """Mask of the constraints with Δ above 15 × the system's resolution, (m,)."""
         return self.delta > OVERLAP_RESOLUTIONS * self.system.resolution(self.x)
+
+    @property
+    def stressed(self) -> Array:
+        """Mask of the constraints that carry a force: the overlaps, or all of a potential without finite range."""
+        overlaps = self.overlaps
+        return overlaps if self.system.potential.finite_range else overlaps | True
 
 
 class ConstrainedSystem(ABC):
@@ -208,7 +217,12 @@ def hessian(system: ConstrainedSystem, c: Constraints, select: Array | None = No
     """H0 = Jᵀ u'' J and Hp = Σ u' ∇∇Δ of all constraints, or of those of a mask, each (n_dof, n_dof)."""
     force, stiffness = system.potential.force(c.delta), system.potential.stiffness(c.delta)
     if select is not None:
-        force, stiffness = force * select, stiffness * select
+        force = force * select
+        if stiffness.ndim == 3:  # constraints of one datum are coupled
+            k = stiffness.shape[1]
+            stiffness = stiffness * select.reshape(-1, k, 1) * select.reshape(-1, 1, k)
+        else:
+            stiffness = stiffness * select
     return c.stiffness(stiffness), c.curvature(force)
 
 

@@ -60,3 +60,28 @@ class GaussNewton:
     def _outer_gram(self) -> Array:
         outer = self.a @ self.a.T
         return outer.tocsc() if sp.issparse(outer) else outer
+
+
+@dataclass(frozen=True)
+class NormalEquations:
+    """The same model through H0 itself, where the constraints of one datum are coupled (cross-entropy).
+
+    Attributes
+    ----------
+    h0 : (n, n) array
+        Jᵀ u'' J.
+    gradient : (n,) array
+    """
+
+    h0: Array
+    gradient: Array
+
+    def step(self, damping: float) -> Array:
+        """p = −(H0 + damping)⁻¹ gradient, or an empty array where rounding forbids the factorisation."""
+        factor = factor_sparse if sp.issparse(self.h0) else factor_dense
+        f = factor(self.h0, damping)
+        return -f.solve(self.gradient) if f.positive else self.gradient[:0]
+
+    def predicted(self, p: Array) -> float:
+        """The decrease of E that the model (without damping) promises for p."""
+        return -float(self.gradient @ p + 0.5 * p @ (self.h0 @ p))

@@ -6,10 +6,10 @@ from typing import NamedTuple
 
 import numpy as np
 
-from ..arrays import Array, column_norms, is_torch, namespace
+from ..arrays import Array, column_norms, is_torch, namespace, weigh
 from ..linalg import QuadraticModel, across_symmetries
 from ..system import ConstrainedSystem, hessian
-from .gauss_newton import GaussNewton
+from .gauss_newton import GaussNewton, NormalEquations
 from .vectors import dot
 
 
@@ -146,8 +146,9 @@ class Objective:
         x = self.x(point.y)
         if self._sensitivity is None:
             c = self.system_at(point.y).constraints(x)
-            stiffness = self.system.potential.stiffness(c.delta[c.overlaps])
-            self._sensitivity = float(stiffness**2 @ column_norms(c.jacobian(c.overlaps).T) ** 2) ** 0.5
+            stressed = c.stressed
+            rows = weigh(self.system.potential.stiffness(c.delta[stressed]), c.jacobian(stressed))
+            self._sensitivity = float((column_norms(rows) ** 2).sum()) ** 0.5
         return max(gradient_tolerance, 3.5 * self.system.resolution(x) * self._sensitivity / point.force)
 
     def model(self, point: Point) -> QuadraticModel:
@@ -161,18 +162,21 @@ class Objective:
         if self.conjugate is None:
             return QuadraticModel(h, None, 0.0, rho)
         loading, stiffness = c.loading() / self.scale_weight, system.potential.stiffness(c.delta)
-        return QuadraticModel(h, c.vjp(stiffness * loading), float(stiffness @ (loading * loading)), rho)
+        border = weigh(stiffness, loading)
+        return QuadraticModel(h, c.vjp(border), float(border @ loading), rho)
 
     def is_saddle(self, point: Point) -> bool:
         """Whether a stationary point has a direction of negative curvature, or no curvature at all."""
         model = self.model(point)
         return model.rho == 0 or model.negative_modes(point.residual * point.typical_force) > 0
 
-    def gauss_newton(self, point: Point) -> GaussNewton:
-        """The Gauss-Newton model at the point: Jacobian and residuals of the overlaps."""
+    def gauss_newton(self, point: Point) -> GaussNewton | NormalEquations:
+        """The Gauss-Newton model at the point: Jacobian and residuals of the overlaps, or H0 of coupled constraints."""
         x, system = self.x(point.y), self.system_at(point.y)
         c = system.constraints(x)
         force, stiffness = system.potential.force(c.delta), system.potential.stiffness(c.delta)
+        if stiffness.ndim == 3:
+            return NormalEquations(c.stiffness(stiffness), point.gradient)
         active = stiffness > 0
         root = stiffness[active] ** 0.5
         border = None if self.conjugate is None else root * c.loading()[active] / self.scale_weight
@@ -183,12 +187,12 @@ class Objective:
         x, system = self.x(point.y), self.system_at(point.y)
         c = system.constraints(x)
         stiffness = system.potential.stiffness(c.delta)
-        vector, largest = c.vjp(stiffness * c.delta), 1.0
+        vector, largest = c.vjp(weigh(stiffness, c.delta)), 1.0
         for _ in range(n_products):
             norm = math.sqrt(float(vector @ vector))
             if norm == 0:
                 break
-            vector = c.vjp(stiffness * c.jvp(vector / norm))
+            vector = c.vjp(weigh(stiffness, c.jvp(vector / norm)))
             largest = math.sqrt(float(vector @ vector))
         return max(largest, 1e-12) + self.weight_decay
 

@@ -1,12 +1,10 @@
 """The constraints of a fully connected network at one x, read off one forward and one backward pass."""
 
-from functools import cached_property
 from typing import TYPE_CHECKING
 
-import torch
 from torch import Tensor
 
-from ..arrays import Array
+from ..arrays import Array, weigh
 from ..system import OVERLAP_RESOLUTIONS, Constraints
 from . import layers
 
@@ -15,7 +13,7 @@ if TYPE_CHECKING:
 
 
 class NetworkConstraints(Constraints):
-    """Δ_μ = κ − y_μ f_W(x_μ) of every datum; J and Σ w ∇∇Δ are products over the batch, dense."""
+    """Δ of every datum (and class); J, Jᵀ u'' J and Σ w ∇∇Δ are products over the batch, dense."""
 
     system: "FullyConnected"
     passed: layers.Forward
@@ -26,45 +24,60 @@ class NetworkConstraints(Constraints):
         self.passed = system.forward(
             self.x if self._sphere is None else self._sphere.effective, system.entering
         )
-        self.delta = system.margin - system.labels * self.passed.output
+        self.delta = system.targets.distances(self.passed.outputs, system.margin)
 
     @property
     def members(self) -> Tensor:  # type: ignore[override]
-        return torch.arange(len(self.delta), device=self.delta.device)[:, None]
+        return self.system.targets.members()
 
     @property
     def overlaps(self) -> Tensor:
-        return self.delta > OVERLAP_RESOLUTIONS * self.system.rounding(self.passed.output, self.system.margin)
+        return self.delta > OVERLAP_RESOLUTIONS * self.system.rounding(
+            self.passed.outputs, self.system.margin
+        )
 
-    @cached_property
-    def _errors(self) -> list[Tensor]:
-        """∂Δ/∂z_l of each datum, (h_l, P) a layer."""
-        return layers.backward(self.passed, -self.system.labels)
+    def errors(self, weights: Array) -> list[Tensor]:
+        """∂(Σ w Δ)/∂z_l of each datum, (h_l, P) a layer."""
+        return layers.backward(self.passed, self.system.targets.pull(weights))
 
     def vjp(self, weights: Array) -> Tensor:
-        return self._project(self._pull(weights)[None])[0]
+        return self._project(layers.gradient(self.passed, self.errors(weights))[None])[0]
 
     def jvp(self, direction: Array) -> Tensor:
         moved = self._project(direction[None].clone())[0].split(self.system.sizes)
-        steps = zip(self._errors, self.passed.entering, moved, self.system.shapes, strict=True)
-        return torch.stack([(e * (v.reshape(shape) @ h)).sum(0) for e, h, v, shape in steps]).sum(0)
+        parts = [v.view(shape) for v, shape in zip(moved, self.system.shapes, strict=True)]
+        return self.system.targets.distances(layers.push(self.passed, parts), 0.0)
 
     def jacobian(self, select: Array | None = None) -> Tensor:
-        passed, errors = self.passed, self._errors
-        if select is not None:
-            passed, errors = passed.of(select), [e[:, select] for e in errors]
+        targets = self.system.targets
+        data = targets.data(select)
+        passed = self.passed if data is None else self.passed.of(data)
+        errors = layers.backward(passed, targets.seeds(select).to(self.delta.dtype))
         return self._project(layers.jacobian(passed, errors))
 
+    def stiffness(self, weights: Array) -> Tensor:
+        k = self.system.targets.per_datum
+        if k == 1:
+            return super().stiffness(weights)
+        shape = (len(self.delta) // k, k)
+        data = (weights.reshape(shape[0], -1) != 0).any(1).nonzero()[:, 0]  # whose constraints weigh anything
+        passed = self.passed.of(data.repeat_interleave(k))
+        chosen = (k * data[:, None] + data.new_tensor(range(k))).reshape(-1)
+        errors = layers.backward(passed, self.system.targets.seeds(chosen).to(self.delta.dtype))
+        weights = weights[data] if weights.ndim == 3 else weights[chosen]
+        weighted = [weigh(weights, e.T).T for e in errors]
+        h0 = layers.stiffness(self.passed.of(data), errors, weighted)
+        return self._project(self._project(h0).T) if self._sphere is not None else h0
+
     def curvature(self, weights: Array) -> Tensor:
-        hessian = layers.curvature(self.passed, self._errors, weights)
-        return hessian if self._sphere is None else self._sphere.curvature(hessian, self._pull(weights))
+        errors = self.errors(weights)
+        hessian = layers.curvature(self.passed, errors)
+        if self._sphere is None:
+            return hessian
+        return self._sphere.curvature(hessian, layers.gradient(self.passed, errors))
 
     def loading(self) -> Tensor:
-        return torch.ones_like(self.delta)
-
-    def _pull(self, weights: Tensor) -> Tensor:
-        """Σ w ∇Δ in the effective weights, (N,)."""
-        return layers.gradient(self.passed, [e * weights for e in self._errors])
+        return 0.0 * self.delta + 1.0
 
     def _project(self, rows: Tensor) -> Tensor:
         return rows if self._sphere is None else self._sphere.project(rows)

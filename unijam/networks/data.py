@@ -30,9 +30,16 @@ def initial_weights(shapes: tuple[tuple[int, int], ...], bias: bool, rng: np.ran
     return np.concatenate([theta.ravel() for theta in layers])
 
 
-def layer_shapes(dimension: int, widths: tuple[int, ...], bias: bool) -> tuple[tuple[int, int], ...]:
+def n_outputs(n_classes: int) -> int:
+    """One output tells two classes apart, C outputs C > 2."""
+    return 1 if n_classes == 2 else n_classes
+
+
+def layer_shapes(
+    dimension: int, widths: tuple[int, ...], bias: bool, outputs: int = 1
+) -> tuple[tuple[int, int], ...]:
     """(h_l, h_{l−1} + bias) of each layer's θ_l, the output's last."""
-    return tuple(zip((*widths, 1), (n + bias for n in (dimension, *widths)), strict=True))
+    return tuple(zip((*widths, outputs), (n + bias for n in (dimension, *widths)), strict=True))
 
 
 def generators(seed: int) -> list[np.random.Generator]:

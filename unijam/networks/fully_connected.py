@@ -1,4 +1,4 @@
-"""Fully connected networks as constrained systems: Δ_μ = κ − y_μ f_W(x_μ), one constraint a datum."""
+"""Fully connected networks as constrained systems: Δ_μ = κ − y_μ f_W(x_μ), or Δ_μc = κ + z_c − z_y of C classes."""
 
 import copy
 import dataclasses
@@ -18,7 +18,8 @@ from ..validation import Count, Finite, Positive, Seed, checked, require, requir
 from . import gauge, layers
 from .activations import activation
 from .constraints import NetworkConstraints
-from .data import as_tensor, generators, initial_weights, layer_shapes, random_data
+from .data import as_tensor, generators, initial_weights, layer_shapes, n_outputs, random_data
+from .labels import Classes, Labels, Signs
 from .reduction import reduced
 from .sphere import Sphere, layer_norms
 
@@ -34,11 +35,14 @@ LEAST_MARGIN = 1e-4  # a jamming margin below this is that of a vanishing f
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class FullyConnected(ConstrainedSystem):
-    """A fully connected network with one output, trained to y f_W(x) ≥ κ; made by `random` or `from_data`.
+    """A fully connected network trained to y f_W(x) ≥ κ, or z_y − z_c ≥ κ; made by `random` or `from_data`.
 
     h_l = σ(W_l h_{l−1} + b_l) through the hidden layers, f linear in the last. x holds θ_l = [W_l|b_l], rows
     first, one layer after the other. *Spherical* weights are used as r_l θ_l/‖θ_l‖; then f is bounded, and
     the margin κ jams the network (Δ = κ c − y f with c = 1). *Free* weights can scale f at will: no κ does.
+
+    Two classes are told apart by the sign of one output f. C > 2 classes have C outputs z, and the largest
+    decides: Δ_μc = κ + z_c − z_y for each class c but the true one, C − 1 constraints a datum.
 
     Attributes
     ----------
@@ -47,7 +51,7 @@ class FullyConnected(ConstrainedSystem):
     inputs : (P, d) tensor
         Data.
     labels : (P,) tensor
-        ±1.
+        ±1, or 0 … C − 1.
     widths : tuple of int
         Hidden units of each hidden layer.
     activation : "tanh", "softplus", "gelu" or "relu"
@@ -63,7 +67,9 @@ class FullyConnected(ConstrainedSystem):
     bias : bool
         Whether there are biases b_l.
     potential : Potential
-        The energy of one datum.
+        The energy of one datum. `CrossEntropy` has no margin (κ = 0) and no control.
+    n_classes : int
+        C.
 
     References
     ----------
@@ -88,6 +94,7 @@ class FullyConnected(ConstrainedSystem):
     margin: float
     bias: bool
     potential: Potential = dataclasses.field(default_factory=Harmonic)
+    n_classes: int = 2
 
     @classmethod
     @checked
@@ -145,11 +152,13 @@ class FullyConnected(ConstrainedSystem):
         activation: ActivationName = "tanh",
         beta: Positive = 1.0,
         weights: Weights = "spherical",
-        margin: Finite = 1.0,
+        margin: Finite | None = None,
         bias: bool = True,
         seed: Seed = 0,
         device: Device = "cpu",
         dtype: Precision = "float64",
+        potential: Potential | None = None,
+        n_classes: Annotated[int, Field(ge=2, strict=True)] = 2,
     ) -> Self:
         """A network of orthogonal initial weights and zero biases, and given data.
 
@@ -158,14 +167,21 @@ class FullyConnected(ConstrainedSystem):
         inputs : (P, d) array
             Data, finite, P at least 1.
         labels : (P,) array
-            ±1.
-        depth, width, activation, beta, weights, margin, bias, seed, device, dtype
+            ±1, or 0 … C − 1 for C > 2 classes.
+        margin : float, optional
+            κ: 1 by default, 0 for `CrossEntropy`.
+        potential : Potential, optional
+            `Harmonic()` by default.
+        n_classes : int
+            C.
+        depth, width, activation, beta, weights, bias, seed, device, dtype
             See `random`.
 
         Raises
         ------
         ValueError
-            Where data hold NaN, labels are not ±1, a value is out of range, or the device is not there.
+            Where data hold NaN, labels are not ±1 (not one of C classes), a value is out of range, or the device is
+            not there.
         """
         available = device == "cpu" or torch.cuda.is_available()
         require(available, "device", device, "'cpu' on a machine without a CUDA device")
@@ -173,23 +189,38 @@ class FullyConnected(ConstrainedSystem):
         inputs, labels = as_tensor(inputs, "inputs", **place), as_tensor(labels, "labels", **place)
         require(inputs.ndim == 2 and inputs.shape[1], "the shape of inputs", tuple(inputs.shape), "(P, d)")
         widths = (width,) * depth
-        shapes = layer_shapes(inputs.shape[1], widths, bias)
+        shapes = layer_shapes(inputs.shape[1], widths, bias, n_outputs(n_classes))
         initial = torch.as_tensor(initial_weights(shapes, bias, generators(seed)[1]), **place)
         radii = layer_norms(initial, tuple(i * j for i, j in shapes))
-        return cls(initial, inputs, labels, widths, activation, beta, weights, radii, margin, bias)
+        potential = Harmonic() if potential is None else potential
+        margin = float(potential.finite_range) if margin is None else margin
+        return cls(
+            initial,
+            inputs,
+            labels,
+            widths,
+            activation,
+            beta,
+            weights,
+            radii,
+            margin,
+            bias,
+            potential,
+            n_classes,
+        )
 
     def __post_init__(self) -> None:
         _require_valid(self, set(self.__dataclass_fields__))
 
     @property
     def control(self) -> str | None:  # type: ignore[override]
-        """The margin of spherical weights; None for free ones, which can scale f at will."""
-        return "margin" if self.weights == "spherical" else None
+        """The margin of spherical weights; None for free ones, which can scale f at will, and for cross-entropy."""
+        return "margin" if self.weights == "spherical" and self.potential.finite_range else None
 
     @property
     def least_threshold(self) -> float | None:  # type: ignore[override]
         """1e-4 with hidden layers: below, f vanishes on all data (past the load that the network can fit)."""
-        return LEAST_MARGIN if self.depth and self.weights == "spherical" else None
+        return LEAST_MARGIN if self.depth and self.control else None
 
     @property
     def depth(self) -> int:
@@ -199,7 +230,7 @@ class FullyConnected(ConstrainedSystem):
     @property
     def shapes(self) -> tuple[tuple[int, int], ...]:
         """(h_l, h_{l−1} + bias) of each θ_l."""
-        return layer_shapes(self.inputs.shape[1], self.widths, self.bias)
+        return layer_shapes(self.inputs.shape[1], self.widths, self.bias, n_outputs(self.n_classes))
 
     @property
     def sizes(self) -> tuple[int, ...]:
@@ -211,12 +242,23 @@ class FullyConnected(ConstrainedSystem):
         """The data as they enter the first layer, (d + bias, P)."""
         return layers.with_ones(self.inputs.T, self.bias).contiguous()
 
+    @cached_property
+    def targets(self) -> Labels:
+        """The labels, as the map from outputs to distances."""
+        return Signs(self.labels) if self.n_classes == 2 else Classes(self.labels, self.n_classes)
+
     def at(self, **changes: Any) -> Self:
-        """A copy with other attributes, or another `scale`, for which the same x is valid."""
+        """A copy with other attributes, or another `scale`, for which the same x is valid.
+
+        A potential without finite range brings κ = 0 with it, unless a margin is given too.
+        """
         if "scale" in changes and self.control is not None:
             changes[self.control] = changes.pop("scale")
+        if not getattr(changes.get("potential"), "finite_range", True):
+            changes = {"margin": 0.0} | changes
         other = copy.copy(self)
-        other.__dict__.pop("entering", None)
+        for cached in ("entering", "targets"):
+            other.__dict__.pop(cached, None)
         for name, value in changes.items():
             require(name in self.__dataclass_fields__, "parameter", name, "an attribute of the network")
             if name in ("initial", "inputs", "labels", "radii"):
@@ -238,12 +280,13 @@ class FullyConnected(ConstrainedSystem):
         return layers.forward(weights, entering, activation(self.activation, self.beta))
 
     def output(self, x: Array, inputs: Array) -> Tensor:
-        """f_W of inputs (M, d) at x, (M,); differentiable in both."""
+        """f_W of inputs (M, d) at x, (M,), or (M, C) for C > 2 classes; differentiable in both."""
         dtype, device = self.initial.dtype, self.initial.device
         x, inputs = (torch.as_tensor(a, dtype=dtype, device=device) for a in (x, inputs))
         sphere = self.sphere(x)
         effective = x if sphere is None else sphere.effective
-        return self.forward(effective, layers.with_ones(inputs.T, self.bias)).output
+        outputs = self.forward(effective, layers.with_ones(inputs.T, self.bias)).outputs
+        return outputs[0] if self.n_classes == 2 else outputs.T
 
     def constraints(self, x: Tensor, reach: float = 0.0) -> NetworkConstraints:
         """The constraints of all data at x, gaps of any width included."""
@@ -261,12 +304,12 @@ class FullyConnected(ConstrainedSystem):
         def evaluate(x: Tensor, scale: float) -> tuple[float, Tensor, float, int, float]:
             sphere = self.sphere(x)
             passed = self.forward(x if sphere is None else sphere.effective, self.entering)
-            delta = scale - self.labels * passed.output
+            delta = self.targets.distances(passed.outputs, scale)
             force = self.potential.force(delta)
-            gradient = layers.gradient(passed, layers.backward(passed, -self.labels * force))
+            gradient = layers.gradient(passed, layers.backward(passed, self.targets.pull(force)))
             if sphere is not None:
                 gradient = sphere.project(gradient[None])[0]
-            overlaps = (delta > OVERLAP_RESOLUTIONS * self.rounding(passed.output, scale)).sum()
+            overlaps = (delta > OVERLAP_RESOLUTIONS * self.rounding(passed.outputs, scale)).sum()
             sums = [self.potential.energy(delta).sum(), force @ force, overlaps.to(delta.dtype), force.sum()]
             energy, square, n_overlaps, load = torch.stack(sums).tolist()  # the one transfer from the device
             return energy, gradient, square, int(n_overlaps), load
@@ -274,28 +317,33 @@ class FullyConnected(ConstrainedSystem):
         return evaluate
 
     def symmetries(self, x: Tensor) -> Tensor:
-        """Radial directions of spherical weights, rescalings of ReLU units: (k, N), not orthonormal."""
+        """Radial directions of spherical weights, rescalings of ReLU units, common shifts of C > 2 outputs: (k, N),
+        not orthonormal."""
         sphere = self.sphere(x)
-        rescaled = activation(self.activation, self.beta).homogeneous and self.depth > 0
+        moves = x.new_zeros(0, len(x))
+        if activation(self.activation, self.beta).homogeneous:
+            moves = gauge.rescalings(x, self.shapes)
+        if self.n_classes > 2:
+            moves = torch.cat([moves, gauge.shifts(x, self.shapes)])
         if sphere is None:
-            return gauge.rescalings(x, self.shapes) if rescaled else x.new_zeros(0, len(x))
-        radial = sphere.normals.T
-        if not rescaled:
-            return radial
-        return torch.cat([radial, gauge.spherical_rescalings(x, self.shapes, sphere)])
+            return moves
+        return torch.cat([sphere.normals.T, gauge.on_spheres(moves, sphere)])
 
     def canonical(self, x: Tensor) -> Tensor:
-        """Spherical weights at ‖θ_l‖ = r_l, free ReLU units at ‖[w_in|b]‖ = ‖w_out‖; else x itself."""
+        """Spherical weights at ‖θ_l‖ = r_l; free ones with outputs of sum 0 (C > 2 classes), and ReLU units at
+        ‖[w_in|b]‖ = ‖w_out‖; x itself where it is so already."""
         sphere = self.sphere(x)
         if sphere is not None:
             change = (sphere.stretch - 1).abs().max()
             return x if float(change) < 8 * torch.finfo(x.dtype).eps else sphere.effective
+        if self.n_classes > 2:
+            x = gauge.centred(x, self.shapes)
         return gauge.balanced(x, self.shapes) if self.activation == "relu" else x
 
-    def rounding(self, output: Tensor, margin: float) -> Tensor:
-        """The rounding error of one Δ where f = output, a 0-dimensional tensor."""
-        typical = (output @ output / len(output)).sqrt()
-        return ROUNDING * torch.finfo(output.dtype).eps * typical.clamp_min(abs(margin))
+    def rounding(self, outputs: Tensor, margin: float) -> Tensor:
+        """The rounding error of one Δ where f = outputs, a 0-dimensional tensor."""
+        typical = outputs.square().mean().sqrt()
+        return ROUNDING * torch.finfo(outputs.dtype).eps * typical.clamp_min(abs(margin))
 
     def resolution(self, x: Tensor) -> float:
         """The rounding error of one Δ: 4 eps × max(|κ|, typical |f|)."""
@@ -317,7 +365,7 @@ class FullyConnected(ConstrainedSystem):
 
 def _require_valid(network: FullyConnected, changed: set[str]) -> None:
     """Check the attributes that changed, each in one sentence."""
-    if changed & {"inputs", "labels", "initial", "widths", "bias"}:
+    if changed & {"inputs", "labels", "initial", "widths", "bias", "n_classes"}:
         _require_data(network)
     for field, choices in (("activation", ActivationName), ("weights", Weights)):
         value = getattr(network, field)
@@ -333,9 +381,13 @@ def _require_valid(network: FullyConnected, changed: set[str]) -> None:
         f"{len(network.shapes)}, one a layer",
     )
     require(bool((radii > 0).all()), "the smallest of radii", float(radii.min()), "positive")
+    potential = network.potential
+    require(isinstance(potential, Potential), "potential", potential, "a Potential, as Harmonic()")
+    per_datum = network.targets.per_datum
     require(
-        isinstance(network.potential, Potential), "potential", network.potential, "a Potential, as Harmonic()"
+        potential.coupled in (1, per_datum), "potential", potential, f"one of {network.n_classes} classes"
     )
+    require(potential.finite_range or not network.margin, "margin", network.margin, "0 for this potential")
 
 
 def _require_data(network: FullyConnected) -> None:
@@ -345,8 +397,14 @@ def _require_data(network: FullyConnected) -> None:
     require(
         labels.shape == (n_data,), "the shape of labels", tuple(labels.shape), f"({n_data},), one a datum"
     )
-    wrong = labels[labels.abs() != 1]
-    require(len(wrong) == 0, "labels", wrong[:1].tolist(), "+1 or −1 for every datum")
+    classes = network.n_classes
+    if classes == 2:
+        wrong = labels[labels.abs() != 1]
+        require(len(wrong) == 0, "labels", wrong[:1].tolist(), "+1 or −1 for every datum")
+    else:
+        wrong = labels[(labels != labels.round()) | (labels < 0) | (labels >= classes)]
+        wanted = f"a whole number from 0 to {classes - 1} for every datum of {classes} classes"
+        require(len(wrong) == 0, "labels", wrong[:1].tolist(), wanted)
     size = sum(network.sizes)
     shape = tuple(network.initial.shape)
     require(shape == (size,), "the shape of initial", shape, f"({size},) for these layers")

@@ -1,15 +1,17 @@
 """Directions of weight space that change no output, and the gauge in which weights are kept.
 
 Spherical weights: each layer's radial direction. ReLU: rescaling a hidden unit, (w_in, b) times a and w_out
-times 1/a, with generator G x = (w_in, b, −w_out).
+times 1/a, with generator G x = (w_in, b, −w_out). C > 2 outputs: the same function may be added to all.
 """
+
+import math
 
 import torch
 from torch import Tensor
 
 from .sphere import Sphere
 
-NULL = 1e-6  # combinations of rescalings that change the layers' norms by less than this fraction change none
+NULL = 1e-6  # combinations of moves that change the layers' norms by less than this fraction change none
 BALANCED = 1e-14  # relative difference of the norms of balanced units
 SWEEPS = 1000
 
@@ -31,18 +33,34 @@ def rescalings(x: Tensor, shapes: Shapes) -> Tensor:
     return rows[rows.abs().sum(1) > 0]
 
 
-def spherical_rescalings(x: Tensor, shapes: Shapes, sphere: Sphere) -> Tensor:
-    """Combinations of rescalings that change no layer's norm, symmetries of spherical weights, (k, N).
+def shifts(x: Tensor, shapes: Shapes) -> Tensor:
+    """The same change of every output: one direction a column of the last layer, (h̃, N)."""
+    columns = shapes[-1][1]
+    rows = x.new_zeros(columns, len(x))
+    rows[:, len(x) - math.prod(shapes[-1]) :].unflatten(1, shapes[-1]).diagonal(0, 0, 2).fill_(1.0)
+    return rows
 
-    Without biases those that change norms by fractions of sum 0 are symmetries too; but they differ from
+
+def on_spheres(moves: Tensor, sphere: Sphere) -> Tensor:
+    """Combinations of rescalings and shifts that change no layer's norm, symmetries of spherical weights, (k, N).
+
+    Without biases rescalings that change norms by fractions of sum 0 are symmetries too; but they differ from
     these by rescalings of whole layers, which are radial directions.
     """
-    generators = rescalings(x, shapes)
-    generators = generators / generators.norm(dim=1, keepdim=True)
-    fractions = (generators @ sphere.normals / sphere.norms).T
-    _, sigma, basis = torch.linalg.svd(fractions, full_matrices=True)
-    rank = int((sigma > NULL * sigma.max()).sum()) if len(sigma) else 0
-    return basis[rank:] @ generators
+    if not len(moves):
+        return moves
+    moves = moves / moves.norm(dim=1, keepdim=True)
+    _, sigma, basis = torch.linalg.svd((moves @ sphere.normals).T, full_matrices=True)
+    return basis[int((sigma > NULL).sum()) :] @ moves
+
+
+def centred(x: Tensor, shapes: Shapes) -> Tensor:
+    """x without the mean of its outputs; x itself where that vanishes."""
+    last = x[len(x) - math.prod(shapes[-1]) :].view(shapes[-1])
+    mean = last.mean(0)
+    if float(mean.abs().max()) <= 8 * torch.finfo(x.dtype).eps * float(last.abs().max()):
+        return x
+    return torch.cat([x[: len(x) - last.numel()], (last - mean).reshape(-1)])
 
 
 def balanced(x: Tensor, shapes: Shapes) -> Tensor:

@@ -1,7 +1,8 @@
-"""A stack of layers: forward pass, and the derivatives of its output by products over the batch.
+"""A stack of layers: forward pass, and the derivatives of its outputs by products over the batch.
 
-z_l = W_l h_{l−1} + b_l, h_l = σ(z_l), f = z_L. Parameters are θ_l = [W_l|b_l], rows first, one layer after
-the other; h̃ = (h, 1) with biases, else h̃ = h. P data are the last axis; h_l units in layer l, N parameters.
+z_l = W_l h_{l−1} + b_l, h_l = σ(z_l), f = z_L, of one or several outputs. Parameters are θ_l = [W_l|b_l], rows
+first, one layer after the other; h̃ = (h, 1) with biases, else h̃ = h. P data are the last axis; h_l units in
+layer l, N parameters.
 """
 
 from collections.abc import Sequence
@@ -38,9 +39,9 @@ class Forward:
     activation: Activation
 
     @property
-    def output(self) -> Tensor:
-        """f, (P,)."""
-        return self.sums[-1][0]
+    def outputs(self) -> Tensor:
+        """f, (outputs, P)."""
+        return self.sums[-1]
 
     def of(self, select: Tensor) -> "Forward":
         """The pass of some of the data."""
@@ -78,11 +79,21 @@ def forward(weights: Sequence[Tensor], inputs: Tensor, activation: Activation) -
 
 
 def backward(passed: Forward, seed: Tensor) -> list[Tensor]:
-    """δ_l = seed ∂f/∂z_l of each datum, by backpropagation of seed (P,): one (h_l, P) a layer."""
-    errors = [seed[None, :]]
+    """δ_l = ∂(seed · f)/∂z_l of each datum, by backpropagation of seed (outputs, P): one (h_l, P) a layer."""
+    errors = [seed]
     for layer in range(len(passed.weights) - 1, 0, -1):
         errors.append((passed.linear(layer).T @ errors[-1]) * passed.slope(layer - 1))
     return errors[::-1]
+
+
+def push(passed: Forward, moved: Sequence[Tensor]) -> Tensor:
+    """The change of the outputs along a change of θ_l, (outputs, P)."""
+    change = moved[0] @ passed.entering[0]
+    for layer in range(1, len(moved)):
+        change = moved[layer] @ passed.entering[layer] + passed.linear(layer) @ (
+            passed.slope(layer - 1) * change
+        )
+    return change
 
 
 def gradient(passed: Forward, errors: Sequence[Tensor]) -> Tensor:
@@ -93,43 +104,75 @@ def gradient(passed: Forward, errors: Sequence[Tensor]) -> Tensor:
 def jacobian(passed: Forward, errors: Sequence[Tensor]) -> Tensor:
     """δ_l ⊗ h̃ of each datum, (P, N), stored by columns."""
     sizes = [theta.numel() for theta in passed.weights]
-    columns = passed.output.new_empty(sum(sizes), len(passed.output))
+    columns = passed.outputs.new_empty(sum(sizes), passed.outputs.shape[1])
     for block, e, h in zip(columns.split(sizes), errors, passed.entering, strict=True):
         torch.mul(e[:, None], h[None, :], out=block.view(len(e), len(h), -1))
     return columns.T
 
 
-def curvature(passed: Forward, errors: Sequence[Tensor], weights: Tensor) -> Tensor:
-    """Σ_μ w_μ ∇∇(seed f)_μ by blocks of layers, (N, N), with `errors` from `backward(passed, seed)`.
+def stiffness(passed: Forward, errors: Sequence[Tensor], weighted: Sequence[Tensor]) -> Tensor:
+    """Σ_μ J_μᵀ S_μ J_μ of k constraints a datum by blocks of layers, (N, N).
 
-    d = σ', e = σ'', q_l = seed ∂f/∂h_l.
+    `errors` δ_l of each constraint, (h_l, k P) datum by datum, and S δ_l of the same form. For l ≤ m
+
+        H[(i,j),(p,q)] = Σ_μ (Σ_k δ_l[i] (S δ_m)[p]) h̃_{l−1}[j] h̃_{m−1}[q],
+
+    one matrix product over the batch, of P N_l N_m flops however many constraints a datum has.
+    """
+    shapes = [tuple(theta.shape) for theta in passed.weights]
+    starts = [0, *accumulate(i * j for i, j in shapes)]
+    n_data = passed.outputs.shape[1]
+    out = passed.outputs.new_zeros(starts[-1], starts[-1])
+    widest = max(max(i, j) for i, j in shapes) ** 2
+    for part in torch.arange(n_data, device=out.device).split(max(1, CHUNK // widest)):
+        here = passed.of(part)
+        left, right = (
+            [e.unflatten(1, (n_data, -1))[:, part].transpose(0, 1) for e in side]
+            for side in (errors, weighted)
+        )
+        for l, (i, j) in enumerate(shapes):
+            for m in range(l, len(shapes)):
+                p, q = shapes[m]
+                outer = _outer(here.entering[m], here.entering[l])
+                inner = torch.bmm(left[l], right[m].transpose(1, 2)).flatten(1)
+                block = out[starts[l] : starts[l + 1], starts[m] : starts[m + 1]]
+                block.unflatten(0, (i, j)).unflatten(2, (p, q)).add_(
+                    (outer @ inner).view(q, j, i, p).permute(2, 1, 3, 0)
+                )
+    return torch.triu(out) + torch.triu(out, 1).T
+
+
+def curvature(passed: Forward, errors: Sequence[Tensor]) -> Tensor:
+    """Σ_μ ∇∇(seed · f)_μ by blocks of layers, (N, N), with `errors` from `backward(passed, seed)`.
+
+    d = σ', e = σ'', q_l = ∂(seed · f)/∂h_l.
     M_{m,l} = ∂h_m/∂z_l: M_{l,l} = diag(d_l), M_{m,l} = diag(d_m) W_m M_{m−1,l}.
-    G_l = seed ∇∇f in z_l: G_L = 0, G_l = diag(e_l q_l) + diag(d_l) W_{l+1}ᵀ G_{l+1} W_{l+1} diag(d_l).
+    G_l = ∇∇(seed · f) in z_l: G_L = 0, G_l = diag(e_l q_l) + diag(d_l) W_{l+1}ᵀ G_{l+1} W_{l+1} diag(d_l).
     For l < m
 
-        H[(i,j),(p,q)] = Σ_μ w δ_m[p] h̃_{l−1}[j] M_{m−1,l}[q,i]
-                       + Σ_μ w h̃_{m−1}[q] h̃_{l−1}[j] (G_m W_m M_{m−1,l})[p,i]
+        H[(i,j),(p,q)] = Σ_μ δ_m[p] h̃_{l−1}[j] M_{m−1,l}[q,i]
+                       + Σ_μ h̃_{m−1}[q] h̃_{l−1}[j] (G_m W_m M_{m−1,l})[p,i]
 
     and for l = m only the second sum, with G_l[p,i]. For ReLU every G is 0. Each sum is one matrix product
-    over the batch, which is cut only to bound memory.
+    over the batch, which is cut only to bound memory; data without seed cost nothing.
     """
     shapes = [theta.shape for theta in passed.weights]
     size = sum(i * j for i, j in shapes)
     widest = max(max(i for i, _ in shapes) * max(j for _, j in shapes), max(j for _, j in shapes) ** 2)
-    out = passed.output.new_zeros(size, size)
-    for part in weights.nonzero()[:, 0].split(max(1, CHUNK // widest)):
-        _add_curvature(out, passed.of(part), [e[:, part] for e in errors], weights[part])
+    out = passed.outputs.new_zeros(size, size)
+    for part in errors[-1].any(0).nonzero()[:, 0].split(max(1, CHUNK // widest)):
+        _add_curvature(out, passed.of(part), [e[:, part] for e in errors])
     return torch.triu(out) + torch.triu(out, 1).T
 
 
-def _add_curvature(out: Tensor, passed: Forward, errors: Sequence[Tensor], w: Tensor) -> None:
+def _add_curvature(out: Tensor, passed: Forward, errors: Sequence[Tensor]) -> None:
     """Add the blocks l ≤ m of `curvature` for one part of the batch."""
     shapes = [tuple(theta.shape) for theta in passed.weights]
     starts = [0, *accumulate(i * j for i, j in shapes)]
     slopes = [passed.slope(l) for l in range(len(shapes) - 1)]
     second = _second_derivatives(passed, errors, slopes)
     for l, (i, j) in enumerate(shapes):
-        weighted = passed.entering[l] * w
+        below = passed.entering[l]
         for m in range(l, len(shapes)):
             p, q = shapes[m]
             block = out[starts[l] : starts[l + 1], starts[m] : starts[m + 1]]
@@ -139,17 +182,17 @@ def _add_curvature(out: Tensor, passed: Forward, errors: Sequence[Tensor], w: Te
                 bent = None if bend is None else bend.flatten(0, 1).T
             else:
                 if m == l + 1:  # M = diag(d_l)
-                    first = _outer(errors[m], weighted) @ slopes[l].T
+                    first = _outer(errors[m], below) @ slopes[l].T
                     block.diagonal(0, 0, 3).add_(first.view(p, j, i).transpose(0, 1))
                     response = slopes[l][:, None] * passed.linear(m).T[:, :, None]
                 else:
                     moved = response * slopes[m - 1]
-                    first = _outer(errors[m], weighted) @ moved.flatten(0, 1).T
+                    first = _outer(errors[m], below) @ moved.flatten(0, 1).T
                     block[..., : moved.shape[1]].add_(first.view(p, j, i, -1).permute(2, 1, 0, 3))
                     response = passed.linear(m) @ moved  # ∂z_m/∂z_l, transposed: (h_l, h_m, P)
                 bent = None if bend is None else _each(response, bend)
             if bent is not None:
-                outer = _outer(passed.entering[m], weighted) @ bent
+                outer = _outer(passed.entering[m], below) @ bent
                 block.add_(outer.view(q, j, i, p).permute(2, 1, 3, 0))
 
 

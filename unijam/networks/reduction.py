@@ -25,7 +25,7 @@ UNCHANGED = 1e-6
 def reduced(network: "FullyConnected", x: Tensor) -> "tuple[FullyConnected, Tensor] | None":
     """The network of fewer units and its weights, or None where no unit is dead or a copy of another."""
     passed = network.constraints(x).passed
-    size = max(abs(network.margin), float(passed.output.square().mean().sqrt()))
+    size = max(abs(network.margin), float(passed.outputs.square().mean().sqrt()))
     for tolerance in TOLERANCES:
         weights = reduce_weights(passed.weights, passed.activation, network.bias, tolerance)
         widths = tuple(len(theta) for theta in weights[:-1])
@@ -34,7 +34,7 @@ def reduced(network: "FullyConnected", x: Tensor) -> "tuple[FullyConnected, Tens
         smaller = torch.cat([theta.reshape(-1) for theta in weights])
         radii = torch.stack([theta.norm() for theta in weights])
         other = dataclasses.replace(network, initial=smaller, widths=widths, radii=radii)
-        if float((other.output(smaller, network.inputs) - passed.output).abs().max()) < UNCHANGED * size:
+        if float((other.constraints(smaller).passed.outputs - passed.outputs).abs().max()) < UNCHANGED * size:
             return other, smaller
     return None
 

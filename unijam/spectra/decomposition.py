@@ -146,7 +146,7 @@ def decompose_hessian(system: ConstrainedSystem, x: Array) -> HessianDecompositi
     x = require_positions(system, x)
     c = system.constraints(x)
     dof, constraints = c.bearing()
-    overlaps = c.overlaps & constraints
+    overlaps = c.stressed & constraints
     inside = to_numpy(dof)
     h0, hp = _blocks(system, c, overlaps, dof)
     indices = np.flatnonzero(to_numpy(overlaps))

@@ -1,0 +1,70 @@
+"""Potentials: u' and u'' are the derivatives of u, for NumPy and torch; limits and bad input."""
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+
+import unijam as uj
+
+SMOOTH = [uj.Harmonic(), uj.Hertzian(), uj.LinearHinge(0.3), uj.CrossEntropy(2), uj.CrossEntropy(4)]
+
+
+@pytest.mark.parametrize("potential", SMOOTH, ids=str)
+@given(seed=st.integers(0, 10**6), size=st.sampled_from([0.1, 1.0, 30.0]))
+def test_force_and_stiffness_are_derivatives(potential, seed, size):
+    """Against torch.autograd of the formulas written anew."""
+    delta = torch.from_numpy(size * np.random.default_rng(seed).standard_normal(12))
+
+    def total(d):
+        if isinstance(potential, uj.CrossEntropy):
+            blocks = d.reshape(-1, potential.coupled)
+            return torch.logsumexp(torch.cat([0.0 * blocks[:, :1], blocks], 1), 1).sum()
+        if isinstance(potential, uj.LinearHinge):
+            w = potential.width
+            return torch.where(d > w, d - w / 2, d.clamp_min(0) ** 2 / (2 * w)).sum()
+        return (d.clamp_min(0) ** potential.exponent / potential.exponent).sum()
+
+    near = {"atol": 1e-12, "rtol": 1e-12}
+    torch.testing.assert_close(potential.energy(delta).sum(), total(delta), **near)
+    torch.testing.assert_close(potential.force(delta), torch.func.grad(total)(delta), **near)
+    expected, found = torch.func.hessian(total)(delta), potential.stiffness(delta)
+    whole = torch.block_diag(*found) if found.ndim == 3 else torch.diag(found)
+    torch.testing.assert_close(whole, expected, **near)
+    for function in ("energy", "force", "stiffness"):
+        here = getattr(potential, function)(delta.numpy())
+        np.testing.assert_allclose(here, getattr(potential, function)(delta).numpy(), rtol=1e-13, atol=1e-300)
+
+
+def test_linear_hinge_without_rounding_is_the_limit_of_small_widths():
+    delta = np.array([-1.0, 0.5, 2.0])
+    sharp, rounded = uj.LinearHinge(), uj.LinearHinge(1e-9)
+    np.testing.assert_allclose(sharp.energy(delta), [0.0, 0.5, 2.0])
+    np.testing.assert_allclose(rounded.energy(delta), sharp.energy(delta), atol=1e-9)
+    np.testing.assert_array_equal(rounded.force(delta), sharp.force(delta))
+    assert not sharp.stiffness(delta).any() and not rounded.stiffness(delta).any()
+    assert (sharp.kink, rounded.kink, uj.Harmonic().kink) == (1.0, 0.0, 0.0)
+    assert sharp.typical_overlap(3.0, 6) == 0.5
+    assert uj.LinearHinge(0.1).typical_overlap(uj.LinearHinge(0.1).energy(0.05), 1) == pytest.approx(0.05)
+
+
+def test_cross_entropy_does_not_overflow():
+    energy = uj.CrossEntropy(3).energy(np.array([1e4, 0.0, -1e4, -1e4]))
+    np.testing.assert_array_equal(energy, [1e4, 0.0])
+    assert uj.CrossEntropy(2).energy(np.array([-50.0]))[0] == pytest.approx(np.exp(-50.0), rel=1e-12)
+
+
+@pytest.mark.parametrize(
+    ("call", "sentence"),
+    [
+        (lambda: uj.LinearHinge(-1.0), "width = -1.0 is not valid: it must be zero or positive"),
+        (lambda: uj.LinearHinge(float("nan")), "width = nan"),
+        (lambda: uj.CrossEntropy(1), "classes = 1 is not valid: it must be a whole number"),
+        (lambda: uj.CrossEntropy(2.5), "classes = 2.5"),
+        (lambda: uj.CrossEntropy(float("nan")), "classes = nan"),
+    ],
+)
+def test_bad_input(call, sentence):
+    with pytest.raises(ValueError, match=sentence):
+        call()

@@ -1,0 +1,51 @@
+"""The fraction of data that a network classifies as they are labelled."""
+
+from typing import TYPE_CHECKING, Any
+
+from ..arrays import Array
+from ..validation import require, require_positions
+from .data import as_tensor
+from .fully_connected import FullyConnected
+
+if TYPE_CHECKING:
+    from .datasets import DataSet
+
+
+def accuracy(
+    network: FullyConnected, x: Array, inputs: Any | None = None, labels: Any | None = None
+) -> float:
+    """The fraction of data that are classified as they are labelled.
+
+    Parameters
+    ----------
+    network : FullyConnected
+    x : (N,) array
+        Its weights.
+    inputs, labels : (M, d), (M,) arrays, optional
+        Other data than the network's own.
+
+    Raises
+    ------
+    ValueError
+        Where only one of the two is given, or the network cannot take them.
+    """
+    both = (inputs is None) == (labels is None)
+    require(both, "inputs and labels", "one of them", "given together, or neither")
+    if inputs is not None:
+        place = network.initial.dtype, network.initial.device
+        network = network.at(
+            inputs=as_tensor(inputs, "inputs", *place), labels=as_tensor(labels, "labels", *place)
+        )
+    passed = network.constraints(require_positions(network, x)).passed
+    return float(network.targets.correct(passed.outputs).sum()) / len(network.labels)
+
+
+def test_error(network: FullyConnected, x: Array, data_set: "DataSet") -> float:
+    """The fraction of the test data of a data set that are classified wrongly."""
+    require(
+        len(data_set.test_labels) > 0, "test data", len(data_set.test_labels), f"some, of {data_set.name}"
+    )
+    return 1 - accuracy(network, x, data_set.test_inputs, data_set.test_labels)
+
+
+test_error.__test__ = False  # type: ignore[attr-defined]  # not a test, whatever pytest thinks of its name

@@ -1,0 +1,104 @@
+"""How the outputs of a network become signed distances, and how weights of distances become weights of outputs.
+
+Two classes: labels y = ±1, one output f, one constraint a datum, Δ_μ = κ − y_μ f_μ.
+C > 2 classes: labels 0 … C − 1, outputs z_c, C − 1 constraints a datum, Δ_μc = κ + z_c − z_y for every c ≠ y.
+"""
+
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from ..arrays import Array
+
+
+class Labels(ABC):
+    """The linear map from outputs (outputs, P) to distances (m,), datum by datum, and its transpose."""
+
+    per_datum: int
+
+    @abstractmethod
+    def distances(self, outputs: Tensor, margin: float) -> Tensor:
+        """Δ of outputs, (m,); its linear part for margin 0."""
+
+    @abstractmethod
+    def pull(self, weights: Tensor) -> Tensor:
+        """Σ w ∂Δ/∂z for weights (m,): (outputs, P)."""
+
+    @abstractmethod
+    def seeds(self, select: Array | None = None) -> Tensor:
+        """∂Δ/∂z of each selected constraint, (outputs, m')."""
+
+    @abstractmethod
+    def data(self, select: Array | None = None) -> Array | None:
+        """The datum of each selected constraint, as an index or a mask; None stands for every datum once."""
+
+    @abstractmethod
+    def members(self) -> Tensor:
+        """(m, 1) data or (m, 2) data and classes."""
+
+    @abstractmethod
+    def correct(self, outputs: Tensor) -> Tensor:
+        """Whether the class of largest output is the true one, (P,)."""
+
+
+@dataclass(frozen=True)
+class Signs(Labels):
+    """Two classes, y = ±1, (P,)."""
+
+    y: Tensor
+    per_datum: int = 1
+
+    def distances(self, outputs: Tensor, margin: float) -> Tensor:
+        return margin - self.y * outputs[0]
+
+    def pull(self, weights: Tensor) -> Tensor:
+        return (-self.y * weights)[None]
+
+    def seeds(self, select: Array | None = None) -> Tensor:
+        return -(self.y if select is None else self.y[select])[None]
+
+    def data(self, select: Array | None = None) -> Array | None:
+        return select
+
+    def members(self) -> Tensor:
+        return torch.arange(len(self.y), device=self.y.device)[:, None]
+
+    def correct(self, outputs: Tensor) -> Tensor:
+        return self.y * outputs[0] > 0
+
+
+class Classes(Labels):
+    """C > 2 classes, y = 0 … C − 1, (P,)."""
+
+    def __init__(self, y: Tensor, n_classes: int) -> None:
+        self.n_classes, self.per_datum = n_classes, n_classes - 1
+        self.y = y.long()[:, None]
+        wrong = torch.arange(n_classes - 1, device=y.device)
+        self.others = wrong + (wrong >= self.y)  # (P, C − 1): all classes but the true one
+
+    def distances(self, outputs: Tensor, margin: float) -> Tensor:
+        z = outputs.T
+        return (margin + z.gather(1, self.others) - z.gather(1, self.y)).reshape(-1)
+
+    def pull(self, weights: Tensor) -> Tensor:
+        w = weights.view(-1, self.per_datum)
+        seeds = w.new_zeros(len(w), self.n_classes)
+        return seeds.scatter_(1, self.others, w).scatter_(1, self.y, -w.sum(1, keepdim=True)).T
+
+    def seeds(self, select: Array | None = None) -> Tensor:
+        data, wrong = (self.members() if select is None else self.members()[select]).T
+        units = torch.eye(self.n_classes, device=self.y.device, dtype=torch.get_default_dtype())
+        return (units[wrong] - units[self.y[data, 0]]).T
+
+    def data(self, select: Array | None = None) -> Array | None:
+        data = self.members()[:, 0]
+        return data if select is None else data[select]
+
+    def members(self) -> Tensor:
+        data = torch.arange(len(self.y), device=self.y.device).repeat_interleave(self.per_datum)
+        return torch.stack([data, self.others.reshape(-1)], 1)
+
+    def correct(self, outputs: Tensor) -> Tensor:
+        return outputs.argmax(0) == self.y[:, 0]
