@@ -40,9 +40,26 @@ def as_floats(value: Any, name: str) -> np.ndarray:
     return array
 
 
+def side_lengths(value: Any, dimension: int, name: str) -> np.ndarray:
+    """Positive numbers, one for each axis, or a `ValueError` of one sentence."""
+    sides, shape = as_floats(value, name), (dimension,)
+    require(sides.shape == shape, f"the shape of {name}", sides.shape, f"{shape}, one number for each axis")
+    require(bool((sides > 0).all()), f"the smallest of {name}", float(sides.min()), "positive")
+    return sides
+
+
+def unit_density_box(n: int, dimension: int, proportions: Any) -> Any:
+    """`box_length` of a box of volume n: a cube, or one whose sides have given proportions, (d,)."""
+    side = n ** (1.0 / dimension)
+    if proportions is None:
+        return side
+    sides = side_lengths(proportions, dimension, "box")
+    return side * (sides / math.exp(np.log(sides).mean()))
+
+
 @dataclass(frozen=True, eq=False, kw_only=True)
 class Packing(ConstrainedSystem):
-    """Particles in a periodic box (a segment, square, cube, …), jammed by their size.
+    """Particles in a periodic rectangular box (a segment, square, cube, …), jammed by their size.
 
     x holds all positions first, (n, d) row by row, then (ellipses) `orientations` numbers a particle.
 
@@ -52,18 +69,23 @@ class Packing(ConstrainedSystem):
         A start x. Positions need not lie inside the box.
     radii : (n,) array
         Radii of the particles (ellipses: of the circles of equal area), in the units of the box.
-    box_length : float
-        Side of the box.
+    box_length : float or (d,) array
+        Side of the box; its d sides where they differ.
     dimension : int
         d.
     potential : Potential
         The energy of one overlap.
 
+    Attributes
+    ----------
+    sides : (d,) array
+        Of the box.
+
     Raises
     ------
     ValueError
-        Where an entry is not finite, a radius not positive, a shape wrong, or a particle wider than half the
-        box (it could then touch two images of the same neighbour).
+        Where an entry is not finite, a radius or side not positive, a shape wrong, or a particle wider than half
+        the shortest side (it could then touch two images of the same neighbour).
     """
 
     control: ClassVar[str] = "packing_fraction"  # type: ignore[misc]
@@ -71,15 +93,20 @@ class Packing(ConstrainedSystem):
 
     initial: Array
     radii: Array
-    box_length: float
+    box_length: Any
     dimension: int = 2
     potential: Potential = field(default_factory=Harmonic)
+    sides: Array = field(init=False)
 
     def __post_init__(self) -> None:
-        d, side = self.dimension, self.box_length
+        d = self.dimension
         require(isinstance(d, int | np.integer) and d >= 1, "dimension", d, "an integer of at least 1")
-        real = isinstance(side, int | float | np.number) and math.isfinite(side)
-        require(real and side > 0, "box_length", side, "positive and finite")
+        length: Any = self.box_length
+        if not hasattr(length, "__len__"):
+            real = isinstance(length, int | float | np.number) and math.isfinite(length)
+            require(real and length > 0, "box_length", length, "positive and finite")
+            length = np.full(int(d), float(length))
+        sides = side_lengths(length, int(d), "box_length")
         require(
             isinstance(self.potential, Potential), "potential", self.potential, "a Potential, as Harmonic()"
         )
@@ -98,21 +125,29 @@ class Packing(ConstrainedSystem):
         for name, value in (
             ("radii", radii),
             ("initial", initial),
-            ("box_length", float(side)),
+            ("box_length", float(sides[0]) if (sides == sides[0]).all() else sides),
+            ("sides", sides),
             ("dimension", int(d)),
         ):
             object.__setattr__(self, name, value)
+        half, cubic = 0.5 * self.shortest_side, isinstance(self.box_length, float)
         require(
-            self.largest_diameter <= 0.5 * self.box_length,
+            self.largest_diameter <= half,
             "the largest diameter",
             self.largest_diameter,
-            f"at most half the box side, {0.5 * self.box_length:.6g} (take more or smaller particles)",
+            f"at most half the {'box side' if cubic else 'shortest side of the box'}, {half:.6g} (take more or smaller "
+            f"particles{'' if cubic else ', or a box less thin'})",
         )
 
     @property
     def n(self) -> int:
         """The number of particles."""
         return len(self.radii)
+
+    @property
+    def shortest_side(self) -> float:
+        """The shortest side of the box, half of which no particle may exceed."""
+        return float(self.sides.min())
 
     @property
     def largest_diameter(self) -> float:
@@ -136,8 +171,8 @@ class Packing(ConstrainedSystem):
 
     @property
     def volume(self) -> float:
-        """V = L^d of the box."""
-        return self.box_length**self.dimension
+        """V of the box, the product of its sides."""
+        return math.prod(self.sides.tolist())
 
     @property
     def packing_fraction(self) -> float:
@@ -193,8 +228,8 @@ class Packing(ConstrainedSystem):
         return rows
 
     def resolution(self, x: Array) -> float:
-        """The rounding error of one Δ: 4e-16 box sides (or of the largest coordinate, where x has drifted away)."""
-        return 4e-16 * max(self.box_length, float(np.abs(x).max()))
+        """The rounding error of one Δ: 4e-16 longest sides (or largest coordinates, where x has drifted away)."""
+        return 4e-16 * max(float(self.sides.max()), float(np.abs(x).max()))
 
 
 def draw_radii(

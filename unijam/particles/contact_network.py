@@ -5,7 +5,7 @@ from numba import njit
 
 
 @njit(nogil=True, cache=True, error_model="numpy")
-def overlaps(positions, side, radii, pairs):
+def overlaps(positions, sides, radii, pairs):
     """Δ = σ − r, r and n = (r_i − r_j)/r of each pair by nearest images; n = 0 where centres coincide."""
     m, d = len(pairs), positions.shape[1]
     delta = np.empty(m)
@@ -16,7 +16,7 @@ def overlaps(positions, side, radii, pairs):
         q = 0.0
         for axis in range(d):
             along = positions[i, axis] - positions[j, axis]
-            along -= side * np.rint(along / side)
+            along -= sides[axis] * np.rint(along / sides[axis])
             normals[k, axis] = along
             q += along * along
         distance[k] = np.sqrt(q)

@@ -1,4 +1,4 @@
-"""Soft ellipses in a periodic square: Δ_ij = σ_ij (1 − √F_ij), F the contact function of Perram and Wertheim.
+"""Soft ellipses in a periodic rectangle: Δ_ij = σ_ij (1 − √F_ij), F the contact function of Perram and Wertheim.
 
 σ is proportional to the scale λ and σ√F does not depend on it, so Δ = λ c − g(x) exactly, with c = σ/λ.
 """
@@ -18,7 +18,7 @@ from ..potentials import Harmonic
 from ..system import OVERLAP_RESOLUTIONS, Constraints
 from ..validation import Count, Seed, checked, require, require_finite
 from . import perram_wertheim as pw
-from .base import Packing, PackingFraction, draw_radii
+from .base import Packing, PackingFraction, draw_radii, unit_density_box
 from .neighbours import neighbour_pairs
 from .rattlers import bearing_particles
 
@@ -27,7 +27,7 @@ AspectRatio = Annotated[float, Field(ge=1, le=100, allow_inf_nan=False)]
 
 @dataclass(frozen=True, eq=False, kw_only=True)
 class Ellipses(Packing):
-    """Ellipses of one shape and several sizes, semi-axes R√α and R/√α, in a periodic square.
+    """Ellipses of one shape and several sizes, semi-axes R√α and R/√α, in a periodic rectangle.
 
     x = `pack(positions, angles)`, (3n,): first the n positions, row by row, then the n angles of the long
     axes, in radians (times `angle_length`, one unit of the box, so that every coordinate is a length).
@@ -38,8 +38,8 @@ class Ellipses(Packing):
         A start x. Neither positions nor angles need to be folded.
     radii : (n,) array
         Radii R = √(ab) of the circles of equal area, in the units of the box.
-    box_length : float
-        Side of the square.
+    box_length : float or (2,) array
+        Side of the periodic square; both sides where they differ.
     aspect_ratio : float
         α = a/b, from 1 (discs) to 100.
     potential : Potential
@@ -79,8 +79,9 @@ class Ellipses(Packing):
         packing_fraction: PackingFraction = 0.90,
         radii: Any = "bidisperse",
         seed: Seed = 0,
+        box: Any = None,
     ) -> Self:
-        """Ellipses at random places with random orientations, in a square of side √n (number density one).
+        """Ellipses at random places with random orientations, in a box of area n (number density one).
 
         Parameters
         ----------
@@ -94,6 +95,8 @@ class Ellipses(Packing):
             As in `draw_radii`: "bidisperse" (1 : 1.4), "monodisperse", "uniform", or relative sizes.
         seed : int
             Of every random draw.
+        box : (2,) numbers, optional
+            Proportions of the sides of the box, as (1, 3); a square by default.
 
         Raises
         ------
@@ -102,7 +105,7 @@ class Ellipses(Packing):
         """
         rng = np.random.default_rng(seed)
         sizes = draw_radii(n, radii, packing_fraction, 2, rng)
-        side = math.sqrt(n)
+        side = unit_density_box(n, 2, box)
         x = cls.pack(rng.uniform(0.0, side, (n, 2)), rng.uniform(0.0, math.pi, n))
         return cls(initial=x, radii=sizes, box_length=side, aspect_ratio=aspect_ratio)
 
@@ -131,10 +134,10 @@ class Ellipses(Packing):
         x = _plain(x)
         require_finite(x, "x")
         skin = reach * math.sqrt(self.aspect_ratio)  # where Δ > −reach, r < (a_i + a_j)(1 + reach/σ)
-        pairs = neighbour_pairs(self.positions(x), self.box_length, self.semi_axes[0], skin)
+        pairs = neighbour_pairs(self.positions(x), self.sides, self.semi_axes[0], skin)
         farthest = 1.0 + reach / self.radii[pairs].sum(axis=1)
         shapes = (self.radii, self.aspect_ratio)
-        first, second, shift, t = pw.near_pairs(x, self.box_length, *shapes, pairs, farthest)
+        first, second, shift, t = pw.near_pairs(x, self.sides, *shapes, pairs, farthest)
         root, rows = np.empty(len(t)), np.empty((4, len(t)))
         pw.contacts(x, *shapes, first, second, shift, t, root, rows)
         sigma = self.radii[first] + self.radii[second]
@@ -284,14 +287,14 @@ class _NearPairs:
     def _search(self, x: np.ndarray, ratio: float) -> None:
         """Make the list anew; it holds until a particle has used up half of the skin."""
         system, widest = self.system, self.system.largest_diameter * ratio
-        if widest > 0.5 * system.box_length:
+        if widest > 0.5 * system.shortest_side:
             system.at(scale=ratio * self.scale)  # says what is wrong
-        room = 0.5 * system.box_length - widest
+        room = 0.5 * system.shortest_side - widest
         self.skin = min(max(self.skin, 1e-3 * self.scale), 0.5 * self.scale, room)
         wide, thin = system.semi_axes
-        pairs = neighbour_pairs(system.positions(x), system.box_length, ratio * wide, self.skin)
+        pairs = neighbour_pairs(system.positions(x), system.sides, ratio * wide, self.skin)
         farthest = ratio + self.skin / thin[pairs].sum(axis=1)
-        near = pw.near_pairs(x, system.box_length, *self.shapes, pairs, farthest)
+        near = pw.near_pairs(x, system.sides, *self.shapes, pairs, farthest)
         self.listed = (*near, np.empty(len(near[0])), np.empty((4, len(near[0]))))
         self.built, self.age = (x.copy(), ratio), 0
 

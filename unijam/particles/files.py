@@ -70,11 +70,6 @@ def wrapped(positions: np.ndarray, sides: np.ndarray) -> tuple[np.ndarray, np.nd
     return folded, np.where(inside, 0, image + beyond).astype(np.int64)
 
 
-def box_sides(system: Packing) -> np.ndarray:
-    """The sides of the box, (d,)."""
-    return np.array(np.broadcast_to(np.asarray(system.box_length, dtype=np.float64), (system.dimension,)))
-
-
 def packing(
     path: str | os.PathLike,
     x: np.ndarray,
@@ -103,7 +98,6 @@ def packing(
         Harmonic by default.
     """
     d = len(sides)
-    box: Any = float(sides[0]) if np.all(sides == sides[0]) else tuple(float(side) for side in sides)
     for name, array in (("x", x), ("radii", radii), ("box", sides)):
         bad = ~np.isfinite(array)
         if bad.any():
@@ -112,7 +106,7 @@ def packing(
                 f"{path}: {name} = {value} at {int(bad.sum())} of {array.size} entries is not valid: "
                 "all must be finite numbers."
             )
-    shared = {"radii": radii, "box_length": box, "dimension": d, "potential": potential or Harmonic()}
+    shared: Any = {"radii": radii, "box_length": sides, "dimension": d, "potential": potential or Harmonic()}
     try:
         system: Packing
         if aspect_ratio is None:

@@ -14,7 +14,7 @@ from ..potentials import Harmonic, Hertzian, Potential
 from ..validation import require
 from .base import Packing
 from .ellipses import Ellipses
-from .files import box_sides, equal_discs, existing, packing, require_packing, wrapped, written_whole
+from .files import equal_discs, existing, packing, require_packing, wrapped, written_whole
 
 OWN = (
     "log/unijam/"  # chunks that only unijam reads (OVITO shows log/name, log/particles/name, log/bonds/name)
@@ -136,7 +136,7 @@ def _pairs(packings: Any) -> list[tuple[Any, Any]]:
 def _frame(system: Packing, x: np.ndarray, step: int) -> Any:
     import gsd.hoomd
 
-    n, d, sides = system.n, system.dimension, box_sides(system)
+    n, d, sides = system.n, system.dimension, system.sides
     frame = gsd.hoomd.Frame()
     frame.configuration.step = step
     frame.configuration.dimensions = d
@@ -181,7 +181,7 @@ def _frame(system: Packing, x: np.ndarray, step: int) -> Any:
 
 def _own(system: Packing, x: np.ndarray) -> dict[str, np.ndarray]:
     """What makes the packing again, exactly."""
-    held = {"x": x, "radii": system.radii, "box": box_sides(system)}
+    held = {"x": x, "radii": system.radii, "box": system.sides}
     if system.initial.tobytes() != x.tobytes():
         held["initial"] = system.initial
     if type(system.potential) is not Harmonic:

@@ -15,7 +15,6 @@ from ..validation import require
 from .base import Packing
 from .ellipses import Ellipses
 from .files import (
-    box_sides,
     equal_discs,
     existing,
     packing,
@@ -52,7 +51,7 @@ def write_lammps(path: str | os.PathLike, system: Packing, x: np.ndarray) -> Non
     """
     _require_spheres(system)
     x = require_packing(system, x)
-    n, d, sides = system.n, system.dimension, box_sides(system)
+    n, d, sides = system.n, system.dimension, system.sides
     sizes, classes = equal_discs(system.radii, MANY_CLASSES)
     folded, image = wrapped(system.positions(x), sides)
     at, images = np.zeros((n, 3)), np.zeros((n, 3), dtype=np.int64)

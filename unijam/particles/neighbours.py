@@ -1,7 +1,9 @@
 """Which particles are near each other in a periodic box: linked cells where they pay, else all pairs.
 
-Distances are between nearest images, |r − L round(r/L)|: valid while a pair's cutoff is at most half the box.
+Distances are between nearest images, |r − L round(r/L)| along each axis.
 """
+
+from typing import Any
 
 import numpy as np
 from numba import njit
@@ -12,15 +14,15 @@ from ..validation import require
 MANY = 64  # fewer particles are searched pair by pair
 
 
-def neighbour_pairs(positions: Array, box_length: float, reaches: Array, skin: float = 0.0) -> np.ndarray:
+def neighbour_pairs(positions: Array, box_length: Any, reaches: Array, skin: float = 0.0) -> np.ndarray:
     """Pairs nearer than the sum of their reaches, in a periodic box.
 
     Parameters
     ----------
     positions : (n, d) array
         Anywhere: they need not lie inside the box.
-    box_length : float
-        L.
+    box_length : float or (d,) array
+        L, or the side along each axis.
     reaches : (n,) array
         A pair is listed where its nearest images are closer than reaches[i] + reaches[j] + skin.
     skin : float
@@ -40,38 +42,72 @@ def neighbour_pairs(positions: Array, box_length: float, reaches: Array, skin: f
     half = np.ascontiguousarray(reaches, dtype=np.float64) + 0.5 * skin
     require(half.shape == (n,), "the shape of reaches", half.shape, f"({n},), one for each position")
     require(not np.isnan(half).any(), "reaches", reaches, "numbers, not NaN")
-    wrapped = wrap(positions, box_length)
-    cells = cells_a_side(n, d, box_length, 2.0 * float(half.max(initial=0.0)))
+    shape = np.shape(box_length)
+    require(shape in ((), (d,)), "the shape of box_length", shape, f"() or ({d},), one for each axis")
+    sides, counts = np.full(d, box_length, dtype=np.float64), np.ones(3, dtype=np.int64)
+    wrapped = wrap(np.require(positions, np.float64, ["C", "W"]), sides)
+    cells = n >= MANY and d <= 3 and cells_a_side(n, sides, 2.0 * float(half.max()), counts)
+    padded, wide = np.zeros((n, 3)), np.ones(3)  # a plane or a line is a box with one layer of cells
+    if cells:
+        padded[:, :d], wide[:d] = wrapped, sides
     room = 16 * n + 64
     while True:
         pairs = np.empty((room, 2), dtype=np.int64)
         if cells:
-            padded = np.zeros((n, 3))  # a plane or a line is a box with one layer of cells
-            padded[:, :d] = wrapped
-            counts = np.ones(3, dtype=np.int64)
-            counts[:d] = cells
-            found = _search_cells(padded, box_length, half, counts, pairs)
+            found = _search_cells(padded, wide, half, counts, pairs)
         else:
-            found = _search_all(wrapped, box_length, half, pairs)
+            found = _search_all(wrapped, sides, half, pairs)
         if found <= room:
             return pairs[:found]
         room = found  # the search counts on when room is short, so now it is known
 
 
-def wrap(positions: Array, box_length: float) -> np.ndarray:
-    """Positions folded into [0, L): a new contiguous float64 array of the same shape."""
-    wrapped = positions - box_length * np.floor(positions / box_length)
-    wrapped[(wrapped < 0) | (wrapped >= box_length)] = 0.0  # rounding at the faces
-    return np.ascontiguousarray(wrapped, dtype=np.float64)
+@njit(nogil=True, cache=True, error_model="numpy")
+def wrap(positions, sides):
+    """Positions folded into [0, L) along each axis: a new array of the same shape."""
+    wrapped = np.empty_like(positions)
+    for i in range(len(positions)):
+        for axis in range(len(sides)):
+            side, at = sides[axis], positions[i, axis]
+            at -= side * np.floor(at / side)
+            wrapped[i, axis] = at if 0.0 <= at < side else 0.0  # rounding at the faces
+    return wrapped
 
 
-def cells_a_side(n: int, dimension: int, box_length: float, cutoff: float) -> int:
-    """Cells along each side, 0 where all pairs should be tried: fewer than 3, few particles, d > 3."""
-    if n < MANY or dimension > 3:
-        return 0
-    crowded = max(3, int(n ** (1.0 / dimension)))  # more cells than particles only cost time
-    cells = crowded if cutoff * crowded <= box_length else int(box_length / cutoff)
-    return cells if cells >= 3 else 0
+@njit(nogil=True, cache=True, error_model="numpy")
+def crowded(n, sides):
+    """Cells along each side, (d,) of floats, if n particles had one each: more only cost time."""
+    d = len(sides)
+    cells, settled = np.ones(d), np.zeros(d, dtype=np.bool_)
+    for _ in range(d):
+        shortest, volume, free = np.inf, 1.0, 0
+        for axis in range(d):
+            if not settled[axis]:
+                shortest = min(shortest, sides[axis])
+                free += 1
+        for axis in range(d):
+            volume *= 1.0 if settled[axis] else sides[axis] / shortest
+        along = (n / volume) ** (1.0 / free)  # the shortest side
+        if along >= 1.0:
+            for axis in range(d):
+                if not settled[axis]:
+                    cells[axis] = along * (sides[axis] / shortest)
+            break
+        for axis in range(d):  # thinner than a cell: the others share out the particles
+            settled[axis] = settled[axis] or along * (sides[axis] / shortest) < 1.0
+    return cells
+
+
+@njit(nogil=True, cache=True, error_model="numpy")
+def cells_a_side(n, sides, cutoff, counts):
+    """Fill counts with the cells along each side; whether there are at least 3, so that cells pay."""
+    many = crowded(n, sides)
+    for axis in range(len(sides)):
+        most = max(3.0, many[axis])
+        counts[axis] = int(most if cutoff * most <= sides[axis] else sides[axis] / cutoff)
+        if counts[axis] < 3:
+            return False
+    return True
 
 
 @njit(nogil=True, cache=True)
@@ -93,15 +129,16 @@ def _sort_row(row):
 
 
 @njit(nogil=True, cache=True, error_model="numpy")
-def fill_cells(positions, side, counts, start, order, slots):
+def fill_cells(positions, sides, counts, start, order, slots):
     """Counting sort of particles by cell: order[start[c]:start[c+1]] are those of cell c = slots[i]."""
     start[:] = 0
     n = len(positions)
+    (wide, high, deep), (nx, ny, nz) = sides, counts
     for i in range(n):
-        cell = 0
-        for axis in range(3):
-            along = int(positions[i, axis] / side * counts[axis])
-            cell = cell * counts[axis] + min(max(along, 0), counts[axis] - 1)
+        x = min(max(int(positions[i, 0] / wide * nx), 0), nx - 1)
+        y = min(max(int(positions[i, 1] / high * ny), 0), ny - 1)
+        z = min(max(int(positions[i, 2] / deep * nz), 0), nz - 1)
+        cell = (x * ny + y) * nz + z
         slots[i] = cell
         start[cell + 1] += 1
     for cell in range(len(start) - 1):
@@ -117,15 +154,15 @@ def fill_cells(positions, side, counts, start, order, slots):
 
 
 @njit(nogil=True, cache=True, error_model="numpy")
-def _search_cells(positions, side, half, counts, pairs):
+def _search_cells(positions, sides, half, counts, pairs):
     """All pairs from 3^d cells a particle, at least 3 a side; returns how many there are, fitting or not."""
+    wide, high, deep = sides
     n = len(positions)
     cells = counts[0] * counts[1] * counts[2]
     start = np.empty(cells + 1, dtype=np.int64)
     order = np.empty(n, dtype=np.int64)
     slots = np.empty(n, dtype=np.int64)
-    fill_cells(positions, side, counts, start, order, slots)
-    middle = 0.5 * side
+    fill_cells(positions, sides, counts, start, order, slots)
     found = 0
     for i in range(n):
         first = found
@@ -146,9 +183,9 @@ def _search_cells(positions, side, half, counts, pairs):
                         dx = abs(positions[j, 0] - x)
                         dy = abs(positions[j, 1] - y)
                         dz = abs(positions[j, 2] - z)
-                        dx = side - dx if dx > middle else dx
-                        dy = side - dy if dy > middle else dy
-                        dz = side - dz if dz > middle else dz
+                        dx = wide - dx if dx > 0.5 * wide else dx
+                        dy = high - dy if dy > 0.5 * high else dy
+                        dz = deep - dz if dz > 0.5 * deep else dz
                         cutoff = reach + half[j]
                         if dx * dx + dy * dy + dz * dz < cutoff * cutoff:
                             if found < len(pairs):
@@ -161,17 +198,16 @@ def _search_cells(positions, side, half, counts, pairs):
 
 
 @njit(nogil=True, cache=True, error_model="numpy")
-def _search_all(positions, side, half, pairs):
+def _search_all(positions, sides, half, pairs):
     """All pairs by trying all: any dimension, any cutoff; returns how many there are, fitting or not."""
     n, d = positions.shape
-    middle = 0.5 * side
     found = 0
     for i in range(n):
         for j in range(i + 1, n):
             q = 0.0
             for axis in range(d):
                 along = abs(positions[j, axis] - positions[i, axis])
-                along = side - along if along > middle else along
+                along = sides[axis] - along if along > 0.5 * sides[axis] else along
                 q += along * along
             cutoff = half[i] + half[j]
             if q < cutoff * cutoff:

@@ -169,9 +169,10 @@ def axes(angles, cos, sin):
 
 
 @njit(**_flags)
-def near_pairs(x, side, radii, alpha, pairs, farthest):
+def near_pairs(x, sides, radii, alpha, pairs, farthest):
     """Of pairs (p, 2) those with √F < farthest (p,): first, second (m,), periodic shift (2, m), t* (m,)."""
     n, found = len(radii), 0
+    wide, high = sides
     cos, sin = np.empty(n), np.empty(n)
     axes(x[2 * n :], cos, sin)
     first, second = np.empty(len(pairs), dtype=np.int64), np.empty(len(pairs), dtype=np.int64)
@@ -179,7 +180,7 @@ def near_pairs(x, side, radii, alpha, pairs, farthest):
     for k in range(len(pairs)):
         i, j = pairs[k, 0], pairs[k, 1]
         rx, ry = x[2 * j] - x[2 * i], x[2 * j + 1] - x[2 * i + 1]
-        sx, sy = -side * np.rint(rx / side), -side * np.rint(ry / side)
+        sx, sy = -wide * np.rint(rx / wide), -high * np.rint(ry / high)
         rx, ry, ri, rj = rx + sx, ry + sy, radii[i] ** 2, radii[j] ** 2
         start, f = radii[i] / (radii[i] + radii[j]), 0.0
         if rx * rx + ry * ry > TINY:

@@ -12,7 +12,7 @@ import numpy as np
 from numba import njit
 
 from ..arrays import Array
-from .neighbours import fill_cells
+from .neighbours import crowded, fill_cells
 
 BLOCK = 512  # compiled into disc_kernel too: whoever changes it must empty __pycache__
 
@@ -45,17 +45,14 @@ class Slabs:
     filled: Array
 
 
-def build_slabs(positions: Array, side: float, radii: Array, reaches: Array) -> Slabs:
-    """The list at positions (n, d), wherever they are, in a box of which no cutoff exceeds the side."""
-    n, d = positions.shape
+def build_slabs(positions: Array, sides: Array, radii: Array, reaches: Array) -> Slabs:
+    """The list at positions (n, d), wherever they are, in a box of which no cutoff exceeds a side."""
+    n = len(positions)
     width = 2.0 * float(reaches.max())
-    offset = side * np.floor(positions / side)
-    home = positions - offset
-    source, shift, points = _images(home, side, width)
+    offset, home = _fold(positions, sides)
+    source, shift, points = _images(home, sides, width)
     total = len(source)
-    wide = side + 2.0 * width
-    counts = np.ones(3, dtype=np.int64)
-    counts[3 - d :] = max(1, min(int(wide / width), 2 + int(n ** (1.0 / d))))
+    wide, counts = _cells(n, sides, width)
     first = np.zeros(counts.prod() + 1, dtype=np.int64)
     sorted_by_cell, cell_of = np.empty(total, dtype=np.int64), np.empty(total, dtype=np.int64)
     fill_cells(points, wide, counts, first, sorted_by_cell, cell_of)
@@ -73,6 +70,29 @@ def build_slabs(positions: Array, side: float, radii: Array, reaches: Array) -> 
     )
 
 
+@njit(nogil=True, cache=True, error_model="numpy")
+def _fold(positions, sides):
+    """Whole sides in positions (n, d), and what remains."""
+    offset, home = np.empty(positions.shape), np.empty(positions.shape)
+    for i in range(len(positions)):
+        for axis in range(len(sides)):
+            offset[i, axis] = sides[axis] * np.floor(positions[i, axis] / sides[axis])
+            home[i, axis] = positions[i, axis] - offset[i, axis]
+    return offset, home
+
+
+@njit(nogil=True, cache=True, error_model="numpy")
+def _cells(n, sides, width):
+    """Lengths of the box with its ghosts, (3,), and cells along them; a plane has one layer of cells."""
+    wide, counts = np.ones(3), np.ones(3, dtype=np.int64)
+    many = crowded(n, sides)
+    for axis in range(len(sides)):
+        along = 3 - len(sides) + axis
+        wide[along] = sides[axis] + 2.0 * width
+        counts[along] = max(1, min(int(wide[along] / width), 2 + int(many[axis])))
+    return wide, counts
+
+
 @njit(nogil=True, cache=True)
 def _columns(rows, order):
     """Row order[i] of (n, d) as column i of (d, n)."""
@@ -84,14 +104,15 @@ def _columns(rows, order):
 
 
 @njit(nogil=True, cache=True, error_model="numpy")
-def _images(home, side, width):
+def _images(home, sides, width):
     """Sources of all particles, then of their g images within `width` of the box; shifts (d, g) of these; points.
 
-    Points (n + g, 3) are counted from the corner of the layer of ghosts; a plane has one layer of cells.
+    Points (n + g, 3) are counted from the corner of the layer of ghosts.
     """
     n, d = home.shape
     source, shift = np.arange(n), np.zeros((d, 0))
     for axis in range(d):  # images of images fill the edges and corners
+        side = sides[axis]
         known, images = len(source), 0
         for s in range(known):
             along = home[source[s], axis]

@@ -16,7 +16,7 @@ from ..potentials import Harmonic
 from ..system import Constraints
 from ..validation import Count, Seed, checked, require_positions
 from . import contact_network
-from .base import Dimension, Packing, PackingFraction, draw_radii
+from .base import Dimension, Packing, PackingFraction, draw_radii, unit_density_box
 from .neighbours import neighbour_pairs
 from .rattlers import bearing_particles
 from .verlet import HarmonicForces, SphereForces
@@ -32,8 +32,8 @@ class SoftSpheres(Packing):
         A start: positions, row by row.
     radii : (n,) array
         In the units of the box.
-    box_length : float
-        Side of the periodic box.
+    box_length : float or (d,) array
+        Side of the periodic box; its d sides where they differ.
     dimension : int
         d.
     potential : Potential
@@ -55,8 +55,9 @@ class SoftSpheres(Packing):
         packing_fraction: PackingFraction = 0.86,
         radii: Any = "bidisperse",
         seed: Seed = 0,
+        box: Any = None,
     ) -> Self:
-        """Spheres at random positions in a box of side n^(1/d) (number density one).
+        """Spheres at random positions in a box of volume n (number density one).
 
         Parameters
         ----------
@@ -71,6 +72,8 @@ class SoftSpheres(Packing):
             relative sizes.
         seed : int
             Of radii and positions.
+        box : (d,) numbers, optional
+            Proportions of the sides of the box, as (1, 3); a cube by default.
 
         Raises
         ------
@@ -79,16 +82,16 @@ class SoftSpheres(Packing):
         """
         rng = np.random.default_rng(seed)
         drawn = draw_radii(n, radii, packing_fraction, dimension, rng)
-        side = n ** (1.0 / dimension)
-        start = rng.uniform(0.0, side, n * dimension)
+        side = unit_density_box(n, dimension, box)
+        start = rng.uniform(0.0, side, (n, dimension)).ravel()
         return cls(initial=start, radii=drawn, box_length=side, dimension=dimension)
 
     def constraints(self, x: Array, reach: float = 0.0) -> "SphereConstraints":
         """All pairs with Δ > −reach at x, in lexicographic order; `reach` in the units of the box."""
         x = np.ascontiguousarray(require_positions(self, x), dtype=np.float64)
         positions = self.positions(x)
-        near = neighbour_pairs(positions, self.box_length, self.radii, skin=reach)
-        delta, distance, normals = contact_network.overlaps(positions, self.box_length, self.radii, near)
+        near = neighbour_pairs(positions, self.sides, self.radii, skin=reach)
+        delta, distance, normals = contact_network.overlaps(positions, self.sides, self.radii, near)
         kept = delta > -reach
         if not kept.all():
             near, delta, distance, normals = near[kept], delta[kept], distance[kept], normals[kept]

@@ -26,7 +26,7 @@ class SphereForces:
 
     def __init__(self, system: Packing) -> None:
         self.system = system
-        self.side, self.radii, self.scale = system.box_length, system.radii, system.scale
+        self.sides, self.radii, self.scale = system.sides, system.radii, system.scale
         self.shape = system.initial.shape
         self.width = system.largest_diameter
         self.threshold = OVERLAP_RESOLUTIONS * system.resolution(system.initial)
@@ -62,7 +62,7 @@ class SphereForces:
 
     def renew(self, x: Array, factor: float) -> None:
         """A new list at x, with a skin that suits the life of the last."""
-        if factor * self.width > 0.5 * self.side:
+        if factor * self.width > 0.5 * self.system.shortest_side:
             self.system.at(scale=factor * self.scale)  # says what is wrong
         if self.factor > 0:
             longer = 1.25 if self.served < SHORT_LIFE else 0.7 if self.served > LONG_LIFE else 1.0
@@ -73,7 +73,7 @@ class SphereForces:
     def build(self, x: Array, reaches: Array) -> None:
         """List all pairs nearer than the sum of their reaches."""
         self.home = self.system.positions(x).copy()
-        self.pairs = neighbour_pairs(self.home, self.side, reaches)
+        self.pairs = neighbour_pairs(self.home, self.sides, reaches)
         self.loading = self.radii[self.pairs].sum(axis=1) / self.scale
 
     def evaluate(
@@ -83,7 +83,7 @@ class SphereForces:
         positions, potential = self.system.positions(x), self.system.potential
         if not ((positions - self.home) ** 2).sum(axis=1).max() <= limit:
             return None
-        delta, _, normals = contact_network.overlaps(positions, self.side, factor * self.radii, self.pairs)
+        delta, _, normals = contact_network.overlaps(positions, self.sides, factor * self.radii, self.pairs)
         force = potential.force(delta)
         gradient = contact_network.push(self.pairs, normals, force, len(self.radii))
         count = int((delta > self.threshold).sum())
@@ -101,7 +101,7 @@ class HarmonicForces(SphereForces):
 
     def build(self, x: Array, reaches: Array) -> None:
         n, d = len(self.radii), self.system.dimension
-        slabs = build_slabs(self.system.positions(x), self.side, self.radii, reaches)
+        slabs = build_slabs(self.system.positions(x), self.sides, self.radii, reaches)
         room = n + len(slabs.source) + 8
         room += 8 * (room % 512 == 0)
         rows = np.zeros((4 * d, room))  # one buffer, so that no two rows are a multiple of 4096 bytes apart

@@ -8,7 +8,7 @@ from matplotlib.colors import Normalize, to_rgb
 
 from ..particles.base import Packing
 from ..particles.ellipses import EllipseConstraints, Ellipses
-from ..particles.files import box_sides, wrapped
+from ..particles.files import wrapped
 from ..plotting import COLOURS
 from ..system import Constraints
 from ..validation import require, require_finite
@@ -29,7 +29,7 @@ class Scene:
     def __init__(self, system: Packing, x: np.ndarray, mode: np.ndarray | None, colour: Any) -> None:
         n, d = system.n, system.dimension
         self.system, self.mode = system, mode
-        self.sides = box_sides(system)
+        self.sides = system.sides
         self.centres = wrapped(system.positions(x), self.sides)[0]
         self.ellipses = isinstance(system, Ellipses)
         self.angles = system.angles(x) if isinstance(system, Ellipses) else np.zeros(n)
