@@ -15,7 +15,9 @@ from .minimize import (
     Rounds,
     Stage,
     Stages,
+    TorchSchedule,
     TrustRegionNewton,
+    Watch,
     minimize,
 )
 from .particles import Ellipses, SoftSpheres
@@ -71,8 +73,10 @@ __all__ = [
     "SoftSpheres",
     "Stage",
     "Stages",
+    "TorchSchedule",
     "TrustRegionNewton",
     "VibrationalModes",
+    "Watch",
     "accuracy",
     "animate_jamming",
     "conjugate_force",

@@ -132,6 +132,8 @@ class ConstrainedSystem(ABC):
         √(2U/N_Δ) at which `jam` calls a state jammed.
     least_threshold : float or None
         A threshold of the control below this is a trivial solution (a network whose output vanishes), not jamming.
+    n_data : int or None
+        The number of data, of which `subset` takes some; None where the constraints are about no data.
     """
 
     initial: Array
@@ -140,6 +142,7 @@ class ConstrainedSystem(ABC):
     unit: float = 1.0
     jamming_overlap: float = 1e-7
     least_threshold: float | None = None
+    n_data: int | None = None
 
     @abstractmethod
     def constraints(self, x: Array, reach: float = 0.0) -> Constraints:
@@ -185,6 +188,10 @@ class ConstrainedSystem(ABC):
         for name, value in changes.items():
             object.__setattr__(other, name, value)
         return other
+
+    def subset(self, select: Array | slice) -> Self:
+        """The same system with some of its data only (an index, a mask or a slice)."""
+        raise ValueError(f"n_data = None is not valid: {type(self).__name__} has no data to choose from.")
 
     def symmetries(self, x: Array) -> Array:
         """Directions along which no Δ_i changes, (k, n_dof); not necessarily orthonormal."""

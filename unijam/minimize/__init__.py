@@ -8,12 +8,14 @@ from .conjugate_gradient import ConjugateGradient
 from .default import default_solver
 from .fire import Fire
 from .gradient_descent import GradientDescent
+from .learning import TorchSchedule
 from .levenberg_marquardt import LevenbergMarquardt
-from .loop import MinimizeResult, Record, Solver
+from .loop import MinimizeResult, Solver
 from .objective import Objective, Point
 from .rounds import Rounds
 from .stages import Stage, Stages
 from .trust_region_newton import TrustRegionNewton
+from .watch import Record, Watch
 
 __all__ = [
     "Adam",
@@ -29,7 +31,9 @@ __all__ = [
     "Solver",
     "Stage",
     "Stages",
+    "TorchSchedule",
     "TrustRegionNewton",
+    "Watch",
     "default_solver",
     "minimize",
 ]
@@ -37,9 +41,10 @@ __all__ = [
 
 def minimize(
     system: ConstrainedSystem,
-    x0: Array | None = None,
+    x0: Array | MinimizeResult | None = None,
     solver: Solver | Stages | Rounds | None = None,
     *,
+    watch: Watch | None = None,
     progress: bool = False,
 ) -> MinimizeResult:
     """Minimise the energy U of a system.
@@ -47,10 +52,13 @@ def minimize(
     Parameters
     ----------
     system : ConstrainedSystem
-    x0 : (n_dof,) array, optional
-        Where to start; `system.initial` by default.
+    x0 : (n_dof,) array or MinimizeResult, optional
+        Where to start; `system.initial` by default. From a result the run goes on, of the same system and a solver
+        of the same kind, as if it had not been stopped: steps, seconds and history are those of the whole.
     solver : Solver, Stages or Rounds, optional
         One that suits the system by default.
+    watch : Watch, optional
+        What is recorded on the way of a single solver, and when that is given up.
     progress : bool
         Show a line that says where the work stands.
 
@@ -62,7 +70,7 @@ def minimize(
     Raises
     ------
     ValueError
-        Where x0 has the wrong shape or holds NaN.
+        Where x0 has the wrong shape or holds NaN, or a path of solvers is to be watched or continued.
 
     Examples
     --------
@@ -71,5 +79,12 @@ def minimize(
     'converged'
     """
     require(solver is None or hasattr(solver, "run"), "solver", solver, "a Solver, Stages or Rounds")
-    x = require_positions(system, system.initial if x0 is None else x0)
-    return (solver or default_solver(system)).run(Objective(system), x, progress)
+    method, start = solver or default_solver(system), x0.x if isinstance(x0, MinimizeResult) else x0
+    x = require_positions(system, system.initial if start is None else start)
+    if isinstance(method, Solver):
+        return method.run(
+            Objective(system), x, progress, watch, x0 if isinstance(x0, MinimizeResult) else None
+        )
+    single = watch is None and not isinstance(x0, MinimizeResult)
+    require(single, "solver", method, "a single Solver where it is watched or goes on from a result")
+    return method.run(Objective(system), x, progress)

@@ -1,32 +1,33 @@
-"""Gradient descent at a constant learning rate."""
+"""Gradient descent, of all data or of mini-batches."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import NamedTuple
 
-from ..validation import require
-from .loop import Solver
+from .learning import Descent
 from .objective import Objective, Point
+from .vectors import moved
+
+
+class _Memory(NamedTuple):
+    step: int
+    rate: float
 
 
 @dataclass(frozen=True)
-class GradientDescent(Solver):
-    """y ← y − learning_rate ∂E/∂y.
-
-    Attributes
-    ----------
-    learning_rate : float or None
-        None: 1 / (largest curvature at the start).
-    """
-
-    learning_rate: float | None = None
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        positive = self.learning_rate is None or self.learning_rate > 0
-        require(positive, "learning_rate", self.learning_rate, "positive, or None")
+class GradientDescent(Descent):
+    """y ← y − learning_rate ∂E/∂y; where no rate is given, 1 / (largest curvature at the start)."""
 
     def iterate(self, objective: Objective, point: Point) -> Iterator[Point]:
-        rate = self.learning_rate or 1.0 / objective.largest_curvature(point)
+        step, found = point.memory or (0, self._found(objective, point))
+        evaluate = self.evaluations(objective)
+        if self.sampled:
+            point = evaluate(point.y, step, None)
         while True:
-            point = objective(point.y - rate * point.gradient)
+            y = moved(point.y, -self.rate(step, found), point.gradient)
+            step += 1
+            point = evaluate(y, step, _Memory(step, found))
             yield point
+
+    def _found(self, objective: Objective, point: Point) -> float:
+        return 1.0 / objective.largest_curvature(point) if self.learning_rate is None else 0.0

@@ -1,30 +1,19 @@
 """The loop that every solver shares: records, stopping tests, progress, interrupts."""
 
 import math
-import time
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from ..arrays import Array
 from ..system import ConstrainedSystem
 from ..validation import is_interrupt, require, require_options
 from .objective import Objective, Point
 from .progress import Progress
+from .watch import Log, Record, Watch
 
 SATISFIED = 1.5e-10  # typical overlap below which overlaps out of balance count as satisfied (U/N_Δ = 1e-20)
-
-
-@dataclass(frozen=True)
-class Record:
-    """One line of a history: step, seconds, energy, relative gradient, N_Δ."""
-
-    step: int
-    seconds: float
-    energy: float
-    relative_gradient: float
-    n_overlaps: int
 
 
 @dataclass(frozen=True)
@@ -42,11 +31,14 @@ class MinimizeResult:
     n_overlaps : int
     status : str
         "satisfied" (no overlap left, or a typical one below 1.5e-10), "converged" (a minimum), "saddle",
-        "stalled", "step-limit", "interrupted".
+        "stalled", "step-limit", "stopped" (early, by a `Watch`), "interrupted".
     n_steps, n_evaluations, seconds
         What it took.
     history : tuple of Record
         Logarithmically spaced.
+    memory : object
+        What the method carried from step to step (the moments of Adam, with the point in its own gauge), if any:
+        `minimize` goes on from a result as if it had not been stopped.
     """
 
     system: ConstrainedSystem
@@ -59,6 +51,7 @@ class MinimizeResult:
     n_evaluations: int
     seconds: float
     history: tuple[Record, ...]
+    memory: Any = None
 
     @property
     def typical_overlap(self) -> float:
@@ -110,18 +103,28 @@ class Solver(ABC):
     def iterate(self, objective: Objective, point: Point) -> Iterator[Point]:
         """The points that the method visits from `point` on, each truly evaluated; it ends where it is stuck."""
 
-    def run(self, objective: Objective, x: Array, progress: bool = False) -> MinimizeResult:
-        """Follow `iterate` from x until a test stops it."""
-        begin, steps, status = time.perf_counter(), 0, ""
-        point = objective(objective.start(x))
-        history: list[Record] = []
+    @property
+    def sampled(self) -> bool:
+        """Whether the points visited are those of mini-batches, which say little of the whole."""
+        return False
 
-        def record() -> None:
-            history.append(
-                Record(steps, time.perf_counter() - begin, point.energy, point.residual, point.n_overlaps)
-            )
-
-        record()
+    def run(
+        self,
+        objective: Objective,
+        x: Array,
+        progress: bool = False,
+        watch: Watch | None = None,
+        earlier: "MinimizeResult | None" = None,
+    ) -> MinimizeResult:
+        """Follow `iterate` from x until a test stops it; or go on from an earlier result of the same solver."""
+        log, steps, status = Log(watch or Watch(), self.max_steps), 0, ""
+        if earlier is None:
+            point = objective(objective.start(x))
+            log.record(0, objective, point)
+        else:
+            log.go_on(earlier.history, earlier.seconds)
+            steps, objective.n_evaluations = earlier.n_steps, earlier.n_evaluations
+            point = objective(*(earlier.memory or (objective.start(x),)))
         try:
             with Progress(progress, type(self).__name__) as report:
                 status, point = self._verdict(objective, point)
@@ -135,9 +138,16 @@ class Solver(ABC):
                         status = "stalled"
                         break
                     point, steps = reached, steps + 1
-                    if steps >= 1.1 * history[-1].step + 1:
-                        record()
+                    if self.sampled:
+                        if steps < log.due:
+                            continue
+                        point = objective(point.y, point.memory)
+                    if steps >= log.due:
+                        log.record(steps, objective, point)
                         report(steps, point)
+                        if log.out_of_patience and log.best_point:
+                            status, point = "stopped", log.best_point
+                            break
                     status, kept = self._verdict(objective, point)
                     if kept is not point:
                         point, points = kept, self.iterate(objective, kept)
@@ -147,9 +157,11 @@ class Solver(ABC):
             if not is_interrupt(error):
                 raise
             status = "interrupted"
-        point = objective.canonical(point)
-        if history[-1].step != steps:
-            record()
+        if self.sampled and log.records[-1].step != steps:
+            point = objective(point.y, point.memory)
+        memory, point = point.memory and (point.y, point.memory), objective.canonical(point)
+        if log.records[-1].step != steps:
+            log.record(steps, objective, point)
         return MinimizeResult(
             objective.system_at(point.y),
             objective.x(point.y),
@@ -159,8 +171,9 @@ class Solver(ABC):
             status,
             steps,
             objective.n_evaluations,
-            time.perf_counter() - begin,
-            tuple(history),
+            log.seconds,
+            tuple(log.records),
+            memory,
         )
 
     def converged(self, objective: Objective, point: Point) -> bool:

@@ -2,13 +2,14 @@
 
 import math
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from ..arrays import Array, column_norms, is_torch, namespace, weigh
 from ..linalg import QuadraticModel, across_symmetries
 from ..system import ConstrainedSystem, hessian
+from ..validation import require
 from .gauss_newton import GaussNewton, NormalEquations
 from .vectors import dot
 
@@ -28,6 +29,8 @@ class Point(NamedTuple):
         N_Δ.
     residual : float
         ‖∂E/∂x‖ / ‖u'‖, or |τ − Σu'c| / τ where that is larger.
+    memory : object
+        What a method carries on from here, if anything.
     """
 
     y: Array
@@ -37,6 +40,7 @@ class Point(NamedTuple):
     force: float
     n_overlaps: int
     residual: float
+    memory: Any = None
 
     @property
     def typical_force(self) -> float:
@@ -97,7 +101,7 @@ class Objective:
             self.system if self.conjugate is None else self.system.at(scale=float(y[-1]) / self.scale_weight)
         )
 
-    def __call__(self, y: Array) -> Point:
+    def __call__(self, y: Array, memory: Any = None) -> Point:
         self.n_evaluations += 1
         x = self.x(y)
         if self.conjugate is None:
@@ -119,7 +123,26 @@ class Objective:
         if self.conjugate is not None:
             residual = max(residual, abs(tension) / self.conjugate)
             gradient = _append(gradient, tension / self.scale_weight)
-        return Point(y, value, energy, gradient, force, n_overlaps, residual)
+        return Point(y, value, energy, gradient, force, n_overlaps, residual, memory)
+
+    def sample(self, part: ConstrainedSystem, y: Array, memory: Any = None) -> Point:
+        """E as some of the data make it: their U counts as often as all are more, their forces in square."""
+        require(self.conjugate is None, "conjugate", self.conjugate, "None where data are drawn")
+        self.n_evaluations += 1
+        times = (self.system.n_data or 0) / (part.n_data or 1)
+        there = Objective(part, self.weight_decay / times, mask=self.mask)(y)
+        return there._replace(
+            value=times * there.value,
+            energy=times * there.energy,
+            gradient=times * there.gradient,
+            force=times**0.5 * there.force,
+            residual=times**0.5 * there.residual,
+            memory=memory,
+        )
+
+    def observe(self, observable: Callable, system: ConstrainedSystem, x: Array) -> float:
+        """What a function of (system, x) gives."""
+        return float(observable(system, x))
 
     def canonical(self, point: Point) -> Point:
         """The point in the system's gauge (the same object where nothing is to be done)."""

@@ -42,6 +42,26 @@ def blend(a: float, v: Array, b: float, w: Array) -> tuple[Array, float, float, 
     return u, square, product, largest
 
 
+def adam_move(
+    y: Array,
+    gradient: Array,
+    first: Array,
+    second: Array,
+    keep1: float,
+    keep2: float,
+    rate: float,
+    epsilon: float,
+) -> Array:
+    """y − rate × m / (√v + ε), a new array, after m ← keep1 m + (1 − keep1) g and v likewise with g², in place."""
+    if _is_vector(y):
+        new = np.empty(len(y))
+        _adam_move(new, y, gradient, first, second, keep1, keep2, rate, epsilon)
+        return new
+    first.mul_(keep1).add_(gradient, alpha=1 - keep1)
+    second.mul_(keep2).addcmul_(gradient, gradient, value=1 - keep2)
+    return y.addcdiv(first, second.sqrt().add_(epsilon), value=-rate)
+
+
 def _is_vector(a: Array) -> bool:
     return type(a) is np.ndarray and a.ndim == 1 and a.dtype == np.float64
 
@@ -89,3 +109,11 @@ def _blend(u, a, v, b, w):
     for i in range(len(u)):
         largest = max(largest, bits[i] & np.int64(0x7FFFFFFFFFFFFFFF))
     return square, product, np.int64(largest).view(np.float64)
+
+
+@njit(nogil=True, cache=True, fastmath=_fast)
+def _adam_move(new, y, gradient, first, second, keep1, keep2, rate, epsilon):
+    for i in range(len(new)):
+        first[i] = keep1 * first[i] + (1 - keep1) * gradient[i]
+        second[i] = keep2 * second[i] + (1 - keep2) * gradient[i] * gradient[i]
+        new[i] = y[i] - rate * first[i] / (np.sqrt(second[i]) + epsilon)

@@ -269,6 +269,19 @@ class FullyConnected(ConstrainedSystem):
         _require_valid(other, set(changes))
         return other
 
+    @property
+    def n_data(self) -> int:  # type: ignore[override]
+        """P."""
+        return self.inputs.shape[-2]
+
+    def subset(self, select: Array | slice) -> Self:
+        other = copy.copy(self)
+        parts = {"inputs": self.inputs[..., select, :], "labels": self.labels[..., select]}
+        other.__dict__.update(
+            parts, entering=self.entering[..., select]
+        )  # quick: a mini-batch makes one a step
+        return other
+
     def sphere(self, x: Tensor) -> Sphere | None:
         """The normalisation of spherical weights at x; None for free ones."""
         return Sphere.at(x, self.radii, self.sizes) if self.weights == "spherical" else None
