@@ -90,8 +90,12 @@ def test_mini_batches_take_the_steps_of_torch_on_the_same_draws():
     assert result.history[-1].energy == pytest.approx(whole, rel=1e-12)
 
 
-def test_every_datum_is_drawn_once_in_an_epoch():
+@pytest.mark.parametrize("n_classes", [2, 4])
+def test_every_datum_is_drawn_once_in_an_epoch(n_classes):
     system = network(4)
+    if n_classes > 2:
+        labels = torch.arange(60) % n_classes
+        system = uj.FullyConnected.from_data(system.inputs, labels, 2, 5, "tanh", n_classes=n_classes)
     batches = Batches(system, 20, seed=1)
     drawn = [batches.of(step).inputs for step in range(3)]
     assert torch.equal(torch.cat(drawn).sort(0)[0], system.inputs.sort(0)[0])

@@ -275,11 +275,10 @@ class FullyConnected(ConstrainedSystem):
         return self.inputs.shape[-2]
 
     def subset(self, select: Array | slice) -> Self:
-        other = copy.copy(self)
+        other = copy.copy(self)  # quick: a mini-batch makes one a step
+        other.__dict__.pop("targets", None)
         parts = {"inputs": self.inputs[..., select, :], "labels": self.labels[..., select]}
-        other.__dict__.update(
-            parts, entering=self.entering[..., select]
-        )  # quick: a mini-batch makes one a step
+        other.__dict__.update(parts, entering=self.entering[..., select])
         return other
 
     def sphere(self, x: Tensor) -> Sphere | None:
