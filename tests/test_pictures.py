@@ -31,12 +31,12 @@ def of(ax, kind):
 
 def images_by_hand(system, x) -> int:
     """How many copies of discs have their square in the box, one by one."""
-    side, count = system.box_length, 0
-    for (a, b), radius in zip(np.mod(system.positions(x), side), system.radii, strict=True):
-        for dx in (-side, 0, side):
-            for dy in (-side, 0, side):
-                across = -radius < a + dx < side + radius
-                count += across and -radius < b + dy < side + radius
+    (wide, high), count = system.sides, 0
+    for (a, b), radius in zip(np.mod(system.positions(x), system.sides), system.radii, strict=True):
+        for dx in (-wide, 0, wide):
+            for dy in (-high, 0, high):
+                across = -radius < a + dx < wide + radius
+                count += across and -radius < b + dy < high + radius
     return count
 
 
@@ -69,6 +69,20 @@ def test_widths_of_links_are_proportional_to_forces(jammed):
     (links,) = of(ax, PolyCollection)
     assert len(links.get_paths()) >= 2 * len(force)
     assert not of(plot_packing(system, x, forces=False), PolyCollection)
+
+
+@pytest.mark.parametrize("box", [(3, 1), (2, 5)])
+def test_a_long_box_is_drawn_to_scale(box):
+    system = uj.SoftSpheres.random(n=80, radii="uniform", box=box)
+    ax = plot_packing(system, system.initial)
+    ax.figure.canvas.draw()
+    (discs,) = of(ax, EllipseCollection)
+    assert len(discs.get_offsets()) == images_by_hand(system, system.initial)
+    (frame,) = ax.patches
+    corners = ax.transData.transform([(0, 0), (frame.get_width(), frame.get_height())])
+    wide, high = corners[1] - corners[0]
+    assert wide / high == pytest.approx(box[0] / box[1]) and (corners > 0).all()
+    assert (corners[1] - corners[0] > 0.9 * np.array(ax.figure.canvas.get_width_height())).all()
 
 
 def test_ellipses_touch_where_their_links_bend(jammed):

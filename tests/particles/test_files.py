@@ -317,6 +317,10 @@ CASES = {
     "discs": lambda: uj.SoftSpheres.random(n=96, packing_fraction=0.9),
     "polydisperse discs": lambda: uj.SoftSpheres.random(n=96, packing_fraction=0.9, radii="uniform", seed=1),
     "spheres": lambda: uj.SoftSpheres.random(n=96, dimension=3, packing_fraction=0.75, radii="uniform"),
+    "discs in a long box": lambda: uj.SoftSpheres.random(n=96, packing_fraction=0.9, box=(1, 3)),
+    "spheres in a flat box": lambda: uj.SoftSpheres.random(
+        n=160, dimension=3, packing_fraction=0.75, radii="uniform", box=(2, 2, 1)
+    ),
     "Hertzian spheres": lambda: uj.SoftSpheres.random(n=96, dimension=3, packing_fraction=0.8).at(
         potential=uj.Hertzian(2.5)
     ),
@@ -335,7 +339,7 @@ def test_a_packing_is_at_rest_in_lammps(tmp_path, new_lammps, name):
     assert np.abs(forces).max() <= 1e-10
     lammps.commands_string(f"write_data {tmp_path / 'back.data'} nofix nocoeff")
     read, y = read_lammps(tmp_path / "back.data")  # in LAMMPS' own order and number of digits
-    np.testing.assert_allclose(np.cos(2 * np.pi * (y - x) / system.box_length), 1.0, atol=1e-12)
+    np.testing.assert_allclose(np.cos(2 * np.pi * system.positions(y - x) / system.sides), 1.0, atol=1e-12)
     np.testing.assert_allclose(read.radii, system.radii, rtol=1e-14)
 
 

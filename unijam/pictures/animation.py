@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 from ..particles.base import Packing
 from ..particles.files import written_whole
 from ..validation import require
-from .packings import plot_packing
+from .packings import plot_packing, proportions
 from .scene import INK
 
 
@@ -35,7 +35,7 @@ def animate_jamming(
         As in `plot_packing`. Widths are relative to the mean force of each state, which falls with the pressure.
     frames_per_second : float
     size : float
-        Of the picture, in inches at 100 dots an inch.
+        The longer side of the picture, in inches at 100 dots an inch.
 
     Returns
     -------
@@ -53,15 +53,19 @@ def animate_jamming(
     require(len(states) > 0, "states", states, "at least one")
     require(0 < frames_per_second <= 50, "frames_per_second", frames_per_second, "above 0, at most 50")
     require(1 <= size <= 20, "size", size, "from 1 to 20 inches")
-    canvas = FigureCanvasAgg(Figure(figsize=(size, 1.06 * size), dpi=100))
+    wide, high = size * np.maximum(proportions(states[0].system), [0.6, 0.0])  # the caption needs 0.6
+    head = 0.06 * size
+    canvas = FigureCanvasAgg(Figure(figsize=(wide, high + head), dpi=100))
     threshold = getattr(result, "threshold", None)
     images = []
     for state in states:
         canvas.figure.clear()
-        ax = canvas.figure.add_axes((0.02, 0.01, 0.96, 0.925))
+        ax = canvas.figure.add_axes((0.02, 0.01, 0.96, 0.98 * high / (high + head)))
         plot_packing(state.system, state.x, ax, forces=forces, colour=colour)
         text = _caption(state.system, threshold)
-        canvas.figure.text(0.5, 0.965, text, ha="center", va="center", color=INK, size=11)
+        canvas.figure.text(
+            0.5, 1.0 - 0.6 * head / (high + head), text, ha="center", va="center", color=INK, size=11
+        )
         canvas.draw()
         images.append(Image.fromarray(np.asarray(canvas.buffer_rgba())).convert("RGB"))
     each = round(1000 / frames_per_second)

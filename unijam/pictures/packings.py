@@ -81,7 +81,7 @@ def plot_packing(
     if ax is None:
         import matplotlib.pyplot as plt
 
-        ax = plt.subplots(figsize=(6, 6), layout="constrained")[1]
+        ax = plt.subplots(figsize=tuple(6 * proportions(system)), layout="constrained")[1]
     if forces is None:
         forces = system.dimension == 2 and mode is None
     scene = Scene(system, x, mode, colour)
@@ -92,6 +92,11 @@ def plot_packing(
     ax.set_aspect("equal")
     ax.set_axis_off()
     return ax
+
+
+def proportions(system: Packing) -> np.ndarray:
+    """Width and height of a picture, the longer of them one: those of the box; in perspective a square."""
+    return system.sides / system.sides.max() if system.dimension == 2 else np.ones(2)
 
 
 def _draw_flat(ax: Axes, scene: Scene, forces: bool) -> None:
