@@ -9,7 +9,7 @@ from array_api_compat import array_namespace as namespace
 
 Array = Any  # a NumPy array or a torch tensor; scipy sparse where a docstring says so
 
-__all__ = ["Array", "column_norms", "gram", "is_torch", "namespace", "to_numpy", "weigh"]
+__all__ = ["Array", "column_norms", "gram", "is_torch", "namespace", "signs", "to_numpy", "weigh"]
 
 
 def is_torch(a: Array) -> bool:
@@ -46,3 +46,9 @@ def column_norms(jacobian: Array) -> Array:
     if sp.issparse(jacobian):
         return np.sqrt(np.asarray(jacobian.multiply(jacobian).sum(axis=0)).ravel())
     return (jacobian * jacobian).sum(0) ** 0.5
+
+
+def signs(like: Array, seed: int) -> Array:
+    """Random ±1, as many and of the kind of an array; drawn on the CPU, and the same on every device."""
+    drawn = np.random.default_rng(seed).integers(0, 2, len(like)) * 2.0 - 1.0
+    return namespace(like).asarray(drawn, dtype=like.dtype, device=like.device) if is_torch(like) else drawn

@@ -1,9 +1,12 @@
-"""The one place that knows whether a matrix is sparse or dense: factor with shift, border and symmetries; inertia.
+"""The one place that knows whether a matrix is sparse, dense or matrix-free: Newton steps, inertia, symmetries.
 
 A Newton step solves (P H P + ρ Z Zᵀ + s) p = −g, Z the symmetries; with a moving scale, H has a border b and a
-corner k, which are eliminated by their Schur complement k − bᵀ H⁻¹ b (so inertia is that of H plus its sign).
+corner k, which are eliminated by their Schur complement k − bᵀ H⁻¹ b (so inertia is that of H plus its sign). A
+matrix that is known by its products alone is not factored: conjugate gradients take its place, and Lanczos'
+method looks for negative eigenvalues.
 """
 
+import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
@@ -14,12 +17,15 @@ import scipy.sparse as sp
 import scipy.sparse.linalg as spla
 
 from .arrays import Array, is_torch, namespace, to_numpy
+from .krylov import Projection, conjugate_gradients, extreme_modes, mean_diagonal
+from .operators import Operator, is_operator
 
 TETHER = (
     1e-2  # of ρ: holds what bears no force. Stiffer, a rattler that is touched would hold its neighbours up
 )
 LARGE = 3000  # a sparse matrix larger than this is not made dense
 NULL_CUT = 1e-3  # ranks: the largest gap in log σ below this fraction of the largest σ
+PRODUCTS = 500  # of a matrix-free H in one Newton step, or in one search for a negative eigenvalue
 
 
 @dataclass(frozen=True)
@@ -41,7 +47,7 @@ class QuadraticModel:
 
     Attributes
     ----------
-    matrix : (n, n) scipy csc or dense
+    matrix : (n, n) scipy csc, dense or Operator
         H over x, made regular by `across_symmetries`.
     border, corner : (n,) array or None, float
         ∂∇U/∂s and ∂²U/∂s² of the moving scale variable s, if any.
@@ -59,6 +65,37 @@ class QuadraticModel:
         """The shift at which rounding of H begins."""
         return 1e-14 * self.rho
 
+    def step(
+        self, gradient: Array, shift: float, longest: float, accuracy: float = 0.0
+    ) -> tuple[Array, float]:
+        """The shifted Newton step −(H + shift)⁻¹ g, and the shift that made it positive definite and not too long.
+
+        A matrix-free H is left as it is where it proves not to be positive definite: the step then follows the
+        direction of negative curvature to the length allowed (Steihaug).
+
+        Parameters
+        ----------
+        longest : float
+            The largest change of a degree of freedom that is allowed.
+        accuracy : float
+            ‖(H + shift) p + g‖ / ‖g‖ at which a matrix-free step is good enough.
+        """
+        if is_operator(self.matrix):
+            matrix = self._whole.shifted(shift)
+            step, downward = conjugate_gradients(matrix, -gradient, accuracy, PRODUCTS)
+            if downward is None:
+                return step, shift
+            length = (longest - float(abs(step).max())) / float(abs(downward).max())
+            return step + max(length, 0.0) * downward, shift
+        while shift < 1e15 * self.rho:
+            factor = self.factor(shift)
+            if factor.positive:
+                step = -factor.solve(gradient)
+                if float(abs(step).max()) <= longest:
+                    return step, shift
+            shift = max(4 * shift, 10 * self.floor)
+        return -gradient / shift, shift
+
     def factor(self, shift: float) -> Factor:
         """Factor matrix + shift; with a border, the whole bordered matrix (its corner shifted too)."""
         inner = (
@@ -74,9 +111,13 @@ class QuadraticModel:
         """The number of eigenvalues (of the bordered matrix, if there is a border) below −10 × the uncertainty.
 
         The uncertainty of an eigenvalue is at least that of rounding; at a point that is not quite stationary it is
-        of the order of the gradient left.
+        of the order of the gradient left. Of a matrix-free H the lowest eigenvalue is sought, and 1 stands for
+        one or more.
         """
         threshold = 10 * max(self.floor, uncertainty)
+        if is_operator(self.matrix):
+            values, _, _ = self._lowest(-threshold)
+            return int(values[0] < -threshold)
         found = self.factor(threshold).n_negative
         if found is not None:
             return found
@@ -87,6 +128,8 @@ class QuadraticModel:
 
     def lowest_mode(self) -> Array:
         """The normalised eigenvector of the lowest eigenvalue of the (bordered) matrix."""
+        if is_operator(self.matrix):
+            return self._lowest(0.0)[1][0]
         if self._whole.shape[0] <= LARGE or not sp.issparse(self.matrix):
             vector = np.linalg.eigh(to_numpy(self._whole))[1][:, 0]
         else:
@@ -95,14 +138,29 @@ class QuadraticModel:
             return namespace(self.matrix).asarray(vector, dtype=self.matrix.dtype, device=self.matrix.device)
         return vector
 
+    def _lowest(self, enough: float) -> tuple[np.ndarray, Array, np.ndarray]:
+        return extreme_modes(self._whole, max_products=PRODUCTS, enough=enough)
+
     @cached_property
     def _whole(self) -> Array:
+        if is_operator(self.matrix):
+            return self.matrix if self.border is None else _with_border(self.matrix, self.border, self.corner)
         if self.border is None:
             return self.matrix if sp.issparse(self.matrix) else to_numpy(self.matrix)
         border = to_numpy(self.border)[:, None]
         if sp.issparse(self.matrix):
             return sp.bmat([[self.matrix, border], [border.T, [[self.corner]]]], format="csc")
         return np.block([[to_numpy(self.matrix), border], [border.T, np.array([[self.corner]])]])
+
+
+def _with_border(inner: Operator, border: Array, corner: float) -> Operator:
+    xp = namespace(border)
+
+    def product(v: Array) -> Array:
+        last = border @ v[:-1] + corner * v[-1]
+        return xp.concat([inner @ v[:-1] + border * v[-1], xp.reshape(last, (1,))])
+
+    return Operator(product, xp.concat([inner.like, border[:1]]), inner.memory)
 
 
 def _bordered(inner: Factor, border: Array, corner: float) -> Factor:
@@ -162,14 +220,53 @@ def orthonormal_rows(vectors: Array) -> Array:
     return rows[sigma > 1e-10 * sigma.max()]
 
 
+def projection(directions: Array) -> tuple[Projection, int]:
+    """v -> v less its part in the span of the rows given, and the rank of these; rows may be a sparse tensor."""
+    if 0 in directions.shape:
+        return (lambda v: v), 0
+    if not getattr(directions, "is_sparse", False):
+        rows = orthonormal_rows(directions)
+        return (lambda v: v - (rows @ v) @ rows), rows.shape[0]
+    import torch
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", UserWarning)  # torch calls its own sparse product beta
+        gram = torch.sparse.mm(directions, directions.t()).to_dense()
+    size = gram.diagonal().sqrt().clamp_min(torch.finfo(gram.dtype).tiny)
+    gram, across = gram / size / size[:, None], directions.t().coalesce()
+    lower, failed = torch.linalg.cholesky_ex(gram)
+    if int(failed) or float(lower.diagonal().min()) < 1e-5:  # dependent rows
+        values, vectors = torch.linalg.eigh(gram)
+        kept = values > 1e-10 * values[-1]
+        inverse, rank = (vectors[:, kept] / values[kept]) @ vectors[:, kept].T, int(kept.sum())
+    else:
+        inverse, rank = torch.cholesky_inverse(lower), len(size)
+
+    def project(v: Array) -> Array:
+        return v - torch.mv(across, (inverse @ (torch.mv(directions, v) / size)) / size)
+
+    return project, rank
+
+
 def across_symmetries(h: Array, bearing: Array, symmetries: Array) -> tuple[Array, float]:
     """H made regular: (P H P + ρ Z Zᵀ, ρ), Z an orthonormal basis of the symmetries, ρ the mean diagonal of H.
 
     A sparse H, whose symmetries satisfy H Z = 0 exactly, gets ρ on the diagonal of as many bearing degrees of
     freedom instead (pinning), which keeps it sparse and keeps its inertia; and what bears no force is tethered
     there (rattlers). A dense H keeps such degrees of freedom as they are: a dead unit bears none either, but Hp
-    may well make it unstable.
+    may well make it unstable. A matrix-free H is projected in its products, ρ from a few of them.
     """
+    if is_operator(h):
+        rho = abs(mean_diagonal(h)) * len(bearing) / max(int(bearing.sum()), 1)
+        project, rank = projection(symmetries)
+        if not rank:
+            return h, rho
+
+        def product(v: Array) -> Array:
+            inside = project(v)
+            return project(h @ inside) + rho * (v - inside)
+
+        return Operator(product, h.like, h.memory), rho
     if sp.issparse(h):
         diagonal = h.diagonal()
         rho = float(np.abs(diagonal[bearing]).mean()) if bearing.any() else 1.0
@@ -188,6 +285,15 @@ def across_symmetries(h: Array, bearing: Array, symmetries: Array) -> tuple[Arra
         correction = z.T @ (inner @ z - zh)
         h = h + correction + correction.T
     return h, rho
+
+
+def with_decay(h: Array, mu: float) -> Array:
+    """H + μ."""
+    if is_operator(h):
+        return h.shifted(mu)
+    if sp.issparse(h):
+        return h + mu * sp.identity(h.shape[0], format="csc")
+    return h + mu * namespace(h).eye(h.shape[0], dtype=h.dtype, device=h.device)
 
 
 def null_space(matrix: np.ndarray) -> np.ndarray:

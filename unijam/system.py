@@ -9,10 +9,12 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable
 from typing import Any, Self
 
-from .arrays import Array, column_norms, gram, namespace
+from .arrays import Array, column_norms, gram, namespace, signs, weigh
+from .operators import MEMORY, ConstraintOperator
 from .potentials import Harmonic, Potential
 from .validation import require
 
+PROBES = 4  # random signs of the data that stand for J where it is no matrix
 OVERLAP_RESOLUTIONS = 15.0  # an overlap is Δ above this many rounding errors of Δ
 
 
@@ -69,10 +71,16 @@ class Constraints(ABC):
 
     @abstractmethod
     def curvature(self, weights: Array) -> Array:
-        """Σ w_i ∇∇Δ_i, (n_dof, n_dof): scipy csc (particles) or dense; zero weights cost nothing."""
+        """Σ w_i ∇∇Δ_i, (n_dof, n_dof): scipy csc (particles), dense, or an `Operator`; zero weights cost nothing."""
+
+    def curvature_product(self, direction: Array, stiffness: Array | None, weights: Array | None) -> Array:
+        """Σ a_i ∇Δ_i (∇Δ_i·v) + Σ w_i ∇∇Δ_i v, (n_dof,), of a matrix-free system; None stands for zeros."""
+        raise NotImplementedError(f"{type(self).__name__} does not know H but as a matrix.")
 
     def stiffness(self, weights: Array) -> Array:
         """Σ w_i ∇Δ_i ⊗ ∇Δ_i, (n_dof, n_dof), in the form of `curvature`; Jᵀ w J of weights (m/k, k, k)."""
+        if self.system.matrix_free:
+            return ConstraintOperator(self, stiffness=weights, memory=self.system.memory_limit)
         if weights.ndim == 3:
             return gram(self.jacobian(), weights)
         select = weights != 0
@@ -91,10 +99,27 @@ class Constraints(ABC):
 
         A degree of freedom that no overlap moves (its column of J below 1e-12 of the largest) bears none.
         """
-        stressed = self.stressed
-        columns = column_norms(self.jacobian(stressed))
-        largest = columns.max() if int(stressed.sum()) else 0.0
+        columns = self._column_norms()
+        largest = columns.max() if int(self.stressed.sum()) else 0.0
         return (columns > 1e-12 * largest), namespace(self.delta).ones_like(self.delta) > 0
+
+    def _column_norms(self) -> Array:
+        """Of J over what bears force, (n_dof,); estimated, but zero where they are, in a matrix-free system."""
+        stressed = self.stressed
+        if not self.system.matrix_free:
+            return column_norms(self.jacobian(stressed))
+        return sum(self.vjp(signs(self.delta, k) * stressed) ** 2 for k in range(PROBES)) ** 0.5
+
+    def sensitivity(self) -> float:
+        """‖u'' J‖ (Frobenius) over what bears force; estimated, to some per cent, in a matrix-free system."""
+        stressed, stiffness = self.stressed, self.system.potential.stiffness
+        if not self.system.matrix_free:
+            rows = weigh(stiffness(self.delta[stressed]), self.jacobian(stressed))
+            return float((column_norms(rows) ** 2).sum()) ** 0.5
+        probes = [
+            self.vjp(weigh(stiffness(self.delta), signs(self.delta, k) * stressed)) for k in range(PROBES)
+        ]
+        return (sum(float(v @ v) for v in probes) / PROBES) ** 0.5
 
     def kinks(self, weights: Array) -> Kinks:
         """The kinks of Σ w_i Δ_i near x; empty where Δ is smooth."""
@@ -130,6 +155,8 @@ class ConstrainedSystem(ABC):
         The unit in which overlaps and gaps are reported (particles: the mean diameter).
     jamming_overlap : float
         √(2U/N_Δ) at which `jam` calls a state jammed.
+    memory_limit : int
+        Bytes that derivatives of a matrix-free system, and bases of vectors, may take.
     least_threshold : float or None
         A threshold of the control below this is a trivial solution (a network whose output vanishes), not jamming.
     n_data : int or None
@@ -141,6 +168,7 @@ class ConstrainedSystem(ABC):
     control: str | None = None
     unit: float = 1.0
     jamming_overlap: float = 1e-7
+    memory_limit: int = MEMORY
     least_threshold: float | None = None
     n_data: int | None = None
 
@@ -152,6 +180,11 @@ class ConstrainedSystem(ABC):
     def n_dof(self) -> int:
         """The number of degrees of freedom."""
         return int(self.initial.shape[-1])
+
+    @property
+    def matrix_free(self) -> bool:
+        """Whether J and H are known by their products alone (J v, Jᵀ w, H v), being too large for matrices."""
+        return False
 
     @property
     def scale(self) -> float | None:

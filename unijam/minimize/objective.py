@@ -6,8 +6,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from ..arrays import Array, column_norms, is_torch, namespace, weigh
-from ..linalg import QuadraticModel, across_symmetries
+from ..arrays import Array, is_torch, namespace, weigh
+from ..linalg import QuadraticModel, across_symmetries, with_decay
 from ..system import ConstrainedSystem, hessian
 from ..validation import require
 from .gauss_newton import GaussNewton, NormalEquations
@@ -169,9 +169,7 @@ class Objective:
         x = self.x(point.y)
         if self._sensitivity is None:
             c = self.system_at(point.y).constraints(x)
-            stressed = c.stressed
-            rows = weigh(self.system.potential.stiffness(c.delta[stressed]), c.jacobian(stressed))
-            self._sensitivity = float((column_norms(rows) ** 2).sum()) ** 0.5
+            self._sensitivity = c.sensitivity()
         return max(gradient_tolerance, 3.5 * self.system.resolution(x) * self._sensitivity / point.force)
 
     def model(self, point: Point) -> QuadraticModel:
@@ -181,7 +179,7 @@ class Objective:
         h0, hp = hessian(system, c)
         h, rho = across_symmetries(h0 + hp, c.bearing()[0], system.symmetries(x))
         if self.weight_decay:
-            h = h + self.weight_decay * _identity_like(h)
+            h = with_decay(h, self.weight_decay)
         if self.conjugate is None:
             return QuadraticModel(h, None, 0.0, rho)
         loading, stiffness = c.loading() / self.scale_weight, system.potential.stiffness(c.delta)
@@ -227,15 +225,6 @@ def _append(x: Array, last: float | Array) -> Array:
     longer = np.empty(len(x) + 1)
     longer[:-1], longer[-1] = x, last
     return longer
-
-
-def _identity_like(h: Array) -> Array:
-    if hasattr(h, "tocsc"):
-        import scipy.sparse as sp
-
-        return sp.identity(h.shape[0], format="csc")
-    xp = namespace(h)
-    return xp.eye(h.shape[0], dtype=h.dtype, device=h.device)
 
 
 def _no_evaluator(*_: Array) -> tuple:

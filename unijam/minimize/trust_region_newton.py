@@ -10,7 +10,6 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from ..arrays import Array
-from ..linalg import QuadraticModel
 from ..validation import require
 from .loop import Solver
 from .objective import Objective, Point
@@ -18,7 +17,11 @@ from .objective import Objective, Point
 
 @dataclass(frozen=True)
 class TrustRegionNewton(Solver):
-    """Exact Newton steps (sparse or dense), shifted until positive definite; saddles are left downhill.
+    """Newton steps, exact (sparse or dense) or by conjugate gradients (matrix-free); saddles are left downhill.
+
+    Exact ones are shifted until positive definite. Matrix-free ones are solved to √(relative gradient) (at most
+    0.1), and follow negative curvature where they meet it; converged means there that Lanczos' method found no
+    negative mode.
 
     Attributes
     ----------
@@ -56,7 +59,8 @@ class TrustRegionNewton(Solver):
                 if reached is None:
                     return
             else:
-                step, shift = self._step(model, point.gradient, shift)
+                accuracy = min(0.1, point.residual**0.5)
+                step, shift = model.step(point.gradient, shift, 10 * self.max_step, accuracy)
                 reached, t = _search(objective, point, step, min(1.0, self.max_step / float(abs(step).max())))
                 if t > 0.9:
                     shift = max(shift / 4, model.floor)
@@ -75,17 +79,6 @@ class TrustRegionNewton(Solver):
                 best, since = point.residual, 0
             elif self.patience and since >= self.patience:
                 return
-
-    def _step(self, model: QuadraticModel, gradient: Array, shift: float) -> tuple[Array, float]:
-        """The shifted Newton step, and the shift that made it positive definite and not too long."""
-        while shift < 1e15 * model.rho:
-            factor = model.factor(shift)
-            if factor.positive:
-                step = -factor.solve(gradient)
-                if float(abs(step).max()) <= 10 * self.max_step:
-                    return step, shift
-            shift = max(4 * shift, 10 * model.floor)
-        return -gradient / shift, shift
 
 
 def _search(objective: Objective, point: Point, step: Array, t: float) -> tuple[Point | None, float]:

@@ -1,0 +1,173 @@
+"""Krylov methods on an `Operator`: linear systems, extreme eigenvalues, Gauss quadratures of its spectrum.
+
+Vectors stay where the operator's are; only scalars leave the device.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+import scipy.linalg
+
+from .arrays import Array, is_torch, namespace, signs, to_numpy
+from .operators import Operator
+
+Projection = Callable[[Array], Array]
+
+
+def conjugate_gradients(
+    operator: Operator, rhs: Array, tolerance: float, max_products: int
+) -> tuple[Array, Array | None]:
+    """A step p that lowers ½ pᵀA p − rhs·p, and a direction of negative curvature where one was met, else None.
+
+    Without one, p solves A p = rhs to a residual of tolerance × |rhs|, or as far as `max_products` lead. A
+    direction d with dᵀA d ≤ 0 ends the iteration: A is not positive definite, and along d from p the quadratic
+    falls without end (T. Steihaug, SIAM J. Numer. Anal. 20, 626 (1983), algorithm of section 2).
+    """
+    p, r, square = 0.0 * rhs, rhs, float(rhs @ rhs)
+    d, wanted = rhs, tolerance * tolerance * square
+    for _ in range(max_products):
+        if square <= wanted:
+            break
+        product = operator @ d
+        curvature = float(d @ product)
+        if curvature <= 0:
+            return p, d
+        length = square / curvature
+        p, r = p + length * d, r - length * product
+        last, square = square, float(r @ r)
+        d = r + (square / last) * d
+    return p, None
+
+
+@dataclass(frozen=True, eq=False)
+class Tridiagonal:
+    """What Lanczos' method knows of an operator after some products, seen from one start.
+
+    Attributes
+    ----------
+    nodes, weights : (m,) NumPy arrays
+        Gauss quadrature of the spectral measure of the normalised start: Ritz values, ascending, and the squares
+        of their vectors' first components (of sum 1).
+    residuals : (m,) NumPy array
+        ‖A y − θ y‖ of each Ritz vector y: an eigenvalue lies within this distance of θ.
+    """
+
+    nodes: np.ndarray
+    weights: np.ndarray
+    residuals: np.ndarray
+
+
+def lanczos(operator: Operator, start: Array, steps: int, project: Projection | None = None) -> Tridiagonal:
+    """Lanczos' method from a start, with at most so many products, orthogonalised in full where memory allows.
+
+    Without that, Ritz values that have converged come again as copies, which share their weight: quadratures and
+    extreme values stay right (A. Greenbaum, Linear Algebra Appl. 113, 7 (1989)).
+    """
+    steps = min(steps, len(start))
+    xp = namespace(start)
+    keep = operator.memory // (start.dtype.itemsize * len(start)) >= steps
+    basis = xp.zeros((steps if keep else 0, len(start)), dtype=start.dtype, device=start.device)
+    alpha, beta = np.zeros(steps), np.zeros(steps)
+    q, before = start / float(start @ start) ** 0.5, 0.0 * start
+    for k in range(steps):
+        if keep:
+            basis[k] = q
+        w = operator @ q
+        w = w if project is None else project(w)
+        alpha[k] = float(q @ w)
+        w = w - alpha[k] * q - (beta[k - 1] * before if k else 0.0)
+        for _ in range(2 if keep else 0):
+            w = w - (basis[: k + 1] @ w) @ basis[: k + 1]
+        beta[k] = float(w @ w) ** 0.5
+        size = max(abs(alpha[: k + 1]).max(), beta[: k + 1].max())
+        if beta[k] <= 10 * np.finfo(to_numpy(start[:1]).dtype).eps * size:  # the Krylov space is exhausted
+            steps = k + 1
+            break
+        before, q = q, w / beta[k]
+    values, vectors = scipy.linalg.eigh_tridiagonal(alpha[:steps], beta[: steps - 1])
+    return Tridiagonal(values, vectors[0] ** 2, beta[steps - 1] * abs(vectors[-1]))
+
+
+def extreme_modes(
+    operator: Operator,
+    count: int = 1,
+    lowest: bool = True,
+    *,
+    tolerance: float = 1e-8,
+    max_products: int = 1000,
+    project: Projection | None = None,
+    seed: int = 0,
+    enough: float | None = None,
+) -> tuple[np.ndarray, Array, np.ndarray]:
+    """The lowest (or highest) eigenvalues, their vectors as rows, and their residuals ‖A y − θ y‖.
+
+    Lanczos' method with full orthogonalisation and thick restarts (K. Wu, H. Simon, SIAM J. Matrix Anal. Appl. 22,
+    602 (2000)), in the memory of the operator but with at least count + 3 vectors.
+
+    Parameters
+    ----------
+    tolerance : float
+        Of the residuals, in units of the largest |Ritz value|.
+    max_products : int
+        Products at most; the residuals tell how far they led.
+    project : function, optional
+        Onto the subspace where modes are sought.
+    enough : float, optional
+        An eigenvalue known to be below (above) this ends the search.
+    """
+    like, sign = operator.like, 1.0 if lowest else -1.0
+    n, xp = len(like), namespace(like)
+    count = min(count, n)
+    fits = operator.memory // (like.dtype.itemsize * n)
+    size = min(n, max(count + 3, min(2 * count + 60, int(fits) // 2)))
+    project = project or (lambda v: v)
+    basis = xp.zeros((size + 1, n), dtype=like.dtype, device=like.device)
+    t = np.zeros((size + 1, size + 1))
+    basis[0] = _unit(project(signs(like, seed)))
+    held, products = 0, 0
+    while True:
+        for k in range(held, size):
+            w = project(operator @ basis[k])
+            products += 1
+            along = basis[: k + 1] @ w
+            w = w - along @ basis[: k + 1]
+            again = basis[: k + 1] @ w
+            w = w - again @ basis[: k + 1]
+            t[k, : k + 1] = t[: k + 1, k] = sign * to_numpy(along + again)
+            beta, filled = float(w @ w) ** 0.5, k + 1
+            exhausted = beta <= 1e-14 * max(abs(t[: k + 1, : k + 1]).max(), 1e-300)
+            if exhausted:
+                break
+            basis[k + 1] = w / beta
+            if products >= max_products and filled >= count:
+                break
+        values, vectors = np.linalg.eigh(t[:filled, :filled])
+        residuals = beta * abs(vectors[-1])
+        scale = max(abs(values).max(), 1e-300)
+        found = min(count, filled)
+        done = (residuals[:found] <= tolerance * scale).all() or exhausted or products >= max_products
+        if enough is not None:
+            done |= values[0] + residuals[0] < sign * enough
+        kept = found if done else min(filled - 1, max(found + 1, found + (filled - found) // 2))
+        rotation = vectors[:, :kept].T
+        if is_torch(like):
+            rotation = xp.asarray(rotation, dtype=like.dtype, device=like.device)
+        ritz = rotation @ basis[:filled]
+        if done:
+            order = np.argsort(sign * values[:found])
+            return (sign * values[:found])[order], ritz[order.tolist()], residuals[:found][order]
+        basis[:kept], basis[kept] = ritz, basis[filled]
+        t[:] = 0.0
+        t[np.arange(kept), np.arange(kept)] = values[:kept]
+        held = kept
+
+
+def mean_diagonal(operator: Operator, n_probes: int = 4) -> float:
+    """The mean diagonal entry, by products with vectors of ±1 (M. F. Hutchinson, 1990)."""
+    probes = (signs(operator.like, seed) for seed in range(n_probes))
+    return sum(float(v @ (operator @ v)) for v in probes) / (n_probes * len(operator.like))
+
+
+def _unit(v: Array) -> Array:
+    return v / float(v @ v) ** 0.5

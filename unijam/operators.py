@@ -1,0 +1,89 @@
+"""Symmetric matrices that are known by their products alone: H0, Hp and H of systems too large for a matrix."""
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from .arrays import Array, namespace
+
+if TYPE_CHECKING:
+    from .system import Constraints
+
+MEMORY = 2**30  # bytes that a basis of vectors may take where nothing else is said
+
+
+class Operator:
+    """A symmetric (n, n) matrix A known by v -> A v.
+
+    Attributes
+    ----------
+    product : function
+        v -> A v, (n,) -> (n,).
+    like : (n,) array
+        A vector of the kind (array library, precision, device) that the operator takes and gives.
+    memory : int
+        Bytes that a basis of such vectors may take.
+    """
+
+    def __init__(self, product: Callable[[Array], Array], like: Array, memory: int = MEMORY) -> None:
+        self.product, self.like, self.memory = product, like, memory
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """(n, n)."""
+        return (len(self.like), len(self.like))
+
+    def __matmul__(self, v: Array) -> Array:
+        """A v of a vector (n,), or of the columns of (n, k), one after the other."""
+        if v.ndim == 1:
+            return self.product(v)
+        return namespace(v).stack([self.product(column) for column in v.T], axis=1)
+
+    def __add__(self, other: "Operator") -> "Operator":
+        return Operator(lambda v: self.product(v) + other.product(v), self.like, self.memory)
+
+    def shifted(self, shift: float) -> "Operator":
+        """A + shift."""
+        return Operator(lambda v: self.product(v) + shift * v, self.like, self.memory) if shift else self
+
+    def dense(self) -> Array:
+        """The matrix, from n products."""
+        xp = namespace(self.like)
+        return self @ xp.eye(len(self.like), dtype=self.like.dtype, device=self.like.device)
+
+
+class ConstraintOperator(Operator):
+    """Σ a_i ∇Δ_i ⊗ ∇Δ_i + Σ w_i ∇∇Δ_i at one x; the sum of two of the same constraints costs one product.
+
+    Attributes
+    ----------
+    constraints : Constraints
+    stiffness, weights : arrays or None
+        a and w; None stands for zeros.
+    """
+
+    def __init__(
+        self,
+        constraints: "Constraints",
+        stiffness: Array | None = None,
+        weights: Array | None = None,
+        memory: int = MEMORY,
+    ) -> None:
+        super().__init__(
+            lambda v: constraints.curvature_product(v, stiffness, weights), constraints.x, memory
+        )
+        self.constraints, self.stiffness, self.weights = constraints, stiffness, weights
+
+    def __add__(self, other: Operator) -> Operator:
+        if not (isinstance(other, ConstraintOperator) and other.constraints is self.constraints):
+            return super().__add__(other)
+        stiffness, weights = _sum(self.stiffness, other.stiffness), _sum(self.weights, other.weights)
+        return ConstraintOperator(self.constraints, stiffness, weights, self.memory)
+
+
+def is_operator(matrix: Array) -> bool:
+    """Whether a matrix is known by its products alone."""
+    return isinstance(matrix, Operator)
+
+
+def _sum(a: Array | None, b: Array | None) -> Array | None:
+    return b if a is None else a if b is None else a + b
