@@ -201,7 +201,11 @@ def factor_dense(matrix: Array, shift: float) -> Factor:
         lower, failed = torch.linalg.cholesky_ex(shifted)
         if int(failed):
             return Factor(lambda rhs: rhs, None)
-        return Factor(lambda rhs: torch.cholesky_solve(rhs[:, None], lower)[:, 0], 0)
+
+        def solve(rhs: Array) -> Array:
+            return torch.cholesky_solve(rhs.reshape(len(rhs), -1), lower).reshape(rhs.shape)
+
+        return Factor(solve, 0)
     try:
         lower = scipy.linalg.cho_factor(
             matrix + shift * np.eye(matrix.shape[0]), lower=True, check_finite=False

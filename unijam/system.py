@@ -7,6 +7,7 @@ import copy
 import dataclasses
 from abc import ABC, abstractmethod
 from collections.abc import Callable
+from functools import cached_property
 from typing import Any, Self
 
 from .arrays import Array, column_norms, gram, namespace, signs, weigh
@@ -18,23 +19,46 @@ PROBES = 4  # random signs of the data that stand for J where it is no matrix
 OVERLAP_RESOLUTIONS = 15.0  # an overlap is Δ above this many rounding errors of Δ
 
 
-@dataclasses.dataclass(frozen=True)
 class Kinks:
-    """Where Δ is not differentiable: pre-activations z of max(), |·|, ReLU; none by default.
+    """Where Δ is not differentiable: pairs of a pre-activation z of max(), |·| or ReLU and the h it becomes.
+
+    h = left z for z < 0 and right z for z > 0; at z = 0 any slope between the two may hold.
 
     Attributes
     ----------
     values : (k,) array
-        z of each kink.
+        z of each pair, however far from its kink.
     members : (k, 2) integer array
         Unit and datum.
+    left, right : float or (k,) array
+        Slopes of h on both sides.
+    held : (k',) integer array
+        Which of the pairs the system holds on their kinks, in the order of `system.kinks`.
     forces : (k,) array
-        ∂(Σ w Δ)/∂h.
+        ∂(Σ w Δ)/∂h. Where forces × (right − left) > 0 the kink is convex, and a minimum may sit on it.
     """
 
-    values: Array
-    members: Array
-    forces: Array
+    def __init__(
+        self,
+        values: Array,
+        members: Array,
+        held: Array,
+        forces: Callable[[], Array],
+        jacobian: Callable[[Array], Array],
+        left: float | Array = 0.0,
+        right: float | Array = 1.0,
+    ) -> None:
+        self.values, self.members, self.held = values, members, held
+        self.left, self.right = left, right
+        self._forces, self._jacobian = forces, jacobian
+
+    @cached_property
+    def forces(self) -> Array:
+        return self._forces()
+
+    def jacobian(self, select: Array) -> Array:
+        """∇z of the pairs of an index, dense (k', n_dof)."""
+        return self._jacobian(select)
 
 
 class Constraints(ABC):
@@ -122,9 +146,11 @@ class Constraints(ABC):
         return (sum(float(v @ v) for v in probes) / PROBES) ** 0.5
 
     def kinks(self, weights: Array) -> Kinks:
-        """The kinks of Σ w_i Δ_i near x; empty where Δ is smooth."""
-        none = self.delta[:0]
-        return Kinks(values=none, members=none[:, None] * none[None, :], forces=none)
+        """The kinks of Σ w_i Δ_i, at whatever distance from x; empty where Δ is smooth."""
+        none, rows = self.delta[:0], self.delta[:0, None] * self.x[None, :]
+        number = namespace(self.delta).argsort(none)
+        members = number[:, None] + number[None, :]
+        return Kinks(none, members, number, lambda: none, lambda select: rows[select])
 
     @property
     def overlaps(self) -> Array:
@@ -161,6 +187,9 @@ class ConstrainedSystem(ABC):
         A threshold of the control below this is a trivial solution (a network whose output vanishes), not jamming.
     n_data : int or None
         The number of data, of which `subset` takes some; None where the constraints are about no data.
+    kinks : (members, slopes) or None
+        Kinks on which the system is held, (k, 2) and (k,): there h = slope × z instead of max(), |·| or ReLU, so
+        that Δ is smooth at a minimum that sits on them. Made by `ProximalNewton`.
     """
 
     initial: Array
@@ -171,6 +200,7 @@ class ConstrainedSystem(ABC):
     memory_limit: int = MEMORY
     least_threshold: float | None = None
     n_data: int | None = None
+    kinks: tuple[Array, Array] | None = None
 
     @abstractmethod
     def constraints(self, x: Array, reach: float = 0.0) -> Constraints:

@@ -12,6 +12,7 @@ from .learning import TorchSchedule
 from .levenberg_marquardt import LevenbergMarquardt
 from .loop import MinimizeResult, Solver
 from .objective import Objective, Point
+from .proximal_newton import ProximalNewton
 from .rounds import Rounds
 from .stages import Stage, Stages
 from .trust_region_newton import TrustRegionNewton
@@ -26,6 +27,7 @@ __all__ = [
     "MinimizeResult",
     "Objective",
     "Point",
+    "ProximalNewton",
     "Record",
     "Rounds",
     "Solver",

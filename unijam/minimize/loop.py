@@ -89,6 +89,7 @@ class Solver(ABC):
     max_steps: int = 100_000
     force_tolerance: float | None = None
     sees_curvature: ClassVar[bool] = False
+    keeps_kinks: ClassVar[bool] = False
 
     def __post_init__(self) -> None:
         require_options(self)
@@ -118,13 +119,15 @@ class Solver(ABC):
     ) -> MinimizeResult:
         """Follow `iterate` from x until a test stops it; or go on from an earlier result of the same solver."""
         log, steps, status = Log(watch or Watch(), self.max_steps), 0, ""
+        if not self.keeps_kinks and objective.system.kinks is not None:
+            objective = objective.on(objective.system.at(kinks=None))
         if earlier is None:
-            point = objective(objective.start(x))
+            point = objective.first(x)
             log.record(0, objective, point)
         else:
             log.go_on(earlier.history, earlier.seconds)
             steps, objective.n_evaluations = earlier.n_steps, earlier.n_evaluations
-            point = objective(*(earlier.memory or (objective.start(x),)))
+            point = objective(*earlier.memory) if earlier.memory else objective.first(x)
         try:
             with Progress(progress, type(self).__name__) as report:
                 status, point = self._verdict(objective, point)
@@ -163,7 +166,7 @@ class Solver(ABC):
         if log.records[-1].step != steps:
             log.record(steps, objective, point)
         return MinimizeResult(
-            objective.system_at(point.y),
+            objective.system_at(point),
             objective.x(point.y),
             point.energy,
             point.residual,

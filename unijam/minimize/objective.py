@@ -8,7 +8,7 @@ import numpy as np
 
 from ..arrays import Array, is_torch, namespace, weigh
 from ..linalg import QuadraticModel, across_symmetries, with_decay
-from ..system import ConstrainedSystem, hessian
+from ..system import ConstrainedSystem, Constraints, hessian
 from ..validation import require
 from .gauss_newton import GaussNewton, NormalEquations
 from .vectors import dot
@@ -31,6 +31,8 @@ class Point(NamedTuple):
         ‖∂E/∂x‖ / ‖u'‖, or |τ − Σu'c| / τ where that is larger.
     memory : object
         What a method carries on from here, if anything.
+    constraints : Constraints or None
+        Those it was read off, where the objective keeps them.
     """
 
     y: Array
@@ -41,6 +43,7 @@ class Point(NamedTuple):
     n_overlaps: int
     residual: float
     memory: Any = None
+    constraints: Constraints | None = None
 
     @property
     def typical_force(self) -> float:
@@ -89,29 +92,50 @@ class Objective:
         c = self.system.constraints(x)
         loading = c.loading()[c.overlaps]
         self.scale_weight = max(float((loading * loading).sum()), 1.0) ** 0.5
-        return _append(x, self.scale_weight * self.reference)
+        return append(x, self.scale_weight * self.reference)
+
+    def first(self, x: Array) -> Point:
+        """The objective at x and the system's own scale."""
+        return self(self.start(x))
 
     def x(self, y: Array) -> Array:
         """The degrees of freedom in y."""
         return y if self.conjugate is None else y[:-1]
 
-    def system_at(self, y: Array) -> ConstrainedSystem:
-        """The system at y's scale."""
-        return (
-            self.system if self.conjugate is None else self.system.at(scale=float(y[-1]) / self.scale_weight)
-        )
+    def scale(self, y: Array) -> float | None:
+        """The scale at y."""
+        return self.system.scale if self.conjugate is None else float(y[-1]) / self.scale_weight
+
+    def system_at(self, point: Point) -> ConstrainedSystem:
+        """The system at the point's scale."""
+        return self.system if self.conjugate is None else self.system.at(scale=self.scale(point.y))
+
+    def constraints_at(self, point: Point) -> Constraints:
+        """The constraints at the point."""
+        return point.constraints or self.system_at(point).constraints(self.x(point.y))
 
     def __call__(self, y: Array, memory: Any = None) -> Point:
-        self.n_evaluations += 1
         x = self.x(y)
         if self.conjugate is None:
-            energy, gradient, square, n_overlaps = self._fixed(x)
-            tension, value = 0.0, energy
-        else:
-            scale = float(y[-1]) / self.scale_weight
-            energy, gradient, square, n_overlaps, conjugate = self._moving(x, scale)
+            return self.point(y, *self._fixed(x))._replace(memory=memory)
+        return self.point(y, *self._moving(x, self.scale(y)))._replace(memory=memory)
+
+    def point(
+        self,
+        y: Array,
+        energy: float,
+        gradient: Array,
+        square: float,
+        n_overlaps: int,
+        conjugate: float = 0.0,
+    ) -> Point:
+        """The point at y from U, ∇U, Σ u'², N_Δ and Σ u'c there."""
+        self.n_evaluations += 1
+        x = self.x(y)
+        tension, value = 0.0, energy
+        if self.conjugate is not None:
             tension = conjugate - self.conjugate
-            value = energy - self.conjugate * (scale - self.reference)
+            value = energy - self.conjugate * ((self.scale(y) or 0.0) - self.reference)
         if self.weight_decay:
             value += 0.5 * self.weight_decay * float(x @ x)
             gradient = gradient + self.weight_decay * x
@@ -122,8 +146,8 @@ class Objective:
         residual = norm / force if force > 0 else math.inf if norm > 0 else 0.0
         if self.conjugate is not None:
             residual = max(residual, abs(tension) / self.conjugate)
-            gradient = _append(gradient, tension / self.scale_weight)
-        return Point(y, value, energy, gradient, force, n_overlaps, residual, memory)
+            gradient = append(gradient, tension / self.scale_weight)
+        return Point(y, value, energy, gradient, force, n_overlaps, residual)
 
     def sample(self, part: ConstrainedSystem, y: Array, memory: Any = None) -> Point:
         """E as some of the data make it: their U counts as often as all are more, their forces in square."""
@@ -150,7 +174,11 @@ class Objective:
         kept = self.system.canonical(x)
         if kept is x:
             return point
-        return self(kept if self.conjugate is None else _append(kept, point.y[-1]))
+        return self.moved(point, kept if self.conjugate is None else append(kept, point.y[-1]))
+
+    def moved(self, point: Point, y: Array) -> Point:
+        """The objective at y, in the state (all that is not in y) of the point."""
+        return self(y)
 
     def near_rounding(self, point: Point) -> bool:
         """Whether the gradient is so small that rounding may be all of it (cheap: most points are far from that)."""
@@ -168,16 +196,15 @@ class Objective:
             return gradient_tolerance
         x = self.x(point.y)
         if self._sensitivity is None:
-            c = self.system_at(point.y).constraints(x)
-            self._sensitivity = c.sensitivity()
+            self._sensitivity = self.constraints_at(point).sensitivity()
         return max(gradient_tolerance, 3.5 * self.system.resolution(x) * self._sensitivity / point.force)
 
     def model(self, point: Point) -> QuadraticModel:
         """H (with μ, border and corner) at the point, across the symmetries."""
-        x, system = self.x(point.y), self.system_at(point.y)
-        c = system.constraints(x)
+        c = self.constraints_at(point)
+        system = c.system
         h0, hp = hessian(system, c)
-        h, rho = across_symmetries(h0 + hp, c.bearing()[0], system.symmetries(x))
+        h, rho = across_symmetries(h0 + hp, c.bearing()[0], self.fixed_directions(point))
         if self.weight_decay:
             h = with_decay(h, self.weight_decay)
         if self.conjugate is None:
@@ -186,6 +213,10 @@ class Objective:
         border = weigh(stiffness, loading)
         return QuadraticModel(h, c.vjp(border), float(border @ loading), rho)
 
+    def fixed_directions(self, point: Point) -> Array:
+        """Directions across which curvature is looked at: the symmetries, (k, n_dof)."""
+        return self.system.symmetries(self.x(point.y))
+
     def is_saddle(self, point: Point) -> bool:
         """Whether a stationary point has a direction of negative curvature, or no curvature at all."""
         model = self.model(point)
@@ -193,8 +224,8 @@ class Objective:
 
     def gauss_newton(self, point: Point) -> GaussNewton | NormalEquations:
         """The Gauss-Newton model at the point: Jacobian and residuals of the overlaps, or H0 of coupled constraints."""
-        x, system = self.x(point.y), self.system_at(point.y)
-        c = system.constraints(x)
+        c = self.constraints_at(point)
+        system = c.system
         force, stiffness = system.potential.force(c.delta), system.potential.stiffness(c.delta)
         if stiffness.ndim == 3:
             return NormalEquations(c.stiffness(stiffness), point.gradient)
@@ -205,8 +236,8 @@ class Objective:
 
     def largest_curvature(self, point: Point, n_products: int = 25) -> float:
         """An estimate of the largest eigenvalue of H0 (and of the scale's border), by power iteration."""
-        x, system = self.x(point.y), self.system_at(point.y)
-        c = system.constraints(x)
+        c = self.constraints_at(point)
+        system = c.system
         stiffness = system.potential.stiffness(c.delta)
         vector, largest = c.vjp(weigh(stiffness, c.delta)), 1.0
         for _ in range(n_products):
@@ -218,7 +249,7 @@ class Objective:
         return max(largest, 1e-12) + self.weight_decay
 
 
-def _append(x: Array, last: float | Array) -> Array:
+def append(x: Array, last: float | Array) -> Array:
     if is_torch(x):
         xp = namespace(x)
         return xp.concat([x, xp.asarray(last, dtype=x.dtype, device=x.device).reshape(1)])

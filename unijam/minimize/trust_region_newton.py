@@ -55,7 +55,7 @@ class TrustRegionNewton(Solver):
             if shift < 0:
                 shift = self.initial_shift * model.rho * min(1.0, point.typical_force)
             if self.converged(objective, point):  # asked to go on from here: a saddle
-                reached = _leave_saddle(objective, point, model.lowest_mode())
+                reached = leave_saddle(objective, point, model.lowest_mode())
                 if reached is None:
                     return
             else:
@@ -114,7 +114,7 @@ def _search(objective: Objective, point: Point, step: Array, t: float) -> tuple[
     return fallback
 
 
-def _leave_saddle(objective: Objective, point: Point, mode: Array) -> Point | None:
+def leave_saddle(objective: Objective, point: Point, mode: Array) -> Point | None:
     """The lowest point met along a direction of negative curvature, doubling the distance while E falls."""
     if float(point.gradient @ mode) > 0:
         mode = -mode

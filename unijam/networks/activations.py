@@ -24,6 +24,8 @@ class Activation:
         Whether σ(−z) = −σ(z), so that a hidden unit may change its sign.
     homogeneous : bool
         Whether σ(a z) = a σ(z) for a > 0, so that a hidden unit may be rescaled.
+    kinked : bool
+        Whether σ' jumps from 0 to 1 at z = 0.
     """
 
     value: Callable[[Tensor], Tensor]
@@ -31,6 +33,7 @@ class Activation:
     bend: Callable[[Tensor, Tensor], Tensor]
     odd: bool = False
     homogeneous: bool = False
+    kinked: bool = False
 
 
 @cache
@@ -83,4 +86,4 @@ def _relu() -> Activation:
     def bend(z: Tensor, h: Tensor) -> Tensor:
         return torch.zeros_like(z)
 
-    return Activation(torch.relu, slope, bend, homogeneous=True)
+    return Activation(torch.relu, slope, bend, homogeneous=True, kinked=True)

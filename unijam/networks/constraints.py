@@ -2,10 +2,11 @@
 
 from typing import TYPE_CHECKING
 
+import torch
 from torch import Tensor
 
 from ..arrays import Array, weigh
-from ..system import OVERLAP_RESOLUTIONS, Constraints
+from ..system import OVERLAP_RESOLUTIONS, Constraints, Kinks
 from . import layers
 
 if TYPE_CHECKING:
@@ -75,6 +76,35 @@ class NetworkConstraints(Constraints):
         if self._sphere is None:
             return hessian
         return self._sphere.curvature(hessian, layers.gradient(self.passed, errors))
+
+    def kinks(self, weights: Array) -> Kinks:
+        """Every hidden unit for every datum, unit by unit, where σ has a kink at zero; a unit's number runs through
+        the layers."""
+        if not self.passed.activation.kinked or not self.system.depth:
+            return super().kinks(weights)
+        sums, n_data = self.passed.sums[:-1], len(self.system.inputs)
+        pairs = torch.arange(sum(map(len, sums)) * n_data, device=self.delta.device)
+
+        def forces() -> Tensor:
+            errors = self.errors(weights)
+            pulls = [self.passed.linear(l + 1).T @ errors[l + 1] for l in range(len(sums))]
+            return torch.cat(pulls).reshape(-1)
+
+        def gradients(select: Tensor) -> Tensor:
+            chosen, first, rows = pairs[select], 0, []
+            order = []
+            for l, z in enumerate(sums):
+                here = ((chosen >= first) & (chosen < first + z.numel())).nonzero()[:, 0]
+                own = chosen[here] - first
+                rows.append(layers.kink_gradients(self.passed, l, own // n_data, own % n_data))
+                order.append(here)
+                first += z.numel()
+            return self._project(torch.cat(rows)[torch.cat(order).argsort()])
+
+        kept = self.system.kinks
+        held = pairs[:0] if kept is None else kept[0][:, 0] * n_data + kept[0][:, 1]
+        members = torch.stack([pairs // n_data, pairs % n_data], 1)
+        return Kinks(torch.cat(sums).reshape(-1), members, held, forces, gradients)
 
     def loading(self) -> Tensor:
         return 0.0 * self.delta + 1.0

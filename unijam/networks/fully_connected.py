@@ -30,6 +30,12 @@ Device = Literal["cpu", "cuda"]
 Precision = Literal["float64", "float32"]
 
 ROUNDING = 4.0  # rounding error of f in units of eps × max(|κ|, typical |f|)
+LOSES_KINKS = {
+    "inputs",
+    "labels",
+    "widths",
+    "activation",
+}  # changes after which (unit, datum) means another pair
 LEAST_MARGIN = 1e-4  # a jamming margin below this is that of a vanishing f
 
 
@@ -70,6 +76,8 @@ class FullyConnected(ConstrainedSystem):
         The energy of one datum. `CrossEntropy` has no margin (κ = 0) and no control.
     n_classes : int
         C.
+    kinks : (members, slopes) or None
+        (unit, datum) pairs, units numbered through the layers, where h = slope × z instead of max(z, 0).
 
     References
     ----------
@@ -95,6 +103,7 @@ class FullyConnected(ConstrainedSystem):
     bias: bool
     potential: Potential = dataclasses.field(default_factory=Harmonic)
     n_classes: int = 2
+    kinks: tuple[Tensor, Tensor] | None = None
 
     @classmethod
     @checked
@@ -257,14 +266,21 @@ class FullyConnected(ConstrainedSystem):
         if not getattr(changes.get("potential"), "finite_range", True):
             changes = {"margin": 0.0} | changes
         other = copy.copy(self)
-        for cached in ("entering", "targets"):
-            other.__dict__.pop(cached, None)
+        cached = ["kinks_by_layer"]
+        cached += ["entering"] if {"inputs", "bias"} & set(changes) else []
+        cached += ["targets"] if {"labels", "n_classes"} & set(changes) else []
+        for name in cached:
+            other.__dict__.pop(name, None)
+        if LOSES_KINKS & set(changes):
+            changes = {"kinks": None} | changes
         for name, value in changes.items():
             require(name in self.__dataclass_fields__, "parameter", name, "an attribute of the network")
             if name in ("initial", "inputs", "labels", "radii"):
                 value = as_tensor(value, name, self.initial.dtype, self.initial.device)
             elif name in ("margin", "beta"):
                 value = float(value)
+            elif name == "kinks" and value is not None:
+                value = _as_kinks(value, self.initial)
             object.__setattr__(other, name, value)
         _require_valid(other, set(changes))
         return other
@@ -275,8 +291,12 @@ class FullyConnected(ConstrainedSystem):
         return self.inputs.shape[-2]
 
     def subset(self, select: Array | slice) -> Self:
+        """The network on some of its data, a slice, (P,) mask or index; kinks held on these stay held."""
         other = copy.copy(self)  # quick: a mini-batch makes one a step
-        other.__dict__.pop("targets", None)
+        for cached in ("targets", "kinks_by_layer"):
+            other.__dict__.pop(cached, None)
+        if self.kinks is not None:
+            other.__dict__["kinks"] = _kinks_of(self.kinks, torch.arange(self.n_data)[select])
         parts = {"inputs": self.inputs[..., select, :], "labels": self.labels[..., select]}
         other.__dict__.update(parts, entering=self.entering[..., select])
         return other
@@ -289,7 +309,20 @@ class FullyConnected(ConstrainedSystem):
         """The forward pass of effective weights over `entering` data, (d + bias, P)."""
         parts = zip(effective.split(self.sizes), self.shapes, strict=True)
         weights = [part.view(shape) for part, shape in parts]
-        return layers.forward(weights, entering, activation(self.activation, self.beta))
+        kinks = self.kinks_by_layer if entering is self.entering else None
+        return layers.forward(weights, entering, activation(self.activation, self.beta), kinks)
+
+    @cached_property
+    def kinks_by_layer(self) -> list[tuple[Tensor, Tensor, Tensor]] | None:
+        """(units, data, slopes) of the kinks held in each hidden layer."""
+        if self.kinks is None:
+            return None
+        ((units, data), slopes), first, held = (self.kinks[0].T, self.kinks[1]), 0, []
+        for width in self.widths:
+            here = (units >= first) & (units < first + width)
+            held.append((units[here] - first, data[here], slopes[here]))
+            first += width
+        return held
 
     def output(self, x: Array, inputs: Array) -> Tensor:
         """f_W of inputs (M, d) at x, (M,), or (M, C) for C > 2 classes; differentiable in both."""
@@ -379,6 +412,8 @@ def _require_valid(network: FullyConnected, changed: set[str]) -> None:
     """Check the attributes that changed, each in one sentence."""
     if changed & {"inputs", "labels", "initial", "widths", "bias", "n_classes"}:
         _require_data(network)
+    if "kinks" in changed and network.kinks is not None:
+        _require_kinks(network, *network.kinks)
     for field, choices in (("activation", ActivationName), ("weights", Weights)):
         value = getattr(network, field)
         require(value in get_args(choices), field, value, "one of " + ", ".join(get_args(choices)))
@@ -400,6 +435,30 @@ def _require_valid(network: FullyConnected, changed: set[str]) -> None:
         potential.coupled in (1, per_datum), "potential", potential, f"one of {network.n_classes} classes"
     )
     require(potential.finite_range or not network.margin, "margin", network.margin, "0 for this potential")
+
+
+def _as_kinks(value: Any, like: Tensor) -> tuple[Tensor, Tensor]:
+    members, slopes = value
+    return (
+        torch.as_tensor(members, dtype=torch.int64, device=like.device),
+        torch.as_tensor(slopes, dtype=like.dtype, device=like.device),
+    )
+
+
+def _kinks_of(kinks: tuple[Tensor, Tensor], chosen: Tensor) -> tuple[Tensor, Tensor]:
+    """Those kinks whose datum is among the chosen ones, with its new number."""
+    members, slopes = kinks
+    which, number = (members[:, 1:] == chosen.to(members.device)).nonzero(as_tuple=True)
+    return torch.stack([members[which, 0], number], 1), slopes[which]
+
+
+def _require_kinks(network: FullyConnected, members: Tensor, slopes: Tensor) -> None:
+    shape = (tuple(members.shape), tuple(slopes.shape))
+    require(shape == ((len(slopes), 2), (len(slopes),)), "the shapes of kinks", shape, "((k, 2), (k,))")
+    require(network.activation == "relu", "activation", network.activation, "'relu' where kinks are held")
+    limits = torch.tensor([sum(network.widths), len(network.inputs)], device=members.device)
+    inside = bool(((members >= 0) & (members < limits)).all())
+    require(inside, "kinks", members, "(unit, datum) pairs of the network")
 
 
 def _require_data(network: FullyConnected) -> None:

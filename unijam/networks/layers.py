@@ -31,12 +31,15 @@ class Forward:
         The pre-activations z_l.
     activation : Activation
         σ.
+    held : list of (h_l, P) tensors, or None
+        σ'(z_l) of the hidden layers where some z_l are held on their kinks, with a slope of its own each.
     """
 
     weights: Sequence[Tensor]
     entering: list[Tensor]
     sums: list[Tensor]
     activation: Activation
+    held: list[Tensor] | None = None
 
     @property
     def outputs(self) -> Tensor:
@@ -46,7 +49,8 @@ class Forward:
     def of(self, select: Tensor) -> "Forward":
         """The pass of some of the data."""
         entering, sums = [h[:, select] for h in self.entering], [z[:, select] for z in self.sums]
-        return Forward(self.weights, entering, sums, self.activation)
+        held = None if self.held is None else [d[:, select] for d in self.held]
+        return Forward(self.weights, entering, sums, self.activation, held)
 
     def linear(self, layer: int) -> Tensor:
         """W_l without its bias, of a layer above the first."""
@@ -54,6 +58,8 @@ class Forward:
 
     def slope(self, layer: int) -> Tensor:
         """σ'(z_l), (h_l, P)."""
+        if self.held is not None:
+            return self.held[layer]
         z = self.sums[layer]
         return self.activation.slope(z, self.entering[layer + 1][: len(z)])
 
@@ -68,18 +74,32 @@ def with_ones(h: Tensor, bias: bool) -> Tensor:
     return torch.cat([h, h.new_ones(1, h.shape[1])]) if bias else h
 
 
-def forward(weights: Sequence[Tensor], inputs: Tensor, activation: Activation) -> Forward:
-    """Run data (h̃_0, P), ones appended, through the layers."""
-    entering, sums = [inputs], [weights[0] @ inputs]
-    for theta in weights[1:]:
-        h = activation.value(sums[-1])
+def forward(
+    weights: Sequence[Tensor],
+    inputs: Tensor,
+    activation: Activation,
+    kinks: Sequence[tuple[Tensor, Tensor, Tensor]] | None = None,
+) -> Forward:
+    """Run data (h̃_0, P), ones appended, through the layers.
+
+    `kinks` are those (unit, datum) pairs of each hidden layer where h = slope × z: units, data, slopes.
+    """
+    entering, sums, held = [inputs], [weights[0] @ inputs], []
+    for l, theta in enumerate(weights[1:]):
+        z = sums[-1]
+        h = activation.value(z)
+        if kinks is not None:
+            units, data, slopes = kinks[l]
+            held.append(activation.slope(z, h).index_put((units, data), slopes))
+            h = h.index_put((units, data), slopes * z[units, data])
         entering.append(with_ones(h, theta.shape[1] > len(h)))
         sums.append(theta @ entering[-1])
-    return Forward(weights, entering, sums, activation)
+    return Forward(weights, entering, sums, activation, held if kinks is not None else None)
 
 
 def backward(passed: Forward, seed: Tensor) -> list[Tensor]:
-    """δ_l = ∂(seed · f)/∂z_l of each datum, by backpropagation of seed (outputs, P): one (h_l, P) a layer."""
+    """δ_l = ∂(seed · z_L)/∂z_l of each datum, by backpropagation of seed (h_L, P) from the last layer of the pass: one
+    (h_l, P) a layer."""
     errors = [seed]
     for layer in range(len(passed.weights) - 1, 0, -1):
         errors.append((passed.linear(layer).T @ errors[-1]) * passed.slope(layer - 1))
@@ -96,6 +116,17 @@ def push(passed: Forward, moved: Sequence[Tensor]) -> Tensor:
     return change
 
 
+def kink_gradients(passed: Forward, layer: int, units: Tensor, data: Tensor) -> Tensor:
+    """∂z of these units of a hidden layer for these data, in all parameters: (k, N)."""
+    top, held = layer + 1, None if passed.held is None else passed.held[:layer]
+    below = Forward(passed.weights[:top], passed.entering[:top], passed.sums[:top], passed.activation, held)
+    below = below.of(data)
+    seed = torch.nn.functional.one_hot(units, len(passed.sums[layer])).to(passed.outputs.dtype).T
+    rows = jacobian(below, backward(below, seed))
+    above = sum(theta.numel() for theta in passed.weights[top:])
+    return torch.cat([rows, rows.new_zeros(len(rows), above)], 1)
+
+
 def gradient(passed: Forward, errors: Sequence[Tensor]) -> Tensor:
     """Σ_μ δ_l h̃ᵀ, (N,)."""
     return torch.cat([(e @ h.T).reshape(-1) for e, h in zip(errors, passed.entering, strict=True)])
@@ -104,7 +135,7 @@ def gradient(passed: Forward, errors: Sequence[Tensor]) -> Tensor:
 def jacobian(passed: Forward, errors: Sequence[Tensor]) -> Tensor:
     """δ_l ⊗ h̃ of each datum, (P, N), stored by columns."""
     sizes = [theta.numel() for theta in passed.weights]
-    columns = passed.outputs.new_empty(sum(sizes), passed.outputs.shape[1])
+    columns = passed.outputs.new_empty(sum(sizes), errors[0].shape[1])
     for block, e, h in zip(columns.split(sizes), errors, passed.entering, strict=True):
         torch.mul(e[:, None], h[None, :], out=block.view(len(e), len(h), -1))
     return columns.T

@@ -18,6 +18,9 @@ NULL_MODE = 1e-12  # an eigenvalue within this fraction of the largest one is ze
 class HessianDecomposition:
     """H0 and Hp at a state, from its bearing overlaps.
 
+    Where the system is held on kinks, H is a second derivative only on their tangent space, the kernel of all ∇z:
+    eigenvalues and kernels are those there, and ∇z joins ∇Δ in states of self stress.
+
     Attributes
     ----------
     h0, hp : (n, n) scipy csc or dense
@@ -29,6 +32,8 @@ class HessianDecomposition:
     symmetries : (k, n) NumPy array
         Orthonormal directions along which no Δ changes.
     bearing : (n_dof,) mask
+    kinks : (K, n) NumPy array
+        ∇z of the kinks that the system is held on.
     """
 
     h0: Array
@@ -37,6 +42,7 @@ class HessianDecomposition:
     force: np.ndarray
     symmetries: np.ndarray
     bearing: np.ndarray
+    kinks: np.ndarray
     _without: Callable[[np.ndarray], Array]
 
     @property
@@ -45,42 +51,47 @@ class HessianDecomposition:
         return self.h0 + self.hp
 
     def eigenvalues(self, which: str = "total", *, symmetries: bool = True) -> np.ndarray:
-        """Eigenvalues in ascending order of "h0", "hp" or "total".
+        """Eigenvalues in ascending order of "h0", "hp" or "total", on the tangent space of the kinks.
 
         Parameters
         ----------
         which : str
         symmetries : bool
-            Whether the zero modes of the symmetries are kept (n values) or projected out (n − k values).
+            Whether the zero modes of the symmetries are kept (n − K values) or projected out (n − K − k values).
         """
         if which not in ("h0", "hp", "total"):
             raise ValueError(f"which = {which!r} is not valid: it must be 'h0', 'hp' or 'total'.")
         matrix = to_numpy(getattr(self, which))
-        if not symmetries:
-            matrix = self._across.T @ matrix @ self._across
+        matrix = _on(matrix, self.kinks if symmetries else np.vstack([self.kinks, self.symmetries]))
         return np.linalg.eigvalsh(matrix) if matrix.size else np.empty(0)
 
     @cached_property
     def n_negative_hp(self) -> int:
-        """N_−: the number of negative modes of Hp, symmetries apart."""
-        values = self.eigenvalues("hp", symmetries=False)
+        """N_−: the number of negative modes of Hp, symmetries apart, directions off the kinks included.
+
+        At a minimum N_− ≤ N_Δ + N_kink: each overlap and each kink can hold one of them.
+        """
+        matrix = _on(to_numpy(self.hp), self.symmetries)
+        values = np.linalg.eigvalsh(matrix) if matrix.size else np.empty(0)
         return int((values < -NULL_MODE * np.abs(values).max()).sum()) if values.size else 0
 
     @cached_property
     def self_stress(self) -> np.ndarray:
-        """States of self stress: an orthonormal basis of the kernel of Jᵀ as columns, (N_Δ, s), positive in sum."""
-        basis = null_space(self.jacobian.T)
-        return basis * np.where(basis.sum(axis=0) < 0, -1.0, 1.0)
+        """States of self stress: an orthonormal basis of the kernel of Jᵀ as columns, (N_Δ + K, s), positive in sum
+        over the overlaps; the last K entries are those of the kinks."""
+        basis = null_space(np.vstack([self.jacobian, self._rows(self.kinks)]).T)
+        return basis * np.where(basis[: self.force.size].sum(axis=0) < 0, -1.0, 1.0)
 
     @cached_property
     def kernel(self) -> np.ndarray:
-        """Orthonormal basis of the kernel of H0, symmetries apart, as columns (n, k)."""
-        return null_space(np.vstack([self.jacobian, self._symmetry_rows]))
+        """Orthonormal basis of the kernel of H0 on the tangent space, symmetries apart, as columns (n, k)."""
+        return null_space(np.vstack([self.jacobian, self._rows(self.symmetries), self._rows(self.kinks)]))
 
     @property
     def rank_h0(self) -> int:
-        """Rank of H0."""
-        return self.jacobian.shape[1] - self.symmetries.shape[0] - self.kernel.shape[1]
+        """Rank of H0 on the tangent space."""
+        n_fixed = self.symmetries.shape[0] + self.kinks.shape[0]
+        return self.jacobian.shape[1] - n_fixed - self.kernel.shape[1]
 
     def kernel_prestress(self) -> np.ndarray:
         """Eigenvalues of Hp on the kernel of H0, symmetries apart, ascending; empty where the kernel is.
@@ -115,18 +126,23 @@ class HessianDecomposition:
     def _sparse(self) -> bool:
         return hasattr(self.hp, "tocsc")
 
-    @property
-    def _symmetry_rows(self) -> np.ndarray:
-        scale = (
-            np.linalg.norm(self.jacobian) / max(np.sqrt(self.jacobian.shape[0]), 1.0)
-            if self.jacobian.size
-            else 1.0
-        )
-        return scale * self.symmetries
+    def _rows(self, directions: np.ndarray) -> np.ndarray:
+        """Directions as rows as long as those of J."""
+        size = np.linalg.norm(self.jacobian) / max(np.sqrt(self.jacobian.shape[0]), 1.0)
+        return (size if self.jacobian.size else 1.0) * _unit(directions)
 
-    @cached_property
-    def _across(self) -> np.ndarray:
-        return null_space(self.symmetries) if self.symmetries.shape[0] else np.eye(self.jacobian.shape[1])
+
+def _unit(rows: np.ndarray) -> np.ndarray:
+    norms = np.linalg.norm(rows, axis=1, keepdims=True)
+    return rows / np.where(norms > 0, norms, 1.0)
+
+
+def _on(matrix: np.ndarray, fixed: np.ndarray) -> np.ndarray:
+    """A symmetric matrix on the complement of some directions (rows)."""
+    if not fixed.shape[0]:
+        return matrix
+    across = null_space(_unit(fixed))
+    return across.T @ matrix @ across
 
 
 def decompose_hessian(system: ConstrainedSystem, x: Array) -> HessianDecomposition:
@@ -150,6 +166,7 @@ def decompose_hessian(system: ConstrainedSystem, x: Array) -> HessianDecompositi
     inside = to_numpy(dof)
     h0, hp = _blocks(system, c, overlaps, dof)
     indices = np.flatnonzero(to_numpy(overlaps))
+    kinks = c.kinks(system.potential.force(c.delta))
 
     def without(kept: np.ndarray) -> tuple[Array, Array]:
         mask = 0 * overlaps
@@ -163,6 +180,7 @@ def decompose_hessian(system: ConstrainedSystem, x: Array) -> HessianDecompositi
         force=to_numpy(system.potential.force(c.delta)[overlaps]),
         symmetries=to_numpy(orthonormal_rows(system.symmetries(x)[:, dof])),
         bearing=inside,
+        kinks=to_numpy(kinks.jacobian(kinks.held))[:, inside],
         _without=without,
     )
 

@@ -15,7 +15,7 @@ class ConstraintCount:
     Attributes
     ----------
     n_overlaps, n_kinks : int
-        Bearing constraints with Δ above 15 resolutions, and kinks that bear force.
+        Bearing constraints with Δ above 15 resolutions, and kinks that the system is held on.
     n_dof, n_effective : int
         All degrees of freedom; those that bear force less the rank of the symmetries on them.
     ratio : float
@@ -51,7 +51,7 @@ def count_constraints(system: ConstrainedSystem, x: Array) -> ConstraintCount:
     dof, constraints = c.bearing()
     n_bearing = int(dof.sum())
     n_overlaps = int((c.overlaps & constraints).sum()) if n_bearing else 0
-    n_kinks = int(c.kinks(system.potential.force(c.delta)).values.shape[0]) if n_bearing else 0
+    n_kinks = int(c.kinks(system.potential.force(c.delta)).held.shape[0]) if n_bearing else 0
     n_symmetries = orthonormal_rows(system.symmetries(x) * dof).shape[0] if n_bearing else 0
     n_effective = n_bearing - n_symmetries
     ratio = (n_overlaps + n_kinks) / n_effective if n_effective > 0 else 0.0
