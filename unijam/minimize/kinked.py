@@ -1,6 +1,6 @@
 """The objective of a system with kinks: a point is held on some of them, and H is that of their tangent space."""
 
-from typing import Self
+from typing import Any, Self
 
 from ..arrays import Array, namespace
 from ..linalg import QuadraticModel, orthonormal_rows
@@ -27,7 +27,7 @@ class KinkedObjective(Objective):
     def first(self, x: Array) -> Point:
         return self.holding(self.start(x), self.held)
 
-    def __call__(self, y: Array) -> Point:
+    def __call__(self, y: Array, memory: Any = None) -> Point:
         return self.holding(y, None)
 
     def moved(self, point: Point, y: Array) -> Point:

@@ -89,7 +89,6 @@ class Solver(ABC):
     max_steps: int = 100_000
     force_tolerance: float | None = None
     sees_curvature: ClassVar[bool] = False
-    keeps_kinks: ClassVar[bool] = False
 
     def __post_init__(self) -> None:
         require_options(self)
@@ -109,6 +108,12 @@ class Solver(ABC):
         """Whether the points visited are those of mini-batches, which say little of the whole."""
         return False
 
+    def prepared(self, objective: Objective) -> Objective:
+        """The objective as the method sees it: kinks that the system holds are let go."""
+        if objective.system.kinks is None:
+            return objective
+        return objective.on(objective.system.at(kinks=None))
+
     def run(
         self,
         objective: Objective,
@@ -119,8 +124,7 @@ class Solver(ABC):
     ) -> MinimizeResult:
         """Follow `iterate` from x until a test stops it; or go on from an earlier result of the same solver."""
         log, steps, status = Log(watch or Watch(), self.max_steps), 0, ""
-        if not self.keeps_kinks and objective.system.kinks is not None:
-            objective = objective.on(objective.system.at(kinks=None))
+        objective = self.prepared(objective)
         if earlier is None:
             point = objective.first(x)
             log.record(0, objective, point)

@@ -18,7 +18,7 @@ from ..system import Kinks, hessian
 from ..validation import require
 from .box_quadratic import minimize_in_box
 from .kinked import KinkedObjective
-from .loop import MinimizeResult, Solver
+from .loop import Solver
 from .objective import Objective, Point
 from .trust_region_newton import leave_saddle
 
@@ -46,16 +46,14 @@ class ProximalNewton(Solver):
     max_step: float = 0.3
     initial_shift: float = 1e-2
     sees_curvature: ClassVar[bool] = True
-    keeps_kinks: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
         super().__post_init__()
         require(self.max_step > 0, "max_step", self.max_step, "positive")
         require(self.initial_shift > 0, "initial_shift", self.initial_shift, "positive")
 
-    def run(self, objective: Objective, x: Array, progress: bool = False) -> MinimizeResult:
-        """Follow `iterate` from x, and from the kinks that the system holds, until a test stops it."""
-        return super().run(KinkedObjective.of(objective), x, progress)
+    def prepared(self, objective: Objective) -> Objective:
+        return KinkedObjective.of(objective)
 
     def converged(self, objective: Objective, point: Point) -> bool:
         """Whether the gradient is small with slopes strictly inside, and every held z vanishes."""
