@@ -33,10 +33,12 @@ __version__ = "0.1.0"
 # torch, matplotlib and gsd take long to import: what needs them is loaded at first use
 _LAZY = {
     "AutodiffSystem": ".autodiff",
+    "DataSet": ".networks",
     "FullyConnected": ".networks",
     "Perceptron": ".networks",
     "accuracy": ".networks",
     "animate_jamming": ".pictures",
+    "datasets": ".networks",
     "lammps_input": ".particles.lammps_files",
     "plot_packing": ".pictures",
     "read_gsd": ".particles.gsd_files",
@@ -54,6 +56,7 @@ __all__ = [
     "ConstraintCount",
     "Constraints",
     "CrossEntropy",
+    "DataSet",
     "DeltaStatistics",
     "ElasticModuli",
     "Ellipses",
@@ -83,6 +86,7 @@ __all__ = [
     "animate_jamming",
     "conjugate_force",
     "count_constraints",
+    "datasets",
     "decompose_hessian",
     "delta_statistics",
     "distance_to_threshold",

@@ -1,8 +1,9 @@
 """Validation at the border: a wrong value is answered by one sentence that names field, value and range."""
 
 import dataclasses
+import inspect
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import wraps
 from typing import Annotated, Any, TypeVar
 
@@ -21,10 +22,10 @@ Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 Finite = Annotated[float, Field(allow_inf_nan=False)]
 
 
-def sentence(error: ValidationError) -> str:
-    """The first complaint of pydantic as one sentence: field, value, range."""
+def sentence(error: ValidationError, names: Sequence[str] = ()) -> str:
+    """The first complaint of pydantic as one sentence: field (arguments by place get their names), value, range."""
     first = error.errors(include_url=False)[0]
-    field = ".".join(str(part) for part in first["loc"]) or "argument"
+    field = ".".join(str(part) for part in _named(first["loc"], names)) or "argument"
     if first["type"].startswith("missing"):
         return f"{field} is missing: it must be given."
     value = first["input"]
@@ -42,9 +43,16 @@ def checked(function: F) -> F:
         try:
             return validated(*args, **kwargs)
         except ValidationError as error:
-            raise ValueError(sentence(error)) from None
+            raise ValueError(sentence(error, list(inspect.signature(function).parameters))) from None
 
     return call  # type: ignore[return-value]
+
+
+def _named(place: tuple[int | str, ...], names: Sequence[str]) -> tuple[int | str, ...]:
+    """A place in the call with the name of an argument that was given by position."""
+    if place and isinstance(place[0], int) and place[0] < len(names):
+        return (names[place[0]], *place[1:])
+    return place
 
 
 def require(condition: Any, field: str, value: Any, wanted: str) -> None:

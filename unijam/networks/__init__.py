@@ -1,7 +1,9 @@
 """Networks as constrained systems: one constraint a datum, or C − 1 for C > 2 classes."""
 
+from . import datasets
 from .accuracy import accuracy, test_error
+from .data_set import DataSet
 from .fully_connected import FullyConnected
 from .perceptron import Perceptron
 
-__all__ = ["FullyConnected", "Perceptron", "accuracy", "test_error"]
+__all__ = ["DataSet", "FullyConnected", "Perceptron", "accuracy", "datasets", "test_error"]

@@ -1,14 +1,12 @@
 """The fraction of data that a network classifies as they are labelled."""
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from ..arrays import Array
 from ..validation import require, require_positions
 from .data import as_tensor
+from .data_set import DataSet
 from .fully_connected import FullyConnected
-
-if TYPE_CHECKING:
-    from .datasets import DataSet
 
 
 def accuracy(
@@ -40,7 +38,7 @@ def accuracy(
     return float(network.targets.correct(passed.outputs).sum()) / len(network.labels)
 
 
-def test_error(network: FullyConnected, x: Array, data_set: "DataSet") -> float:
+def test_error(network: FullyConnected, x: Array, data_set: DataSet) -> float:
     """The fraction of the test data of a data set that are classified wrongly."""
     require(
         len(data_set.test_labels) > 0, "test data", len(data_set.test_labels), f"some, of {data_set.name}"

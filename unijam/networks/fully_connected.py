@@ -19,6 +19,7 @@ from . import gauge, layers
 from .activations import activation
 from .constraints import NetworkConstraints
 from .data import as_tensor, generators, initial_weights, layer_shapes, n_outputs, random_data
+from .data_set import DataSet
 from .labels import Classes, Labels, Signs
 from .reduction import reduced
 from .sphere import Sphere, layer_norms
@@ -155,7 +156,7 @@ class FullyConnected(ConstrainedSystem):
     def from_data(
         cls,
         inputs: Any,
-        labels: Any,
+        labels: Any = None,
         depth: Depth = 3,
         width: Count = 9,
         activation: ActivationName = "tanh",
@@ -167,22 +168,22 @@ class FullyConnected(ConstrainedSystem):
         device: Device = "cpu",
         dtype: Precision = "float64",
         potential: Potential | None = None,
-        n_classes: Annotated[int, Field(ge=2, strict=True)] = 2,
+        n_classes: Annotated[int, Field(ge=2, strict=True)] | None = None,
     ) -> Self:
         """A network of orthogonal initial weights and zero biases, and given data.
 
         Parameters
         ----------
-        inputs : (P, d) array
+        inputs : DataSet, or (P, d) array
             Data, finite, P at least 1.
-        labels : (P,) array
+        labels : (P,) array, or None for a DataSet, which has its own
             ±1, or 0 … C − 1 for C > 2 classes.
         margin : float, optional
             κ: 1 by default, 0 for `CrossEntropy`.
         potential : Potential, optional
             `Harmonic()` by default.
-        n_classes : int
-            C.
+        n_classes : int, optional
+            C: 2 by default, or the data set's.
         depth, width, activation, beta, weights, bias, seed, device, dtype
             See `random`.
 
@@ -192,6 +193,11 @@ class FullyConnected(ConstrainedSystem):
             Where data hold NaN, labels are not ±1 (not one of C classes), a value is out of range, or the device is
             not there.
         """
+        if isinstance(inputs, DataSet):
+            alone = labels is None and n_classes in (None, inputs.n_classes)
+            require(alone, "labels and n_classes", "given", "left out: a DataSet has its own")
+            inputs, labels, n_classes = inputs.inputs, inputs.labels, inputs.n_classes
+        n_classes = n_classes or 2
         available = device == "cpu" or torch.cuda.is_available()
         require(available, "device", device, "'cpu' on a machine without a CUDA device")
         place = {"dtype": getattr(torch, dtype), "device": device}

@@ -1,0 +1,98 @@
+"""MNIST, and all that is written in its format (IDX): http://yann.lecun.com/exdb/mnist.
+
+An IDX file: two zero bytes, the type (8: bytes), the number of dimensions, each as a big-endian 32-bit integer,
+then the entries.
+"""
+
+import gzip
+import math
+import os
+import zlib
+from pathlib import Path
+
+import numpy as np
+
+from ...validation import checked, require
+from ..data_set import DataSet
+from .arrays import arrays
+from .files import first, missing, place_of
+from .npz import npz
+
+PARTS = {
+    "x_train": "train-images-idx3-ubyte",
+    "y_train": "train-labels-idx1-ubyte",
+    "x_test": "t10k-images-idx3-ubyte",
+    "y_test": "t10k-labels-idx1-ubyte",
+}
+FOLDERS = ("mnist", "MNIST", "MNIST/raw")
+WANTED = f"{', '.join(PARTS.values())} (also as .gz), or mnist.npz (x_train, y_train, x_test, y_test)"
+
+
+@checked
+def mnist(data: str | os.PathLike | None = None) -> DataSet:
+    """The handwritten digits: 28 × 28 bytes, ten classes, from the original IDX files or an .npz.
+
+    Parameters
+    ----------
+    data : path, optional
+        A folder that holds the files (itself, or in mnist/ or MNIST/raw/), or an .npz file; by default that of the
+        environment variable UNIJAM_DATA.
+
+    Raises
+    ------
+    FileNotFoundError
+        Where a file is missing: says where to put which.
+    ValueError
+        Where a file is truncated or corrupt.
+    """
+    place = place_of(data, WANTED)
+    if place.is_file():
+        return _images(npz(place, n_classes=10, name="MNIST"), place)
+    files = {field: _file(place, name) for field, name in PARTS.items()}
+    found = {field: file for field, file in files.items() if file is not None}
+    if not found:
+        archive = first(place, FOLDERS, ("mnist*.npz",))
+        if archive is None:
+            raise missing(data, WANTED)
+        return _images(npz(archive, n_classes=10, name="MNIST"), archive)
+    absent = [PARTS[field] for field in PARTS if field not in found]
+    if absent:
+        raise missing(data, absent[0])
+    return arrays(**{field: read_idx(file) for field, file in found.items()}, n_classes=10, name="MNIST")
+
+
+def read_idx(file: Path) -> np.ndarray:
+    """The array of bytes in an IDX file, compressed by gzip or not."""
+    try:
+        raw = gzip.decompress(file.read_bytes()) if file.suffix == ".gz" else file.read_bytes()
+    except (gzip.BadGzipFile, EOFError, zlib.error):
+        raise ValueError(
+            f"file = {str(file)!r} is not valid: it must be a whole gzip file; it is truncated or corrupt."
+        ) from None
+    dimensions = raw[3] if len(raw) >= 4 else 0
+    header = 4 + 4 * dimensions
+    valid = raw[:3] == b"\0\0\x08" and dimensions in (1, 2, 3) and len(raw) >= header
+    require(
+        valid,
+        "file",
+        str(file),
+        "an IDX file of bytes, which begins with 0, 0, 8 and its number of dimensions",
+    )
+    shape = tuple(np.frombuffer(raw[4:header], dtype=">u4").tolist())
+    promised = header + math.prod(shape)
+    require(
+        len(raw) == promised, "file", str(file), f"{promised} bytes long, as its header says, not {len(raw)}"
+    )
+    return np.frombuffer(raw, dtype=np.uint8, offset=header).reshape(shape)
+
+
+def _file(place: Path, name: str) -> Path | None:
+    other = name.replace("-idx", ".idx")  # some copies write the last dash as a dot
+    return first(place, FOLDERS, (name, other, f"{name}.gz", f"{other}.gz"))
+
+
+def _images(data_set: DataSet, file: Path) -> DataSet:
+    """The data set of an archive, whose images must be of the right size."""
+    pixels = data_set.inputs.shape[1]
+    require(pixels == 784, "file", str(file), f"an archive of images of 28 × 28, and its have {pixels} bytes")
+    return data_set

@@ -1,0 +1,60 @@
+"""Images kept as one NumPy archive: x_train, y_train, x_test, y_test of bytes, (P, …) and (P,)."""
+
+import os
+import zipfile
+import zlib
+from pathlib import Path
+
+import numpy as np
+
+from ...validation import checked, require
+from ..data_set import DataSet
+from .arrays import arrays
+
+FIELDS = ("x_train", "y_train", "x_test", "y_test")
+
+
+@checked
+def npz(path: str | os.PathLike, *, n_classes: int | None = None, name: str | None = None) -> DataSet:
+    """A data set from an .npz file of x_train, y_train, x_test, y_test.
+
+    Parameters
+    ----------
+    path : path of a file
+    n_classes : int, optional
+        By default the largest label and one.
+    name : str, optional
+        The file's by default.
+
+    Raises
+    ------
+    FileNotFoundError
+        Where there is no such file.
+    ValueError
+        Where it is truncated or corrupt, or holds other arrays.
+    """
+    file = Path(path)
+    if not file.is_file():
+        raise FileNotFoundError(f"path = {str(path)!r} is not valid: there is no such file.")
+    try:
+        with np.load(file, allow_pickle=False) as archive:
+            missing = [field for field in FIELDS if field not in archive.files]
+            require(
+                not missing, "file", str(file), f"an archive of {', '.join(FIELDS)}; {missing[:1]} is missing"
+            )
+            found = {field: archive[field] for field in FIELDS}
+    except (zipfile.BadZipFile, zlib.error, EOFError, OSError, AttributeError, TypeError) as error:
+        raise _corrupt(file) from error
+    except ValueError as error:
+        if str(error).startswith("file = "):
+            raise
+        raise _corrupt(file) from error
+    for field, array in found.items():
+        require(array.dtype == np.uint8, f"the type of {field} in {str(file)!r}", str(array.dtype), "uint8")
+    return arrays(**found, n_classes=n_classes, name=name or file.stem)
+
+
+def _corrupt(file: Path) -> ValueError:
+    return ValueError(
+        f"file = {str(file)!r} is not valid: it must be a whole .npz archive; it is truncated or corrupt."
+    )

@@ -1,0 +1,14 @@
+"""Random data: Gaussian inputs on the sphere, random labels; nothing in them can be learnt, only fitted."""
+
+import numpy as np
+
+from ...validation import Count, Seed, checked
+from ..data import generators, random_data
+from ..data_set import DataSet
+
+
+@checked
+def random(n_data: Count = 420, dimension: Count = 9, *, seed: Seed = 0) -> DataSet:
+    """The data of `FullyConnected.random`: centred Gaussian inputs on the sphere of radius √d, balanced labels ±1."""
+    inputs, labels = random_data(n_data, dimension, generators(seed)[0])
+    return DataSet(inputs, labels, np.empty((0, dimension)), np.empty(0), "random")

@@ -1,0 +1,46 @@
+"""A teacher: random inputs on the sphere, labelled by a random network, so that a student can fit and generalise."""
+
+from typing import Annotated
+
+import numpy as np
+from pydantic import Field
+
+from ...validation import Count, Seed, checked
+from ..data_set import Amount, DataSet
+from ..fully_connected import ActivationName, FullyConnected
+
+
+@checked
+def teacher(
+    n_data: Count = 420,
+    dimension: Count = 9,
+    n_test: Amount = 0,
+    *,
+    depth: Annotated[int, Field(ge=0, strict=True)] = 1,
+    width: Count = 9,
+    activation: ActivationName = "relu",
+    seed: Seed = 0,
+) -> DataSet:
+    """Labels sign(f − median f) of a fully connected network with Gaussian weights of variance 1/fan-in.
+
+    Parameters
+    ----------
+    n_data, n_test, dimension : int
+        P, P' and d: Gaussian inputs on the sphere of radius √d.
+    depth, width, activation
+        The teacher's. Depth 0 is a linear teacher.
+    seed : int
+        Of inputs and teacher.
+    """
+    inputs_rng, weights_rng = np.random.default_rng(seed).spawn(2)
+    inputs = inputs_rng.standard_normal((n_data + n_test, dimension))
+    inputs *= np.sqrt(dimension) / np.linalg.norm(inputs, axis=1, keepdims=True)
+    labels = np.where(
+        np.arange(n_data + n_test) % 2, -1.0, 1.0
+    )  # of no consequence: the teacher gives its own
+    network = FullyConnected.from_data(inputs, labels, depth, width, activation, weights="free")
+    weights = [weights_rng.standard_normal(shape) / np.sqrt(shape[1]) for shape in network.shapes]
+    f = network.output(np.concatenate([w.ravel() for w in weights]), inputs).numpy()
+    labels = np.where(f > np.median(f), 1.0, -1.0)
+    name = f"teacher of depth {depth} and width {width}"
+    return DataSet(inputs[:n_data], labels[:n_data], inputs[n_data:], labels[n_data:], name)
