@@ -1,17 +1,20 @@
 """FIRE 2: molecular dynamics that is steered downhill and halted whenever it climbs."""
 
 import math
-from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import NamedTuple
 
+from ..arrays import Array
+from ..compiled import implements
 from ..validation import require
-from .loop import Solver
-from .objective import Objective, Point
+from . import bursts
+from .first_order import FirstOrder
+from .objective import Objective, Point, evaluated
 from .vectors import blend, moved, products
 
 
 @dataclass(frozen=True)
-class Fire(Solver):
+class Fire(FirstOrder):
     """The fast inertial relaxation engine, version 2 (semi-implicit Euler, half a step back when it climbs).
 
     Attributes
@@ -44,29 +47,74 @@ class Fire(Solver):
         for name in ("braking", "mixing", "mixing_decay"):
             require(0 < getattr(self, name) <= 1, name, getattr(self, name), "above 0 and at most 1")
 
-    def iterate(self, objective: Objective, point: Point) -> Iterator[Point]:
+    def begin(self, objective: Objective, point: Point) -> "Motion":
         longest = self.max_time_step or 0.9 / math.sqrt(objective.largest_curvature(point))
-        shortest, dt = 0.005 * longest, 0.25 * longest
-        mixing, downhill = self.mixing, 0
-        velocity, kinetic = 0.0 * point.y, 0.0  # kinetic: velocity·velocity
-        while True:
-            square, slope = products(point.gradient, velocity)
-            if square == 0:
-                return
-            y, norm, power = point.y, math.sqrt(square), -slope
-            if power > 0:
-                downhill += 1
-                if downhill > self.delay:
-                    dt = min(dt * self.acceleration, longest)
-                    mixing *= self.mixing_decay
-            else:
-                downhill, mixing = 0, self.mixing
-                dt = max(dt * self.braking, shortest)
-                y = moved(y, -0.5 * dt, velocity)
-                velocity, kinetic, power = 0.0 * velocity, 0.0, 0.0
-            # a kick by −dt ∇E, then the direction is mixed with that of −∇E at the same speed
-            speed = math.sqrt(kinetic + dt * (2 * power + dt * square))
-            kick = (1 - mixing) * dt + mixing * speed / norm
-            velocity, kinetic, _, fastest = blend(1 - mixing, velocity, -kick, point.gradient)
-            point = objective(moved(y, min(dt, self.max_step / fastest), velocity))
-            yield point
+        rules = Rules(
+            *(longest, self.max_step, self.acceleration, self.braking),
+            *(self.mixing, self.mixing_decay, self.delay),
+        )
+        return Motion(point, point.residual == 0, 0.0 * point.y, 0.0, 0.25 * longest, self.mixing, 0, rules)
+
+    @staticmethod
+    def advance(state: "Motion", objective: Objective) -> "Motion":
+        return _advance(state, objective)
+
+
+class Rules(NamedTuple):
+    """The options of `Fire`, as compiled code takes them."""
+
+    max_time_step: float
+    max_step: float
+    acceleration: float
+    braking: float
+    mixing: float
+    mixing_decay: float
+    delay: int
+
+
+class Motion(NamedTuple):
+    """FIRE under way.
+
+    Attributes
+    ----------
+    point : Point
+    finished : bool
+        Whether the gradient vanishes.
+    velocity, kinetic : array, float
+        And velocity·velocity.
+    dt, mixing, downhill : float, float, int
+        Time step, share of −∇E in the direction, and steps since it last climbed.
+    """
+
+    point: Point
+    finished: bool
+    velocity: Array
+    kinetic: float
+    dt: float
+    mixing: float
+    downhill: int
+    rules: Rules
+
+
+@implements(bursts.advance, Motion)
+def _advance(s, objective):
+    rules = s.rules
+    square, slope = products(s.point.gradient, s.velocity)
+    y, velocity, kinetic, norm, power = s.point.y, s.velocity, s.kinetic, math.sqrt(square), -slope
+    dt, mixing, downhill = s.dt, s.mixing, s.downhill
+    if power > 0:
+        downhill += 1
+        if downhill > rules.delay:
+            dt = min(dt * rules.acceleration, rules.max_time_step)
+            mixing *= rules.mixing_decay
+    else:
+        downhill, mixing = 0, rules.mixing
+        dt = max(dt * rules.braking, 0.005 * rules.max_time_step)
+        y = moved(y, -0.5 * dt, velocity)
+        velocity, kinetic, power = 0.0 * velocity, 0.0, 0.0
+    # a kick by −dt ∇E, then the direction is mixed with that of −∇E at the same speed
+    speed = math.sqrt(kinetic + dt * (2 * power + dt * square))
+    kick = (1 - mixing) * dt + mixing * speed / norm
+    velocity, kinetic, _, fastest = blend(1 - mixing, velocity, -kick, s.point.gradient)
+    point = evaluated(objective, moved(y, min(dt, rules.max_step / fastest), velocity))
+    return Motion(point, point.residual == 0, velocity, kinetic, dt, mixing, downhill, rules)

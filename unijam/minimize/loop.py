@@ -2,7 +2,7 @@
 
 import math
 from abc import ABC, abstractmethod
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from typing import Any, ClassVar
 
@@ -103,6 +103,13 @@ class Solver(ABC):
     def iterate(self, objective: Objective, point: Point) -> Iterator[Point]:
         """The points that the method visits from `point` on, each truly evaluated; it ends where it is stuck."""
 
+    def visits(
+        self, objective: Objective, point: Point, most: Callable[[], int]
+    ) -> Iterator[tuple[Point, int]]:
+        """Points for the loop to look at, and how many were evaluated since the last one, at most `most()`."""
+        for reached in self.iterate(objective, point):
+            yield reached, 1
+
     @property
     def sampled(self) -> bool:
         """Whether the points visited are those of mini-batches, which say little of the whole."""
@@ -132,19 +139,23 @@ class Solver(ABC):
             log.go_on(earlier.history, earlier.seconds)
             steps, objective.n_evaluations = earlier.n_steps, earlier.n_evaluations
             point = objective(*earlier.memory) if earlier.memory else objective.first(x)
+
+        def most() -> int:
+            return min(self.max_steps, log.due) - steps
+
         try:
             with Progress(progress, type(self).__name__) as report:
                 status, point = self._verdict(objective, point)
-                points = self.iterate(objective, point)
+                points = self.visits(objective, point, most)
                 while not status:
                     if steps >= self.max_steps:
                         status = "step-limit"
                         break
-                    reached = next(points, None)
+                    reached, taken = next(points, (None, 0))
                     if reached is None or not math.isfinite(reached.value):
                         status = "stalled"
                         break
-                    point, steps = reached, steps + 1
+                    point, steps = reached, steps + taken
                     if self.sampled:
                         if steps < log.due:
                             continue
@@ -157,7 +168,7 @@ class Solver(ABC):
                             break
                     status, kept = self._verdict(objective, point)
                     if kept is not point:
-                        point, points = kept, self.iterate(objective, kept)
+                        point, points = kept, self.visits(objective, kept, most)
             if status in ("stalled", "step-limit"):
                 status = self._saddle_or(objective, point, status)
         except (KeyboardInterrupt, SystemError) as error:

@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from ..arrays import Array, is_torch, namespace, weigh
+from ..compiled import implements, listed_forces
 from ..linalg import QuadraticModel, across_symmetries, with_decay
 from ..system import ConstrainedSystem, Constraints, hessian
 from ..validation import require
@@ -77,9 +78,11 @@ class Objective:
         self.reference = system.scale or 0.0
         self.scale_weight = 1.0
         self._sensitivity: float | None = None
-        self._rounding: float | None = None
-        self._fixed: Callable = system.evaluator() if conjugate is None else _no_evaluator
-        self._moving: Callable = system.scaled_evaluator() if conjugate is not None else _no_evaluator
+        self.far: float | None = (
+            None  # typical gradient from which on rounding is looked at, once it was asked for
+        )
+        self.rounding: float | None = None  # of ‖∇E‖, once it was asked for
+        self.evaluate: Callable = system.evaluator() if conjugate is None else system.scaled_evaluator()
 
     def on(self, system: ConstrainedSystem) -> "Objective":
         """The same objective of another system, or of the same at another scale."""
@@ -102,6 +105,11 @@ class Objective:
         """The degrees of freedom in y."""
         return y if self.conjugate is None else y[:-1]
 
+    @property
+    def moving(self) -> bool:
+        """Whether the scale moves."""
+        return self.conjugate is not None
+
     def scale(self, y: Array) -> float | None:
         """The scale at y."""
         return self.system.scale if self.conjugate is None else float(y[-1]) / self.scale_weight
@@ -117,8 +125,8 @@ class Objective:
     def __call__(self, y: Array, memory: Any = None) -> Point:
         x = self.x(y)
         if self.conjugate is None:
-            return self.point(y, *self._fixed(x))._replace(memory=memory)
-        return self.point(y, *self._moving(x, self.scale(y)))._replace(memory=memory)
+            return self.point(y, *self.evaluate(x))._replace(memory=memory)
+        return self.point(y, *self.evaluate(x, self.scale(y)))._replace(memory=memory)
 
     def point(
         self,
@@ -168,6 +176,17 @@ class Objective:
         """What a function of (system, x) gives."""
         return float(observable(system, x))
 
+    @property
+    def in_bursts(self) -> bool:
+        """Whether `compiled` serves: the evaluator has a kernel, and nothing is added to E or held."""
+        return hasattr(self.evaluate, "kernel") and not self.weight_decay and self.mask is None
+
+    def compiled(self, kernel: tuple) -> "CompiledObjective":
+        """This objective in compiled loops, on a kernel of its evaluator."""
+        return CompiledObjective(
+            kernel, self.moving, self.conjugate or 0.0, self.scale_weight, self.reference
+        )
+
     def canonical(self, point: Point) -> Point:
         """The point in the system's gauge (the same object where nothing is to be done)."""
         x = self.x(point.y)
@@ -182,9 +201,9 @@ class Objective:
 
     def near_rounding(self, point: Point) -> bool:
         """Whether the gradient is so small that rounding may be all of it (cheap: most points are far from that)."""
-        if self._rounding is None:
-            self._rounding = 1e4 * self.system.resolution(self.x(point.y))
-        return point.residual * point.typical_force < self._rounding
+        if self.far is None:
+            self.far = 1e4 * self.system.resolution(self.x(point.y))
+        return point.residual * point.typical_force < self.far
 
     def tolerance(self, point: Point, gradient_tolerance: float) -> float:
         """The residual asked for, or the one that rounding leaves at least.
@@ -197,7 +216,8 @@ class Objective:
         x = self.x(point.y)
         if self._sensitivity is None:
             self._sensitivity = self.constraints_at(point).sensitivity()
-        return max(gradient_tolerance, 3.5 * self.system.resolution(x) * self._sensitivity / point.force)
+        self.rounding = 3.5 * self.system.resolution(x) * self._sensitivity
+        return max(gradient_tolerance, self.rounding / point.force)
 
     def model(self, point: Point) -> QuadraticModel:
         """H (with μ, border and corner) at the point, across the symmetries."""
@@ -234,7 +254,7 @@ class Objective:
         border = None if self.conjugate is None else root * c.loading()[active] / self.scale_weight
         return GaussNewton.of(c.jacobian(active), root, force[active] / root, point.gradient, border)
 
-    def largest_curvature(self, point: Point, n_products: int = 25) -> float:
+    def largest_curvature(self, point: Point, n_products: int = 10) -> float:
         """An estimate of the largest eigenvalue of H0 (and of the scale's border), by power iteration."""
         c = self.constraints_at(point)
         system = c.system
@@ -258,5 +278,33 @@ def append(x: Array, last: float | Array) -> Array:
     return longer
 
 
-def _no_evaluator(*_: Array) -> tuple:
-    raise AssertionError("this objective evaluates through its other evaluator")
+class CompiledObjective(NamedTuple):
+    """The same E in compiled loops, without weight decay: y in the kernel's numbering and always with w λ, last."""
+
+    kernel: tuple
+    moving: bool
+    conjugate: float
+    scale_weight: float
+    reference: float
+
+
+def evaluated(objective: Objective, y: Array) -> Point:
+    """The objective at y, in compiled loops too; U < 0: the kernel's list no longer serves."""
+    return objective(y)
+
+
+@implements(evaluated, CompiledObjective)
+def _evaluated(objective, y):
+    gradient = np.empty(len(y))
+    scale = y[-1] / objective.scale_weight if objective.moving else objective.reference
+    energy, square, n_overlaps, load = listed_forces(objective.kernel, y, gradient, scale)
+    gradient[-1] = 0.0
+    force, norm = math.sqrt(square), math.sqrt(dot(gradient, gradient))
+    residual = norm / force if force > 0 else math.inf if norm > 0 else 0.0
+    value = energy
+    if objective.moving:
+        tension = load - objective.conjugate
+        value -= objective.conjugate * (scale - objective.reference)
+        residual = max(residual, abs(tension) / objective.conjugate)
+        gradient[-1] = tension / objective.scale_weight
+    return Point(y, value, energy, gradient, force, n_overlaps, residual, None, None)

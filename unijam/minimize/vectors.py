@@ -2,10 +2,12 @@
 
 NumPy would pass over memory once for each operator, and a packing of a thousand particles is evaluated in the
 time of ten such passes. Tensors keep torch's operators; of each call one small tensor leaves the device.
+Compiled code may call `dot`, `products`, `moved` and `blend` too.
 """
 
 import numpy as np
 from numba import njit
+from numba.extending import overload
 
 from ..arrays import Array, namespace
 
@@ -26,17 +28,14 @@ def products(a: Array, b: Array) -> tuple[float, float]:
 def moved(y: Array, step: float, direction: Array) -> Array:
     """y + step × direction, a new array."""
     if _is_vector(y):
-        new = np.empty(len(y))
-        _move(new, y, step, direction)
-        return new
+        return _moved(y, step, direction)
     return y + step * direction
 
 
 def blend(a: float, v: Array, b: float, w: Array) -> tuple[Array, float, float, float]:
     """u = a v + b w, a new array; u·u, u·v and the largest |component| of u."""
     if _is_vector(v):
-        u = np.empty(len(v))
-        return (u, *_blend(u, a, v, b, w))
+        return _blend(a, v, b, w)
     u = a * v + b * w
     square, product, largest = _scalars(u @ u, u @ v, abs(u).max())
     return u, square, product, largest
@@ -91,13 +90,16 @@ def _products(a, b):
 
 
 @njit(nogil=True, cache=True, fastmath=_fast)
-def _move(new, y, step, direction):
+def _moved(y, step, direction):
+    new = np.empty(len(y))
     for i in range(len(new)):
         new[i] = y[i] + step * direction[i]
+    return new
 
 
 @njit(nogil=True, cache=True, fastmath=_fast)
-def _blend(u, a, v, b, w):
+def _blend(a, v, b, w):
+    u = np.empty(len(v))
     square, product = 0.0, 0.0
     for i in range(len(u)):
         old = v[i]
@@ -108,7 +110,7 @@ def _blend(u, a, v, b, w):
     bits, largest = u.view(np.int64), np.int64(0)  # |u| are ordered as their bits are, and integers vectorise
     for i in range(len(u)):
         largest = max(largest, bits[i] & np.int64(0x7FFFFFFFFFFFFFFF))
-    return square, product, np.int64(largest).view(np.float64)
+    return u, square, product, np.int64(largest).view(np.float64)
 
 
 @njit(nogil=True, cache=True, fastmath=_fast)
@@ -117,3 +119,9 @@ def _adam_move(new, y, gradient, first, second, keep1, keep2, rate, epsilon):
         first[i] = keep1 * first[i] + (1 - keep1) * gradient[i]
         second[i] = keep2 * second[i] + (1 - keep2) * gradient[i] * gradient[i]
         new[i] = y[i] - rate * first[i] / (np.sqrt(second[i]) + epsilon)
+
+
+overload(dot)(lambda a, b: lambda a, b: _dot(a, b))
+overload(products)(lambda a, b: lambda a, b: _products(a, b))
+overload(moved)(lambda y, step, direction: lambda y, step, direction: _moved(y, step, direction))
+overload(blend)(lambda a, v, b, w: lambda a, v, b, w: _blend(a, v, b, w))

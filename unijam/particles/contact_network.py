@@ -1,4 +1,4 @@
-"""Numba loops over pairs of spheres: overlaps and normals, Jᵀw, and sparse matrices in blocks of d × d."""
+"""Numba loops over pairs of spheres: overlaps and normals, Jᵀw, Jv, and sparse matrices in blocks of d × d."""
 
 import numpy as np
 from numba import njit
@@ -38,6 +38,18 @@ def push(pairs, normals, weights, n):
             total[first + axis] -= push_of_pair
             total[second + axis] += push_of_pair
     return total
+
+
+@njit(nogil=True, cache=True)
+def closing(pairs, normals, direction):
+    """J v: how fast each pair closes, −n·(v_i − v_j)."""
+    m, d = normals.shape
+    speed = np.zeros(m)
+    for k in range(m):
+        first, second = pairs[k, 0] * d, pairs[k, 1] * d
+        for axis in range(d):
+            speed[k] -= normals[k, axis] * (direction[first + axis] - direction[second + axis])
+    return speed
 
 
 @njit(nogil=True, cache=True)

@@ -3,6 +3,8 @@
 U = ½ Σ Δ², Δ = λ c − r. Positions are brought into the list's numbering before it, gradients back after it.
 """
 
+from typing import NamedTuple
+
 import llvmlite.binding as llvm
 import numpy as np
 from numba import njit
@@ -11,6 +13,8 @@ from numba.core.compiler_machinery import register_pass
 from numba.core.lowering import Lower
 from numba.core.typed_passes import NativeLowering
 
+from ..arrays import Array
+from ..compiled import implements, listed_forces
 from .slabs import BLOCK
 
 TINY = 1e-300  # added to r²: coincident centres get a finite force, zero, since their separation is zero
@@ -50,33 +54,62 @@ class DistinctArrays(Compiler):
         return [passes]
 
 
+class DiscList(NamedTuple):
+    """Slabs with all that an evaluation by them needs; y below is (d, n) row by row in their numbering, then λ.
+
+    Attributes
+    ----------
+    order, offset, home, source, shift, partner, sums, filled : arrays
+        See `Slabs`.
+    positions : (d, n + g) array
+        Room for the particles, folded into the box, and their ghosts.
+    unit, made_at : float
+        λ for which the radii are those of the list, and λ at which the list was made.
+    skin, width : float
+        By how much the list reaches beyond contact, and the largest diameter.
+    threshold : float
+        Δ from which on it counts as an overlap.
+    """
+
+    order: Array
+    offset: Array
+    home: Array
+    source: Array
+    shift: Array
+    partner: Array
+    sums: Array
+    filled: Array
+    positions: Array
+    unit: float
+    made_at: float
+    skin: float
+    width: float
+    threshold: float
+
+
 @njit(nogil=True, cache=True, error_model="numpy", pipeline_class=DistinctArrays)
-def _place(x, order, offset, home, positions, source, shift, limit):
-    """Bring x into the list's numbering; how many particles are farther than √limit from home (or NaN)."""
-    n, d = len(order), len(home)
+def _place(y, offset, home, positions, source, shift, limit):
+    """Fold y into the list's box, with its ghosts; whether all particles are nearer than √limit to home."""
+    d, n = home.shape
     far = 0
-    px, py = positions[0], positions[1]
-    if d == 2:
-        for i in range(n):
-            p = np.uint64(order[i]) * np.uint64(2)
-            px[i] = x[p] - offset[0, i]
-            py[i] = x[p + np.uint64(1)] - offset[1, i]
-            dx, dy = px[i] - home[0, i], py[i] - home[1, i]
-            far += not (dx * dx + dy * dy <= limit)
-    else:
-        pz = positions[2]
-        for i in range(n):
-            p = np.uint64(order[i]) * np.uint64(3)
-            px[i] = x[p] - offset[0, i]
-            py[i] = x[p + np.uint64(1)] - offset[1, i]
-            pz[i] = x[p + np.uint64(2)] - offset[2, i]
-            dx, dy, dz = px[i] - home[0, i], py[i] - home[1, i], pz[i] - home[2, i]
-            far += not (dx * dx + dy * dy + dz * dz <= limit)
     for axis in range(d):
-        along, shifts = positions[axis], shift[axis]
+        along, whole, at = positions[axis], offset[axis], y[axis * n : axis * n + n]
+        for i in range(n):
+            along[i] = at[i] - whole[i]
+        shifts = shift[axis]
         for g in range(len(source)):
             along[n + g] = along[source[g]] + shifts[g]
-    return far
+    px, py, hx, hy = positions[0], positions[1], home[0], home[1]
+    if d == 2:
+        for i in range(n):
+            dx, dy = px[i] - hx[i], py[i] - hy[i]
+            far += not (dx * dx + dy * dy <= limit)
+    else:
+        pz, hz = positions[2], home[2]
+        for i in range(n):
+            dx, dy, dz = px[i] - hx[i], py[i] - hy[i], pz[i] - hz[i]
+            far += not (dx * dx + dy * dy + dz * dz <= limit)
+    return far == 0
 
 
 _fast = {"contract", "arcp", "nsz", "reassoc", "nnan", "ninf"}
@@ -127,37 +160,35 @@ def _sweep(positions, gx, gy, gz, partner, sums, filled, factor, threshold):
     return squares, count, load
 
 
-@njit(nogil=True, cache=True, error_model="numpy", pipeline_class=DistinctArrays)
-def evaluate(
-    x,
-    gradient,
-    order,
-    offset,
-    home,
-    positions,
-    source,
-    shift,
-    gx,
-    gy,
-    gz,
-    partner,
-    sums,
-    filled,
-    limit,
-    factor,
-    threshold,
-):
-    """Fill ∇U in the user's numbering unless the list is stale: (far, Σ Δ², N_Δ, Σ Δ σ), each pair once."""
-    far = _place(x, order, offset, home, positions, source, shift, limit)
-    if far > 0:
-        return far, 0.0, 0.0, 0.0
-    squares, count, load = _sweep(positions, gx, gy, gz, partner, sums, filled, factor, threshold)
-    for i in range(len(order)):
-        if gz is None:
-            p = np.uint64(order[i]) * np.uint64(2)
-        else:
-            p = np.uint64(order[i]) * np.uint64(3)
-            gradient[p + np.uint64(2)] = gz[i]
-        gradient[p] = gx[i]
-        gradient[p + np.uint64(1)] = gy[i]
-    return far, 0.5 * squares, 0.5 * count, 0.5 * load
+@implements(listed_forces, DiscList)
+def _listed_forces(kernel, y, gradient, scale):
+    slack = 0.5 * (kernel.skin - max(0.0, scale - kernel.made_at) / kernel.unit * kernel.width)
+    return forces(kernel, y, gradient, scale, slack * slack if slack > 0 else -1.0)
+
+
+@njit(nogil=True, cache=True, error_model="numpy")
+def forces(kernel, y, gradient, scale, limit):
+    """U (negative where a particle is farther than √limit from home), Σ u'², N_Δ, Σ u' c; ∇U is filled in."""
+    home, positions = kernel.home, kernel.positions
+    d, n = home.shape
+    if not _place(y, kernel.offset, home, positions, kernel.source, kernel.shift, limit):
+        return -1.0, 0.0, 0, 0.0
+    gx, gy, gz = gradient[:n], gradient[n : 2 * n], gradient[2 * n : d * n]
+    listed, rule = (kernel.partner, kernel.sums, kernel.filled), (scale / kernel.unit, kernel.threshold)
+    if d == 2:
+        squares, count, load = _sweep(positions, gx, gy, None, *listed, *rule)
+    else:
+        squares, count, load = _sweep(positions, gx, gy, gz, *listed, *rule)
+    return 0.25 * squares, 0.5 * squares, np.int64(0.5 * count), 0.5 * load / kernel.unit
+
+
+@njit(nogil=True, cache=True, error_model="numpy")
+def evaluate(kernel, x, places, scale, limit):
+    """The same, and ∇U, in the user's numbering: `places` says where each entry of y is in x."""
+    y, listed, gradient = np.empty(len(x)), np.empty(len(x)), np.empty(len(x))
+    for k in range(len(x)):
+        y[k] = x[places[k]]
+    energy, square, count, load = forces(kernel, y, listed, scale, limit)
+    for k in range(len(x)):
+        gradient[places[k]] = listed[k]
+    return energy, gradient, square, count, load

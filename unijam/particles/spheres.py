@@ -101,7 +101,7 @@ class SoftSpheres(Packing):
 
     def evaluator(self) -> Callable[[Array], tuple[float, Array, float, int]]:
         """A fresh function x -> (U, ∇U, Σ u'², N_Δ) that owns a Verlet list; NaN where x is not finite."""
-        return self._forces().at_rest
+        return self._forces()
 
     def scaled_evaluator(self) -> Callable[[Array, float], tuple[float, Array, float, int, float]]:
         """A fresh function (x, λ) -> (U, ∇U, Σ u'², N_Δ, Σ u' c) that owns a Verlet list."""
@@ -139,9 +139,7 @@ class SphereConstraints(Constraints):
         return contact_network.push(self.members, self.normals, np.asarray(weights, float), self.system.n)
 
     def jvp(self, direction: Array) -> Array:
-        moves = self.system.positions(np.asarray(direction, float))
-        i, j = self.members.T
-        return -np.einsum("md,md->m", self.normals, moves[i] - moves[j])
+        return contact_network.closing(self.members, self.normals, np.asarray(direction, float))
 
     def jacobian(self, select: Array | None = None) -> sp.csr_array:
         members = self.members if select is None else self.members[select]

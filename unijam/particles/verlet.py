@@ -19,7 +19,7 @@ SHORT_LIFE, LONG_LIFE = 40, 120  # evaluations a list should serve; between them
 
 
 class SphereForces:
-    """x, λ -> (U, ∇U, Σ u'², N_Δ, Σ u' c) of spheres of any dimension and potential, by a list of pairs.
+    """x -> (U, ∇U, Σ u'², N_Δ), and x, λ -> the same and Σ u' c, of spheres of any dimension and potential.
 
     Not to be shared between threads; make one each.
     """
@@ -34,13 +34,17 @@ class SphereForces:
         self.factor = 0.0  # λ of the list in units of the system's; zero before the first
         self.served = SHORT_LIFE
 
-    def __call__(self, x: Array, scale: float | None = None) -> tuple[float, Array, float, int, float]:
+    def __call__(self, x: Array, scale: float | None = None) -> tuple:
+        found = self._all(x, self.scale if scale is None else scale)
+        return found[:4] if scale is None else found
+
+    def _all(self, x: Array, scale: float) -> tuple[float, Array, float, int, float]:
         x = np.ascontiguousarray(x, dtype=np.float64)
         if x.shape != self.shape:
             require_positions(self.system, x)
         if not x.flags.writeable:
             x = x.copy()  # compiled for writeable arrays only
-        factor = 1.0 if scale is None else scale / self.scale
+        factor = scale / self.scale
         if not 0.0 < factor < np.inf:
             self.system.at(scale=scale)  # says what is wrong
         slack = 0.5 * (self.skin - max(0.0, factor - self.factor) * self.width)
@@ -51,17 +55,14 @@ class SphereForces:
                 return found
         if not np.isfinite(x).all():
             return np.nan, np.full(len(x), np.nan), np.nan, 0, np.nan
-        self.renew(x, factor)
+        self.renew(x, factor * self.scale)
         found = self.evaluate(x, factor, np.inf)
         assert found is not None
         return found
 
-    def at_rest(self, x: Array) -> tuple[float, Array, float, int]:
-        """The same at the system's own scale, without Σ u' c."""
-        return self(x)[:4]
-
-    def renew(self, x: Array, factor: float) -> None:
-        """A new list at x, with a skin that suits the life of the last."""
+    def renew(self, x: Array, scale: float) -> None:
+        """A new list at x and λ, with a skin that suits the life of the last."""
+        factor = scale / self.scale
         if factor * self.width > 0.5 * self.system.shortest_side:
             self.system.at(scale=factor * self.scale)  # says what is wrong
         if self.factor > 0:
@@ -97,33 +98,38 @@ class SphereForces:
 
 
 class HarmonicForces(SphereForces):
-    """The same for the harmonic potential in two and three dimensions: one compiled call does it all."""
+    """The same for the harmonic potential in two and three dimensions, compiled; its list can be used in loops.
+
+    Attributes
+    ----------
+    kernel : DiscList
+        The list.
+    places, back : (n d,) integer arrays
+        The user's number of each entry of y in the list, and the inverse.
+    """
+
+    kernel: disc_kernel.DiscList | None = None  # before the first evaluation
+    places: Array
+    back: Array
 
     def build(self, x: Array, reaches: Array) -> None:
         n, d = len(self.radii), self.system.dimension
         slabs = build_slabs(self.system.positions(x), self.sides, self.radii, reaches)
         room = n + len(slabs.source) + 8
-        room += 8 * (room % 512 == 0)
-        rows = np.zeros((4 * d, room))  # one buffer, so that no two rows are a multiple of 4096 bytes apart
-        rows[:d, :n], rows[d : 2 * d, :n] = slabs.offset, slabs.home
-        gradients = [rows[3 * d + axis, :n] for axis in range(d)] + [None] * (3 - d)
-        self.list = (
-            *(slabs.order, rows[:d], rows[d : 2 * d], rows[2 * d : 3 * d], slabs.source, slabs.shift),
-            *(*gradients, slabs.partner, slabs.sums, slabs.filled),
+        room += 8 * (room % 512 == 0)  # no two rows are a multiple of 4096 bytes apart
+        self.kernel = disc_kernel.DiscList(
+            *(slabs.order, slabs.offset, slabs.home, slabs.source, slabs.shift),
+            *(slabs.partner, slabs.sums, slabs.filled, np.zeros((d, room))),
+            *(self.scale, self.factor * self.scale, self.skin, self.width, self.threshold),
         )
+        self.places = (slabs.order.astype(np.int64) * d + np.arange(d)[:, None]).ravel()
+        self.back = np.empty_like(self.places)
+        self.back[self.places] = np.arange(n * d)
 
     def evaluate(
         self, x: Array, factor: float, limit: float
     ) -> tuple[float, Array, float, int, float] | None:
-        gradient = np.empty(len(x))
-        far, squares, count, load = disc_kernel.evaluate(
-            x,
-            gradient,
-            *self.list,
-            limit,
-            factor,
-            self.threshold,  # type: ignore[call-arg]
+        energy, gradient, square, count, load = disc_kernel.evaluate(
+            self.kernel, x, self.places, factor * self.scale, limit
         )
-        if far:
-            return None
-        return 0.5 * squares, gradient, squares, int(count), load / self.scale
+        return None if energy < 0 else (energy, gradient, square, count, load)

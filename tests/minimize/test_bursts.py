@@ -1,0 +1,117 @@
+"""Iterations inside one compiled call against the same iterations one by one: the same path, tests and limits."""
+
+import numpy as np
+import pytest
+
+import unijam as uj
+from unijam.minimize import Objective, bursts, first_order
+from unijam.minimize.first_order import FirstOrder
+from unijam.minimize.loop import Solver
+
+METHODS = {"ConjugateGradient": uj.ConjugateGradient, "Fire": uj.Fire}
+
+
+@pytest.fixture
+def one_by_one(monkeypatch):
+    """A function that runs a solver without bursts."""
+
+    def run(solver, objective, x):
+        with monkeypatch.context() as patch:
+            patch.setattr(FirstOrder, "visits", Solver.visits)
+            return solver.run(objective, x)
+
+    return run
+
+
+def start(dimension, moving):
+    """A system, its objective twice, and where to start: from random, or, where the scale moves, from a minimum."""
+    system = uj.SoftSpheres.random(
+        n=150, dimension=dimension, packing_fraction={2: 0.9, 3: 0.7}[dimension], seed=3
+    )
+    if not moving:
+        return Objective(system), Objective(system), system.initial
+    x = uj.minimize(system, None, uj.ConjugateGradient(max_steps=300)).x
+    c = system.constraints(x)
+    tau = 0.7 * float(system.potential.force(c.delta) @ c.loading())
+    return Objective(system, conjugate=tau), Objective(system, conjugate=tau), x
+
+
+@pytest.mark.parametrize("moving", [False, True])
+@pytest.mark.parametrize("dimension", [2, 3])
+@pytest.mark.parametrize("name", METHODS)
+def test_bursts_follow_the_path_of_single_iterations(one_by_one, name, dimension, moving):
+    """Sums are taken in another order, so the paths part slowly: 120 iterations, lists renewed on the way."""
+    ours, other, x = start(dimension, moving)
+    solver = METHODS[name](max_steps=120)
+    fast, slow = solver.run(ours, x), one_by_one(solver, other, x)
+    np.testing.assert_allclose(fast.x, slow.x, rtol=0, atol=1e-8)
+    assert fast.system.scale == pytest.approx(slow.system.scale, rel=1e-9)
+    assert (fast.n_steps, fast.n_evaluations, fast.status) == (slow.n_steps, slow.n_evaluations, slow.status)
+    assert [h.step for h in fast.history] == [h.step for h in slow.history]
+    np.testing.assert_allclose([h.energy for h in fast.history], [h.energy for h in slow.history], rtol=1e-6)
+    c = fast.system.constraints(fast.x)
+    assert fast.energy == pytest.approx(uj.energy(fast.system, c), rel=1e-12)
+
+
+@pytest.mark.parametrize("name", METHODS)
+def test_bursts_stop_where_single_iterations_do(one_by_one, name):
+    for packing_fraction, options in (
+        (0.9, {"gradient_tolerance": 1e-6}),
+        (0.9, {"gradient_tolerance": 1e-15, "force_tolerance": 1e-6}),
+        (0.4, {}),
+    ):
+        system = uj.SoftSpheres.random(n=64, packing_fraction=packing_fraction, seed=1)
+        solver = METHODS[name](**options)
+        fast = solver.run(Objective(system), system.initial)
+        slow = one_by_one(solver, Objective(system), system.initial)
+        assert fast.status == slow.status
+        assert fast.n_steps == pytest.approx(slow.n_steps, rel=0.05)  # near the end chaos has had its time
+
+
+@pytest.mark.parametrize("limit", [1, 2, 7, 33, 150])
+def test_no_burst_oversteps_its_limit(limit):
+    result = uj.minimize(uj.SoftSpheres.random(n=64), None, uj.Fire(max_steps=limit))
+    assert (result.n_steps, result.n_evaluations, result.status) == (limit, limit + 1, "step-limit")
+    assert result.history[-1].step == limit
+
+
+def test_where_bursts_end_does_not_change_the_path(monkeypatch):
+    """To the last bit: what goes in and out of the list's numbering is only permuted."""
+    system = uj.SoftSpheres.random(n=100, seed=2)
+    whole = uj.minimize(system, None, uj.ConjugateGradient(max_steps=300))
+    monkeypatch.setattr(first_order, "LONGEST", 3)
+    pieces = uj.minimize(system, None, uj.ConjugateGradient(max_steps=300))
+    np.testing.assert_array_equal(whole.x, pieces.x)
+
+
+def test_an_interrupt_between_bursts_keeps_what_was_reached(monkeypatch):
+    calls, advance = [], bursts.Bursts.advance
+
+    def interrupted(self, *arguments):
+        calls.append(1)
+        if len(calls) == 20:
+            raise KeyboardInterrupt
+        return advance(self, *arguments)
+
+    monkeypatch.setattr(bursts.Bursts, "advance", interrupted)
+    result = uj.minimize(uj.SoftSpheres.random(n=64), None, uj.Fire())
+    assert result.status == "interrupted" and result.n_steps > 20
+    assert result.energy == pytest.approx(
+        uj.energy(result.system, result.system.constraints(result.x)), rel=1e-12
+    )
+
+
+def test_a_step_longer_than_the_list_serves_is_taken(one_by_one):
+    system = uj.SoftSpheres.random(n=64, packing_fraction=0.9, seed=1)
+    solver = uj.Fire(max_step=2.0, max_time_step=3.0, max_steps=20)
+    fast = solver.run(Objective(system), system.initial)
+    slow = one_by_one(solver, Objective(system), system.initial)
+    np.testing.assert_allclose(fast.x, slow.x, rtol=0, atol=1e-6)
+    assert fast.n_steps == slow.n_steps
+
+
+def test_what_runs_in_bursts():
+    system = uj.SoftSpheres.random(n=64)
+    assert Objective(system).in_bursts and Objective(system, conjugate=1.0).in_bursts
+    assert not Objective(system, weight_decay=1e-3).in_bursts
+    assert not Objective(uj.Ellipses.random(n=64, aspect_ratio=1.4)).in_bursts

@@ -1,0 +1,41 @@
+"""Functions that compiled loops may call without knowing whose they are: open to every system and method.
+
+A stub declares such a function, `implements` says what it is where its first argument is of a given class, a
+NamedTuple. A method of minimisation can so run inside one compiled call on any system whose evaluator is
+compiled, and neither imports the other.
+"""
+
+import zlib
+from collections.abc import Callable
+from pathlib import Path
+
+from numba import types
+from numba.extending import overload
+
+from .arrays import Array
+
+_sources: set[str] = set()
+
+
+def implements(stub: Callable, kind: type) -> Callable[[Callable], Callable]:
+    """Decorate the function that is `stub` in compiled code where the first argument is a `kind`."""
+
+    def register(function: Callable) -> Callable:
+        def choose(first, *rest):
+            return function if isinstance(first, types.NamedTuple) and first.instance_class is kind else None
+
+        overload(stub, strict=False)(choose)
+        _sources.add(function.__code__.co_filename)
+        return function
+
+    return register
+
+
+def fingerprint() -> int:
+    """A number that changes with the source of what is registered (numba's cache sees one file only)."""
+    return zlib.crc32(b"".join(Path(name).read_bytes() for name in sorted(_sources)))
+
+
+def listed_forces(kernel: tuple, y: Array, gradient: Array, scale: float) -> tuple:
+    """U, Σ u'², N_Δ and Σ u' c at y in the kernel's own numbering, ∇U filled in; U < 0: the list no longer serves."""
+    raise NotImplementedError("a stub: what compiled evaluators implement")

@@ -1,0 +1,160 @@
+"""Many iterations of a first-order method in one compiled call, where the evaluator of the system is compiled.
+
+A method is a state (a NamedTuple) and `advance`, one iteration with one evaluation, written once: interpreted it
+serves every system, compiled it runs here in the numbering of the evaluator's list. Between bursts the loop has
+its tests; within one a few numbers tell when there is something for it to look at.
+"""
+
+import math
+from functools import cache
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+from numba import njit
+
+from ..arrays import Array
+from ..compiled import fingerprint
+
+if TYPE_CHECKING:
+    from .objective import Objective, Point
+
+
+def advance(state: tuple, objective: Any) -> Any:
+    """The state after one more iteration, with its point."""
+    raise NotImplementedError("a stub: what methods implement")
+
+
+class Ends(NamedTuple):
+    """When a burst ends before its time: a point that the loop's own tests may call the last.
+
+    Attributes
+    ----------
+    residual, rounding : float
+        Relative gradient asked for; or this over ‖u'‖, if larger.
+    near_rounding : float
+        Residual × typical force below which rounding is to be looked at (0 once `rounding` is known).
+    largest_force : float
+        Where positive, asked for instead: of the components of ∂E/∂y.
+    least_energy : float
+        U an overlap below which the system is satisfied, where the scale is fixed.
+    """
+
+    residual: float
+    rounding: float
+    near_rounding: float
+    largest_force: float
+    least_energy: float
+
+
+class Bursts:
+    """A state of a method, kept in the numbering of its evaluator's list and moved on in bursts.
+
+    Parameters
+    ----------
+    objective : Objective
+        One whose evaluator has a `kernel`; a point was evaluated before.
+    state : NamedTuple
+        What `advance` takes, arrays in the user's numbering.
+    step : function
+        `advance` of such states, interpreted.
+    """
+
+    def __init__(self, objective: "Objective", state: Any, step: Any) -> None:
+        self.objective, self.step = objective, step
+        self.evaluator: Any = objective.evaluate
+        self.state: Any = None
+        self._enter(state)
+
+    def advance(self, most: int, ends: Ends) -> tuple["Point", int]:
+        """The point reached, in the user's numbering, after at most so many iterations, and how many they were."""
+        taken, renewed = 0, False
+        while True:
+            self.state, more, stale = _burst()(self.state, self.compiled, most - taken, ends)
+            taken += more
+            self.objective.n_evaluations += more
+            self.evaluator.served += more
+            if not stale:
+                break
+            state = self._leave(self.state)
+            if renewed and not more:  # one step is longer than the list serves
+                state, taken = self.step(state, self.objective), taken + 1
+                if taken == most or not math.isfinite(state.point.value):
+                    self._enter(state)
+                    break
+            else:
+                y = state.point.y
+                self.evaluator.renew(self.objective.x(y), self.objective.scale(y))
+            renewed = True
+            self._enter(state)
+        return self._leave(self.state.point), taken
+
+    def _enter(self, state: Any) -> None:
+        kernel = self.evaluator.kernel
+        self.places, self.back = self.evaluator.places, self.evaluator.back
+        self.compiled = self.objective.compiled(kernel)
+        self.state = _mapped(state, self._listed)
+
+    def _leave(self, state: Any) -> Any:
+        return _mapped(state, self._restored)
+
+    def _listed(self, v: Array) -> Array:
+        """As the list has it: always with the scale, last."""
+        n = len(self.places)
+        listed = np.empty(n + 1)
+        v.take(self.places, out=listed[:n], mode="clip")  # "raise" would copy twice
+        listed[n] = v[n] if len(v) > n else 0.0
+        return listed
+
+    def _restored(self, v: Array) -> Array:
+        n = len(self.back)
+        restored = np.empty(n + self.objective.moving)
+        v.take(self.back, out=restored[:n], mode="clip")
+        restored[n:] = v[n : len(restored)]
+        return restored
+
+
+def _mapped(state: Any, change: Any) -> Any:
+    """A NamedTuple with its arrays, and those of the NamedTuples in it, changed."""
+    return type(state)(
+        *(
+            change(v) if isinstance(v, np.ndarray) else _mapped(v, change) if isinstance(v, tuple) else v
+            for v in state
+        )
+    )
+
+
+@cache
+def _burst():
+    """The compiled loop; compiled anew where a source of what it calls has changed."""
+    sources = fingerprint()
+
+    @njit(nogil=True, cache=True, error_model="numpy")
+    def burst(state, objective, most, ends):
+        """The state after at most so many iterations, how many they were, and whether the list no longer serves."""
+        sources  # noqa: B018  (part of the identity in numba's cache)
+        for taken in range(most):
+            reached = advance(state, objective)
+            if reached.point.energy < 0:
+                return state, taken, True
+            state = reached
+            if state.finished or _worth_a_look(state.point, objective.moving, ends):
+                return state, taken + 1, False
+        return state, most, False
+
+    return burst
+
+
+@njit(nogil=True, cache=True, error_model="numpy")
+def _worth_a_look(point, moving, ends):
+    if not np.isfinite(point.value):
+        return True
+    if not moving and (point.n_overlaps == 0 or point.energy < ends.least_energy * point.n_overlaps):
+        return True
+    if ends.largest_force > 0:
+        norm = point.residual * point.force
+        if norm > ends.largest_force * np.sqrt(len(point.gradient)):
+            return False
+        return np.abs(point.gradient).max() <= ends.largest_force
+    if point.residual <= max(ends.residual, ends.rounding / point.force):
+        return True
+    return point.residual * point.force < ends.near_rounding * np.sqrt(max(point.n_overlaps, 1))
