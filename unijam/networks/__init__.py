@@ -4,6 +4,7 @@ from . import datasets
 from .accuracy import accuracy, test_error
 from .data_set import DataSet
 from .fully_connected import FullyConnected
+from .network import Network
 from .perceptron import Perceptron
 
-__all__ = ["DataSet", "FullyConnected", "Perceptron", "accuracy", "datasets", "test_error"]
+__all__ = ["DataSet", "FullyConnected", "Network", "Perceptron", "accuracy", "datasets", "test_error"]

@@ -8,6 +8,7 @@ from torch import Tensor
 from ..arrays import Array, weigh
 from ..system import OVERLAP_RESOLUTIONS, Constraints, Kinks
 from . import layers
+from .precision import rounding
 
 if TYPE_CHECKING:
     from .fully_connected import FullyConnected
@@ -33,9 +34,7 @@ class NetworkConstraints(Constraints):
 
     @property
     def overlaps(self) -> Tensor:
-        return self.delta > OVERLAP_RESOLUTIONS * self.system.rounding(
-            self.passed.outputs, self.system.margin
-        )
+        return self.delta > OVERLAP_RESOLUTIONS * rounding(self.passed.outputs, self.system.margin)
 
     def errors(self, weights: Array) -> list[Tensor]:
         """∂(Σ w Δ)/∂z_l of each datum, (h_l, P) a layer."""

@@ -21,6 +21,7 @@ from .constraints import NetworkConstraints
 from .data import as_tensor, generators, initial_weights, layer_shapes, n_outputs, random_data
 from .data_set import DataSet
 from .labels import Classes, Labels, Signs
+from .precision import rounding
 from .reduction import reduced
 from .sphere import Sphere, layer_norms
 
@@ -30,7 +31,6 @@ Weights = Literal["spherical", "free"]
 Device = Literal["cpu", "cuda"]
 Precision = Literal["float64", "float32"]
 
-ROUNDING = 4.0  # rounding error of f in units of eps × max(|κ|, typical |f|)
 LOSES_KINKS = {
     "inputs",
     "labels",
@@ -360,7 +360,7 @@ class FullyConnected(ConstrainedSystem):
             gradient = layers.gradient(passed, layers.backward(passed, self.targets.pull(force)))
             if sphere is not None:
                 gradient = sphere.project(gradient[None])[0]
-            overlaps = (delta > OVERLAP_RESOLUTIONS * self.rounding(passed.outputs, scale)).sum()
+            overlaps = (delta > OVERLAP_RESOLUTIONS * rounding(passed.outputs, scale)).sum()
             sums = [self.potential.energy(delta).sum(), force @ force, overlaps.to(delta.dtype), force.sum()]
             energy, square, n_overlaps, load = torch.stack(sums).tolist()  # the one transfer from the device
             return energy, gradient, square, int(n_overlaps), load
@@ -373,7 +373,7 @@ class FullyConnected(ConstrainedSystem):
         sphere = self.sphere(x)
         moves = x.new_zeros(0, len(x))
         if activation(self.activation, self.beta).homogeneous:
-            moves = gauge.rescalings(x, self.shapes)
+            moves = gauge.rescalings(x, self.shapes).to_dense()
         if self.n_classes > 2:
             moves = torch.cat([moves, gauge.shifts(x, self.shapes)])
         if sphere is None:
@@ -391,14 +391,9 @@ class FullyConnected(ConstrainedSystem):
             x = gauge.centred(x, self.shapes)
         return gauge.balanced(x, self.shapes) if self.activation == "relu" else x
 
-    def rounding(self, outputs: Tensor, margin: float) -> Tensor:
-        """The rounding error of one Δ where f = outputs, a 0-dimensional tensor."""
-        typical = outputs.square().mean().sqrt()
-        return ROUNDING * torch.finfo(outputs.dtype).eps * typical.clamp_min(abs(margin))
-
     def resolution(self, x: Tensor) -> float:
         """The rounding error of one Δ: 4 eps × max(|κ|, typical |f|)."""
-        return float(self.rounding(self.output(x, self.inputs), self.margin))
+        return float(rounding(self.output(x, self.inputs), self.margin))
 
     def reduced(self, x: Tensor) -> "tuple[FullyConnected, Tensor] | None":
         """The same f on the data from fewer hidden units; radii are the norms of the new weights.

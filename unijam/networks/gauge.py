@@ -9,28 +9,17 @@ import math
 import torch
 from torch import Tensor
 
+from .rescaling import BALANCED, SWEEPS, of_shapes
 from .sphere import Sphere
 
 NULL = 1e-6  # combinations of moves that change the layers' norms by less than this fraction change none
-BALANCED = 1e-14  # relative difference of the norms of balanced units
-SWEEPS = 1000
 
 Shapes = tuple[tuple[int, int], ...]
 
 
 def rescalings(x: Tensor, shapes: Shapes) -> Tensor:
-    """G x of each hidden unit that has any weights, (units, N)."""
-    theta, sizes = _layers(x, shapes), [i * j for i, j in shapes]
-    generators = [x.new_zeros(0, len(x))]
-    for l in range(len(shapes) - 1):
-        units = shapes[l][0]
-        rows = x.new_zeros(units, len(x))
-        parts = rows.split(sizes, 1)
-        parts[l].unflatten(1, shapes[l]).diagonal(0, 0, 1).copy_(theta[l].T)
-        parts[l + 1].unflatten(1, shapes[l + 1]).diagonal(0, 0, 2).copy_(-theta[l + 1][:, :units])
-        generators.append(rows)
-    rows = torch.cat(generators)
-    return rows[rows.abs().sum(1) > 0]
+    """G x of each hidden unit that has any weights, a sparse (units, N) tensor."""
+    return of_shapes(shapes).to(x.device).generators(x)
 
 
 def shifts(x: Tensor, shapes: Shapes) -> Tensor:

@@ -1,0 +1,268 @@
+"""Any torch module as a constrained system: Δ_μ = κ − y_μ f_x(data_μ), x the module's parameters."""
+
+import copy
+import math
+from collections.abc import Callable
+from functools import cached_property
+from typing import Annotated, Any, Literal, Self
+
+import torch
+from pydantic import Field
+from torch import Tensor, nn
+
+from ..arrays import Array
+from ..operators import MEMORY
+from ..potentials import Harmonic, Potential
+from ..system import OVERLAP_RESOLUTIONS, ConstrainedSystem
+from ..validation import Count, Finite, checked, require, require_finite
+from .data import as_tensor
+from .functional import FLOATS, FunctionalModule
+from .labels import Classes, Labels, Signs
+from .module_constraints import ModuleConstraints
+from .precision import rounding
+from .sequential import Symmetries
+
+DENSE = 10_000  # degrees of freedom up to which J and H are matrices
+
+Device = Literal["cpu", "cuda"]
+Precision = Literal["float64", "float32"]
+
+
+class Network(ConstrainedSystem):
+    """Any `torch.nn.Module` that takes data and gives one output, or C, for each of them.
+
+    One output f: labels ±1, Δ_μ = κ − y_μ f_μ. C outputs z_c: labels 0 … C − 1, and C − 1 constraints a datum,
+    Δ_μc = κ + z_c − z_y. The module is copied; x holds its trainable parameters, flat, in their order, and all else
+    (frozen parameters, buffers) is held. Weights are free, so no margin jams the network.
+
+    Up to `dense_limit` parameters J and H are matrices. Beyond, they are known by their products, forward over
+    reverse mode in micro-batches of data that keep to `memory_limit`.
+
+    Parameters
+    ----------
+    module : nn.Module
+        Deterministic, and without coupling between data: dropout and batch normalisation in eval mode.
+    inputs : (P, …) array
+        Data as the module takes them (integers for a module with an `nn.Embedding`).
+    labels : (P,) array
+        ±1, or classes from 0.
+    potential : Potential, optional
+        The energy of one datum; `Harmonic()` by default.
+    margin : float, optional
+        κ: 1 by default, 0 for `CrossEntropy`.
+    memory_limit : int
+        Bytes that a derivative may take beyond the data, x and the module themselves.
+    dense_limit : int
+        N up to which J and H are matrices.
+    dtype : "float64" or "float32"
+        Of x, data and outputs, whatever the module came in.
+    device : "cpu" or "cuda", optional
+        The module's own by default.
+
+    Raises
+    ------
+    ValueError
+        Where data hold NaN, labels fit no output, the output has another shape, is random or couples data, the
+        module is in half precision, the memory does not suffice for one datum, or the device is not there.
+
+    Examples
+    --------
+    >>> import torch, unijam as uj
+    >>> _ = torch.manual_seed(0)
+    >>> module = torch.nn.Sequential(torch.nn.Linear(8, 6), torch.nn.ReLU(), torch.nn.Linear(6, 1))
+    >>> data, labels = torch.randn(30, 8), torch.arange(30) % 2 * 2 - 1
+    >>> network = uj.Network(module, data, labels)
+    >>> network.n_dof, len(network.symmetries(network.initial)), uj.minimize(network).status
+    (61, 6, 'satisfied')
+    """
+
+    function: FunctionalModule
+    inputs: Tensor
+    labels: Tensor
+    margin: float
+
+    @checked
+    def __init__(
+        self,
+        module: Any,
+        inputs: Any,
+        labels: Any,
+        potential: Potential | None = None,
+        margin: Finite | None = None,
+        *,
+        memory_limit: Count = MEMORY,
+        dense_limit: Annotated[int, Field(ge=0, strict=True)] = DENSE,
+        dtype: Precision = "float64",
+        device: Device | None = None,
+    ) -> None:
+        available = device != "cuda" or torch.cuda.is_available()
+        require(available, "device", device, "'cpu' on a machine without a CUDA device")
+        place = None if device is None else torch.device(device)
+        self.function = FunctionalModule(module, getattr(torch, dtype), place)
+        self.initial = self.function.initial
+        self.potential = Harmonic() if potential is None else potential
+        self.margin = float(self.potential.finite_range) if margin is None else margin
+        self.memory_limit, self.dense_limit = memory_limit, dense_limit
+        self.inputs, self.labels = self._data(inputs), as_tensor(labels, "labels", *self._place)
+        self._require_valid()
+
+    @property
+    def _place(self) -> tuple[torch.dtype, torch.device]:
+        return self.initial.dtype, self.initial.device
+
+    @property
+    def module(self) -> nn.Module:
+        """The module, as it was given."""
+        return self.function.state(self.initial)
+
+    @property
+    def matrix_free(self) -> bool:
+        """Whether N is beyond `dense_limit`."""
+        return self.n_dof > self.dense_limit
+
+    @property
+    def n_data(self) -> int:  # type: ignore[override]
+        """P."""
+        return len(self.inputs)
+
+    @cached_property
+    def n_outputs(self) -> int:
+        """1, or C."""
+        return self.function.n_outputs(self.inputs)
+
+    @cached_property
+    def targets(self) -> Labels:
+        """The labels, as the map from outputs to distances."""
+        return self.label(self.labels)
+
+    @cached_property
+    def _symmetries(self) -> Symmetries:
+        return Symmetries.of(self.function.module, self.function.positions, self.n_outputs)
+
+    def label(self, labels: Tensor) -> Labels:
+        """Labels of some data, as the map from outputs to distances."""
+        return Signs(labels) if self.n_outputs == 1 else Classes(labels, self.n_outputs)
+
+    def at(self, **changes: Any) -> Self:
+        """A copy with other `initial`, `inputs`, `labels`, `margin`, `potential`, `memory_limit` or `dense_limit`."""
+        known = ("initial", "inputs", "labels", "margin", "potential", "memory_limit", "dense_limit")
+        if not getattr(changes.get("potential"), "finite_range", True):
+            changes = {"margin": 0.0} | changes
+        other = copy.copy(self)
+        other.__dict__.pop("targets", None)
+        for name, value in changes.items():
+            require(name in known, "parameter", name, "one of " + ", ".join(known))
+            if name == "inputs":
+                value = self._data(value)
+            elif name in ("initial", "labels"):
+                value = as_tensor(value, name, *self._place)
+            setattr(other, name, float(value) if name == "margin" else value)
+        if "inputs" in changes:
+            other.__dict__.pop("n_outputs", None)
+        other._require_valid()
+        return other
+
+    def subset(self, select: Array | slice) -> Self:
+        other = copy.copy(self)  # quick: a mini-batch makes one a step
+        other.__dict__.pop("targets", None)
+        other.__dict__.update(inputs=self.inputs[select], labels=self.labels[select])
+        return other
+
+    def trained(self, x: Array) -> nn.Module:
+        """The module with the parameters x, to be used as any other."""
+        return self.function.state(torch.as_tensor(x, dtype=self._place[0], device=self._place[1]))
+
+    def output(self, x: Array, inputs: Array) -> Tensor:
+        """f of inputs (M, …) at x, (M,), or (M, C); differentiable in both."""
+        dtype, device = self._place
+        outputs = self.function(torch.as_tensor(x, dtype=dtype, device=device), self._data(inputs, False))
+        return outputs[0] if self.n_outputs == 1 else outputs.T
+
+    def distances(self, x: Tensor, part: Tensor | slice) -> Tensor:
+        """Δ of some data, differentiable."""
+        outputs = self.function(x, self.inputs[part])
+        return self.label(self.labels[part]).distances(outputs, self.margin)
+
+    def constraints(self, x: Tensor, reach: float = 0.0) -> ModuleConstraints:
+        """The constraints of all data at x, gaps of any width included."""
+        return ModuleConstraints(self, x)
+
+    def evaluator(self) -> Callable[[Tensor], tuple[float, Tensor, float, int]]:
+        size = self.function.data_within(self.memory_limit, self.inputs)
+
+        def evaluate(x: Tensor) -> tuple[float, Tensor, float, int]:
+            gradient, found = torch.zeros_like(x), []
+            for start in range(0, self.n_data, size):
+                part = slice(start, start + size)
+                leaf = x.detach().clone().requires_grad_()
+                with torch.enable_grad():
+                    outputs = self.function(leaf, self.inputs[part])
+                    delta = self.label(self.labels[part]).distances(outputs, self.margin)
+                found.append((outputs.detach(), delta.detach()))
+                gradient += torch.autograd.grad(delta, leaf, self.potential.force(found[-1][1]))[0]
+            outputs, delta = torch.cat([f[0] for f in found], 1), torch.cat([f[1] for f in found])
+            force = self.potential.force(delta)
+            overlaps = (delta > OVERLAP_RESOLUTIONS * rounding(outputs, self.margin)).sum()
+            sums = [self.potential.energy(delta).sum(), force @ force, overlaps.to(delta.dtype)]
+            energy, square, n_overlaps = torch.stack(sums).tolist()  # the one transfer from the device
+            return energy, gradient, square, int(n_overlaps)
+
+        return evaluate
+
+    def symmetries(self, x: Tensor) -> Tensor:
+        """Rescalings of ReLU units and common shifts of C outputs, where the module is a chain of known layers; (k, N),
+        not orthonormal, sparse in a matrix-free network."""
+        rows = self._symmetries.rows(x)
+        return rows if self.matrix_free else rows.to_dense()
+
+    def canonical(self, x: Tensor) -> Tensor:
+        """x with outputs of sum 0 and ReLU units at ‖[w_in|b]‖ = ‖w_out‖ where these are known; x itself where it is
+        so already."""
+        return self._symmetries.canonical(x)
+
+    def resolution(self, x: Tensor) -> float:
+        """The rounding error of one Δ: 4 eps × max(|κ|, typical |f|)."""
+        return float(rounding(self.constraints(x).outputs, self.margin))
+
+    def _data(self, value: Any, finite: bool = True) -> Tensor:
+        dtype, device = self._place
+        try:
+            given = torch.as_tensor(value)
+        except (TypeError, ValueError, RuntimeError):
+            raise ValueError(f"inputs = {value!r} is not valid: it must be an array of numbers.") from None
+        if given.is_floating_point() or given.is_complex():
+            precise = given.dtype in FLOATS
+            require(precise, "the precision of inputs", str(given.dtype), "float64 or float32")
+        elif any(isinstance(layer, nn.Embedding) for layer in self.function.module.modules()):
+            return given.to(device)
+        given = given.to(dtype=dtype, device=device)
+        if finite:
+            require_finite(given, "inputs")
+        return given
+
+    def _require_valid(self) -> None:
+        """Each complaint in one sentence."""
+        shape = tuple(self.inputs.shape)
+        require(len(shape) >= 2, "the shape of inputs", shape, "(P, …), one datum a row")
+        require(shape[0] >= 1, "n_data", shape[0], "at least 1")
+        labels, classes = self.labels, self.n_outputs
+        wanted = f"({shape[0]},), one a datum"
+        require(labels.shape == (shape[0],), "the shape of labels", tuple(labels.shape), wanted)
+        if classes == 1:
+            wrong, wanted = labels[labels.abs() != 1], "+1 or −1 for every datum of a module with one output"
+        else:
+            wrong = labels[(labels != labels.round()) | (labels < 0) | (labels >= classes)]
+            wanted = (
+                f"a whole number from 0 to {classes - 1} for every datum of a module with {classes} outputs"
+            )
+        require(len(wrong) == 0, "labels", wrong[:1].tolist(), wanted)
+        size = tuple(self.function.initial.shape)
+        require(self.initial.shape == size, "the shape of initial", tuple(self.initial.shape), f"{size}")
+        potential, per_datum = self.potential, self.targets.per_datum
+        require(isinstance(potential, Potential), "potential", potential, "a Potential, as Harmonic()")
+        require(
+            potential.coupled in (1, per_datum), "potential", potential, f"one of {per_datum + 1} classes"
+        )
+        require(math.isfinite(self.margin), "margin", self.margin, "a finite number")
+        require(potential.finite_range or not self.margin, "margin", self.margin, "0 for this potential")
+        self.function.data_within(self.memory_limit, self.inputs)

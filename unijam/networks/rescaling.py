@@ -1,0 +1,97 @@
+"""Units that may be rescaled, (w_in, b) times a and w_out times 1/a: generators as sparse rows, and the balanced gauge.
+
+What enters and what leaves a unit is kept as positions in the flat x, so that layers of any kind (dense,
+convolutions) and of any size are the same here.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from itertools import accumulate, pairwise
+from typing import Self
+
+import torch
+from torch import Tensor
+
+BALANCED = 1e-14  # relative difference of the norms of balanced units
+SWEEPS = 1000
+
+
+@dataclass(frozen=True, eq=False)
+class Rescalings:
+    """Layers of units: which of the N parameters enter and which leave each unit of each layer.
+
+    Attributes
+    ----------
+    entering, leaving : tuple of (units, parameters) tensors of positions, one a layer of units
+    """
+
+    entering: tuple[Tensor, ...]
+    leaving: tuple[Tensor, ...]
+
+    @classmethod
+    def of_shapes(cls, shapes: tuple[tuple[int, int], ...]) -> Self:
+        """Of a fully connected network, whose θ_l of these shapes follow one another."""
+        starts = [0, *accumulate(i * j for i, j in shapes)]
+        theta = [torch.arange(n, n + i * j).view(i, j) for n, (i, j) in zip(starts[:-1], shapes, strict=True)]
+        return cls(
+            tuple(theta[:-1]),
+            tuple(above[:, : len(below)].T for below, above in pairwise(theta)),
+        )
+
+    def to(self, device: torch.device) -> Self:
+        """The same positions on a device."""
+        if not self.entering or self.entering[0].device == device:
+            return self
+        sides: Sequence[tuple[Tensor, ...]] = (self.entering, self.leaving)
+        return type(self)(*(tuple(p.to(device) for p in side) for side in sides))
+
+    def generators(self, x: Tensor) -> Tensor:
+        """G x of each unit that has any weights, as a sparse (units, N) tensor."""
+        units, positions, values, first = [], [], [], 0
+        for entering, leaving in zip(self.entering, self.leaving, strict=True):
+            numbers = torch.arange(first, first + len(entering), device=x.device)
+            for part, sign in ((entering, 1.0), (leaving, -1.0)):
+                units.append(numbers[:, None].expand_as(part).reshape(-1))
+                positions.append(part.reshape(-1))
+                values.append(sign * x[part].reshape(-1))
+            first += len(entering)
+        if not units:
+            return torch.sparse_coo_tensor(
+                x.new_zeros(2, 0).long(), x.new_zeros(0), (0, len(x)), check_invariants=False
+            )
+        unit, position, value = torch.cat(units), torch.cat(positions), torch.cat(values)
+        alive = torch.zeros(first, dtype=torch.bool, device=x.device)
+        alive[unit[value != 0]] = True
+        kept = alive[unit]
+        renumbered = (alive.cumsum(0) - 1)[unit[kept]]
+        size = (int(alive.sum()), len(x))
+        return torch.sparse_coo_tensor(
+            torch.stack([renumbered, position[kept]]), value[kept], size
+        ).coalesce()
+
+    def balanced(self, x: Tensor) -> Tensor:
+        """x with every unit rescaled to ‖[w_in|b]‖ = ‖w_out‖; x itself where it is so already.
+
+        Units without weights on one side stay as they are.
+        """
+        changed = x
+        for sweep in range(SWEEPS):  # Gauss-Seidel on Σ ‖θ‖², which is convex in the factors' logarithms
+            change = x.new_zeros(())
+            for entering, leaving in zip(self.entering, self.leaving, strict=True):
+                into, out = changed[entering], changed[leaving]
+                sizes = into.norm(dim=1), out.norm(dim=1)
+                alive = (sizes[0] > 0) & (sizes[1] > 0)
+                factor = torch.where(alive, sizes[1] / sizes[0], 1.0).sqrt()
+                change = torch.maximum(change, (factor - 1).abs().max())
+                changed = changed.clone() if changed is x else changed
+                changed[entering], changed[leaving] = into * factor[:, None], out / factor[:, None]
+            if float(change) < max(BALANCED, 10 * torch.finfo(x.dtype).eps):
+                return x if sweep == 0 else changed
+        return changed
+
+
+@lru_cache(maxsize=16)
+def of_shapes(shapes: tuple[tuple[int, int], ...]) -> Rescalings:
+    """`Rescalings.of_shapes`, kept."""
+    return Rescalings.of_shapes(shapes)
