@@ -53,7 +53,7 @@ class Harmonic(Potential):
         return 0.5 * self.force(delta) ** 2
 
     def force(self, delta: Array) -> Array:
-        return delta * (delta > 0)
+        return delta.clip(0)
 
     def stiffness(self, delta: Array) -> Array:
         return (delta > 0) * (0.0 * delta + 1.0)

@@ -124,9 +124,9 @@ class Objective:
 
     def __call__(self, y: Array, memory: Any = None) -> Point:
         x = self.x(y)
-        if self.conjugate is None:
-            return self.point(y, *self.evaluate(x))._replace(memory=memory)
-        return self.point(y, *self.evaluate(x, self.scale(y)))._replace(memory=memory)
+        found = self.evaluate(x) if self.conjugate is None else self.evaluate(x, self.scale(y))
+        point = self.point(y, *found)
+        return point if memory is None else point._replace(memory=memory)
 
     def point(
         self,

@@ -35,6 +35,13 @@ class Activation:
     homogeneous: bool = False
     kinked: bool = False
 
+    def write(self, z: Tensor, out: Tensor) -> None:
+        """σ(z) into a tensor."""
+        if self.homogeneous:
+            torch.clamp_min(z, 0.0, out=out)
+        else:
+            out.copy_(self.value(z))
+
 
 @cache
 def activation(name: str, beta: float = 1.0) -> Activation:
@@ -81,7 +88,7 @@ def _gelu() -> Activation:
 
 def _relu() -> Activation:
     def slope(z: Tensor, h: Tensor) -> Tensor:
-        return (z > 0).to(z.dtype)
+        return h.sign()  # quicker than a comparison that is made a number
 
     def bend(z: Tensor, h: Tensor) -> Tensor:
         return torch.zeros_like(z)

@@ -13,13 +13,14 @@ from torch import Tensor
 
 from ..arrays import Array
 from ..potentials import Harmonic, Potential
-from ..system import OVERLAP_RESOLUTIONS, ConstrainedSystem
+from ..system import ConstrainedSystem
 from ..validation import Count, Finite, Positive, Seed, checked, require, require_finite
 from . import gauge, layers
 from .activations import activation
 from .constraints import NetworkConstraints
 from .data import as_tensor, generators, initial_weights, layer_shapes, n_outputs, random_data
 from .data_set import DataSet
+from .evaluator import Evaluator
 from .labels import Classes, Labels, Signs
 from .precision import rounding
 from .reduction import reduced
@@ -245,7 +246,7 @@ class FullyConnected(ConstrainedSystem):
     @property
     def shapes(self) -> tuple[tuple[int, int], ...]:
         """(h_l, h_{l−1} + bias) of each θ_l."""
-        return layer_shapes(self.inputs.shape[1], self.widths, self.bias, n_outputs(self.n_classes))
+        return layer_shapes(self.inputs.shape[-1], self.widths, self.bias, n_outputs(self.n_classes))
 
     @property
     def sizes(self) -> tuple[int, ...]:
@@ -255,7 +256,7 @@ class FullyConnected(ConstrainedSystem):
     @cached_property
     def entering(self) -> Tensor:
         """The data as they enter the first layer, (d + bias, P)."""
-        return layers.with_ones(self.inputs.T, self.bias).contiguous()
+        return layers.with_ones(self.inputs.mT, self.bias).contiguous()
 
     @cached_property
     def targets(self) -> Labels:
@@ -330,13 +331,16 @@ class FullyConnected(ConstrainedSystem):
             first += width
         return held
 
+    def outputs(self, x: Tensor, entering: Tensor) -> Tensor:
+        """z of the last layer at x, (outputs, P)."""
+        sphere = self.sphere(x)
+        return self.forward(x if sphere is None else sphere.effective, entering).outputs
+
     def output(self, x: Array, inputs: Array) -> Tensor:
         """f_W of inputs (M, d) at x, (M,), or (M, C) for C > 2 classes; differentiable in both."""
         dtype, device = self.initial.dtype, self.initial.device
         x, inputs = (torch.as_tensor(a, dtype=dtype, device=device) for a in (x, inputs))
-        sphere = self.sphere(x)
-        effective = x if sphere is None else sphere.effective
-        outputs = self.forward(effective, layers.with_ones(inputs.T, self.bias)).outputs
+        outputs = self.outputs(x, layers.with_ones(inputs.mT, self.bias))
         return outputs[0] if self.n_classes == 2 else outputs.T
 
     def constraints(self, x: Tensor, reach: float = 0.0) -> NetworkConstraints:
@@ -344,28 +348,10 @@ class FullyConnected(ConstrainedSystem):
         return NetworkConstraints(self, x)
 
     def evaluator(self) -> Callable[[Tensor], tuple[float, Tensor, float, int]]:
-        evaluate = self.scaled_evaluator()
-
-        def evaluate_at_margin(x: Tensor) -> tuple[float, Tensor, float, int]:
-            return evaluate(x, self.margin)[:4]
-
-        return evaluate_at_margin
+        return Evaluator(self) if self.kinks is None else super().evaluator()
 
     def scaled_evaluator(self) -> Callable[[Tensor, float], tuple[float, Tensor, float, int, float]]:
-        def evaluate(x: Tensor, scale: float) -> tuple[float, Tensor, float, int, float]:
-            sphere = self.sphere(x)
-            passed = self.forward(x if sphere is None else sphere.effective, self.entering)
-            delta = self.targets.distances(passed.outputs, scale)
-            force = self.potential.force(delta)
-            gradient = layers.gradient(passed, layers.backward(passed, self.targets.pull(force)))
-            if sphere is not None:
-                gradient = sphere.project(gradient[None])[0]
-            overlaps = (delta > OVERLAP_RESOLUTIONS * rounding(passed.outputs, scale)).sum()
-            sums = [self.potential.energy(delta).sum(), force @ force, overlaps.to(delta.dtype), force.sum()]
-            energy, square, n_overlaps, load = torch.stack(sums).tolist()  # the one transfer from the device
-            return energy, gradient, square, int(n_overlaps), load
-
-        return evaluate
+        return Evaluator(self).scaled if self.kinks is None else super().scaled_evaluator()
 
     def symmetries(self, x: Tensor) -> Tensor:
         """Radial directions of spherical weights, rescalings of ReLU units, common shifts of C > 2 outputs: (k, N),
@@ -393,7 +379,7 @@ class FullyConnected(ConstrainedSystem):
 
     def resolution(self, x: Tensor) -> float:
         """The rounding error of one Δ: 4 eps × max(|κ|, typical |f|)."""
-        return float(rounding(self.output(x, self.inputs), self.margin))
+        return float(rounding(self.outputs(x, self.entering), self.margin))
 
     def reduced(self, x: Tensor) -> "tuple[FullyConnected, Tensor] | None":
         """The same f on the data from fewer hidden units; radii are the norms of the new weights.

@@ -6,6 +6,7 @@ C > 2 classes: labels 0 … C − 1, outputs z_c, C − 1 constraints a datum, �
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
+from functools import cached_property
 
 import torch
 from torch import Tensor
@@ -50,11 +51,16 @@ class Signs(Labels):
     y: Tensor
     per_datum: int = 1
 
+    @cached_property
+    def opposite(self) -> Tensor:
+        """−y."""
+        return -self.y
+
     def distances(self, outputs: Tensor, margin: float) -> Tensor:
-        return margin - self.y * outputs[0]
+        return (self.opposite * outputs[..., 0, :]).add_(margin)
 
     def pull(self, weights: Tensor) -> Tensor:
-        return (-self.y * weights)[None]
+        return (self.opposite * weights).unsqueeze(-2)
 
     def seeds(self, select: Array | None = None) -> Tensor:
         return -(self.y if select is None else self.y[select])[None]
@@ -66,7 +72,7 @@ class Signs(Labels):
         return torch.arange(len(self.y), device=self.y.device)[:, None]
 
     def correct(self, outputs: Tensor) -> Tensor:
-        return self.y * outputs[0] > 0
+        return self.y * outputs[..., 0, :] > 0
 
 
 class Classes(Labels):
@@ -74,18 +80,20 @@ class Classes(Labels):
 
     def __init__(self, y: Tensor, n_classes: int) -> None:
         self.n_classes, self.per_datum = n_classes, n_classes - 1
-        self.y = y.long()[:, None]
+        self.y = y.long()[..., None]
         wrong = torch.arange(n_classes - 1, device=y.device)
         self.others = wrong + (wrong >= self.y)  # (P, C − 1): all classes but the true one
 
     def distances(self, outputs: Tensor, margin: float) -> Tensor:
-        z = outputs.T
-        return (margin + z.gather(1, self.others) - z.gather(1, self.y)).reshape(-1)
+        z = outputs.mT
+        others, true = (index.expand(*z.shape[:-1], -1) for index in (self.others, self.y))
+        return (margin + z.gather(-1, others) - z.gather(-1, true)).flatten(-2)
 
     def pull(self, weights: Tensor) -> Tensor:
-        w = weights.view(-1, self.per_datum)
-        seeds = w.new_zeros(len(w), self.n_classes)
-        return seeds.scatter_(1, self.others, w).scatter_(1, self.y, -w.sum(1, keepdim=True)).T
+        w = weights.unflatten(-1, (-1, self.per_datum))
+        others, true = (index.expand(*w.shape[:-1], -1) for index in (self.others, self.y))
+        seeds = w.new_zeros(*w.shape[:-1], self.n_classes)
+        return seeds.scatter_(-1, others, w).scatter_(-1, true, -w.sum(-1, keepdim=True)).mT
 
     def seeds(self, select: Array | None = None) -> Tensor:
         data, wrong = (self.members() if select is None else self.members()[select]).T
@@ -101,4 +109,4 @@ class Classes(Labels):
         return torch.stack([data, self.others.reshape(-1)], 1)
 
     def correct(self, outputs: Tensor) -> Tensor:
-        return outputs.argmax(0) == self.y[:, 0]
+        return outputs.argmax(-2) == self.y[..., 0]

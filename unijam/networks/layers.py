@@ -70,8 +70,8 @@ class Forward:
 
 
 def with_ones(h: Tensor, bias: bool) -> Tensor:
-    """h̃: a last row of ones where there are biases."""
-    return torch.cat([h, h.new_ones(1, h.shape[1])]) if bias else h
+    """h̃: a last row of ones where there are biases, (…, h, P) -> (…, h̃, P)."""
+    return torch.cat([h, torch.ones_like(h[..., :1, :])], -2) if bias else h
 
 
 def forward(

@@ -37,13 +37,14 @@ class Sphere:
     def at(cls, x: Tensor, radii: Tensor, sizes: tuple[int, ...]) -> "Sphere":
         """The map at x, for layers of so many parameters."""
         layers = layer_indicator(sizes, x.dtype, x.device)
-        norms = (layers.T @ (x * x)).sqrt()
-        stretch = layers @ (radii / norms)
-        return cls(x * stretch, stretch, layers * (x / (layers @ norms))[:, None], norms, layers)
+        norms = ((x * x) @ layers).sqrt()
+        stretch = (radii / norms) @ layers.T
+        return cls(x * stretch, stretch, layers * (x / (norms @ layers.T))[..., None], norms, layers)
 
     def project(self, rows: Tensor) -> Tensor:
         """D v of each row v, (k, N), in place: takes directions from x to θ, gradients from θ to x."""
-        return rows.addmm_(rows @ self.normals, self.normals.T, alpha=-1).mul_(self.stretch)
+        product = rows.addmm_ if rows.ndim == 2 else rows.baddbmm_  # (replicas, k, N)
+        return product(rows @ self.normals, self.normals.mT, alpha=-1).mul_(self.stretch.unsqueeze(-2))
 
     def curvature(self, hessian: Tensor, gradient: Tensor) -> Tensor:
         """∇∇ in x from ∇∇ and ∇ in the effective weights, in place: Dᵀ H D + Σ g ∂²(rθ/‖θ‖).
