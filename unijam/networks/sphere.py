@@ -43,8 +43,10 @@ class Sphere:
 
     def project(self, rows: Tensor) -> Tensor:
         """D v of each row v, (k, N), in place: takes directions from x to θ, gradients from θ to x."""
-        product = rows.addmm_ if rows.ndim == 2 else rows.baddbmm_  # (replicas, k, N)
-        return product(rows @ self.normals, self.normals.mT, alpha=-1).mul_(self.stretch.unsqueeze(-2))
+        if rows.ndim == 2:
+            return rows.addmm_(rows @ self.normals, self.normals.T, alpha=-1).mul_(self.stretch)
+        along = rows @ self.normals  # with leading axes (replicas)
+        return rows.sub_(along @ self.normals.mT).mul_(self.stretch.unsqueeze(-2))
 
     def curvature(self, hessian: Tensor, gradient: Tensor) -> Tensor:
         """∇∇ in x from ∇∇ and ∇ in the effective weights, in place: Dᵀ H D + Σ g ∂²(rθ/‖θ‖).
