@@ -5,8 +5,6 @@ C > 2 classes: labels 0 … C − 1, outputs z_c, C − 1 constraints a datum, �
 """
 
 from abc import ABC, abstractmethod
-from dataclasses import dataclass
-from functools import cached_property
 
 import torch
 from torch import Tensor
@@ -44,17 +42,13 @@ class Labels(ABC):
         """Whether the class of largest output is the true one, (P,)."""
 
 
-@dataclass(frozen=True)
 class Signs(Labels):
     """Two classes, y = ±1, (P,)."""
 
-    y: Tensor
-    per_datum: int = 1
+    per_datum = 1
 
-    @cached_property
-    def opposite(self) -> Tensor:
-        """−y."""
-        return -self.y
+    def __init__(self, y: Tensor) -> None:
+        self.y, self.opposite = y, -y
 
     def distances(self, outputs: Tensor, margin: float) -> Tensor:
         return (self.opposite * outputs[..., 0, :]).add_(margin)
