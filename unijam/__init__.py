@@ -24,7 +24,14 @@ from .minimize import (
 from .particles import Ellipses, SoftSpheres
 from .particles.mechanics import ElasticModuli, elastic_moduli, stress
 from .potentials import CrossEntropy, Harmonic, Hertzian, LinearHinge, Potential
-from .spectra import HessianDecomposition, VibrationalModes, decompose_hessian, vibrational_modes
+from .spectra import (
+    Certificate,
+    HessianDecomposition,
+    VibrationalModes,
+    certify,
+    decompose_hessian,
+    vibrational_modes,
+)
 from .statistics import ConstraintCount, DeltaStatistics, count_constraints, delta_statistics
 from .system import ConstrainedSystem, Constraints, Kinks, energy, gradient, hessian
 
@@ -52,6 +59,7 @@ _LAZY = {
 __all__ = [
     "Adam",
     "AutodiffSystem",
+    "Certificate",
     "ConjugateGradient",
     "ConstrainedSystem",
     "ConstraintCount",
@@ -86,6 +94,7 @@ __all__ = [
     "Watch",
     "accuracy",
     "animate_jamming",
+    "certify",
     "conjugate_force",
     "count_constraints",
     "datasets",

@@ -28,10 +28,8 @@ class Kinks:
     ----------
     values : (k,) array
         z of each pair, however far from its kink.
-    members : (k, 2) integer array
-        Unit and datum.
-    left, right : float or (k,) array
-        Slopes of h on both sides.
+    left, right : (k,) array or None
+        Slopes of h on both sides; None where they are 0 and 1 for all.
     held : (k',) integer array
         Which of the pairs the system holds on their kinks, in the order of `system.kinks`.
     forces : (k,) array
@@ -41,20 +39,31 @@ class Kinks:
     def __init__(
         self,
         values: Array,
-        members: Array,
+        members: Callable[[Array], Array],
         held: Array,
         forces: Callable[[], Array],
         jacobian: Callable[[Array], Array],
-        left: float | Array = 0.0,
-        right: float | Array = 1.0,
+        left: Array | None = None,
+        right: Array | None = None,
     ) -> None:
-        self.values, self.members, self.held = values, members, held
+        self.values, self.held = values, held
         self.left, self.right = left, right
-        self._forces, self._jacobian = forces, jacobian
+        self._members, self._forces, self._jacobian = members, forces, jacobian
 
     @cached_property
     def forces(self) -> Array:
         return self._forces()
+
+    def sides(self, select: Array) -> tuple[Array, Array]:
+        """Left and right slopes of the pairs of an index, (k',) each."""
+        if self.left is None or self.right is None:
+            flat = 0.0 * self.values[select]
+            return flat, flat + 1.0
+        return self.left[select], self.right[select]
+
+    def members(self, select: Array) -> Array:
+        """Unit and datum of the pairs of an index, (k', 2) integers."""
+        return self._members(select)
 
     def jacobian(self, select: Array) -> Array:
         """∇z of the pairs of an index, dense (k', n_dof)."""
@@ -149,8 +158,7 @@ class Constraints(ABC):
         """The kinks of Σ w_i Δ_i, at whatever distance from x; empty where Δ is smooth."""
         none, rows = self.delta[:0], self.delta[:0, None] * self.x[None, :]
         number = namespace(self.delta).argsort(none)
-        members = number[:, None] + number[None, :]
-        return Kinks(none, members, number, lambda: none, lambda select: rows[select])
+        return Kinks(none, lambda select: number.reshape(0, 2), number, lambda: none, lambda select: rows)
 
     @property
     def overlaps(self) -> Array:

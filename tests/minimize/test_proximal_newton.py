@@ -62,7 +62,7 @@ def test_derivatives_with_kinks_held(weights):
     system = system.at(kinks=(members, slopes))
     c = system.constraints(x)
     kinks = c.kinks(system.potential.force(c.delta))
-    assert torch.equal(kinks.members[kinks.held], members)
+    assert torch.equal(kinks.members(kinks.held), members)
 
     def columns(function):
         eye = STEP * torch.eye(len(x), dtype=x.dtype)
@@ -151,6 +151,18 @@ def test_hessian_on_the_tangent_space(seed):
     count = uj.count_constraints(system, x)
     assert count.n_kinks == len(slopes) and count.n_overlaps == result.n_overlaps
     assert count.n_overlaps + count.n_kinks >= h.n_negative_hp
+
+
+def test_a_certificate_says_what_is_missing():
+    """All holds at a minimum; off it, or with a kink let go, something does not."""
+    result = minimum(330, 0)
+    system, x = result.system, result.x
+    found = uj.certify(system, x)
+    assert found.minimum and found.n_zero == 12 and found.n_kinks == len(system.kinks[1])
+    assert found.n_overlaps + found.n_kinks >= found.n_negative_hp
+    assert not uj.certify(system, x + 1e-6 * torch.sin(torch.arange(len(x)))).minimum
+    members, slopes = system.kinks
+    assert uj.certify(system.at(kinks=(members[1:], slopes[1:])), x).relative_gradient > 1e-4
 
 
 def test_other_solvers_let_kinks_go():

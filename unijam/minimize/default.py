@@ -1,10 +1,13 @@
 """Which solver suits a system: the only place where that is decided."""
 
+from typing import Any
+
 import scipy.sparse as sp
 
 from ..system import ConstrainedSystem
 from .levenberg_marquardt import LevenbergMarquardt
 from .loop import Solver
+from .proximal_newton import ProximalNewton
 from .rounds import Rounds
 from .stages import Stage, Stages
 from .trust_region_newton import TrustRegionNewton
@@ -16,11 +19,22 @@ def is_sparse(system: ConstrainedSystem) -> bool:
     return sp.issparse(c.jacobian(c.overlaps))
 
 
+def is_kinked(system: ConstrainedSystem) -> bool:
+    """Whether U has kinks: max(), |·| or ReLU in Δ, or a jump of u'."""
+    c = system.constraints(system.initial)
+    return c.kinks(c.delta).values.shape[0] > 0 or system.potential.kink > 0
+
+
+def newton_for(system: ConstrainedSystem, **options: Any) -> Solver:
+    """Newton's method for a dense system, with its kinks in the model where it has any."""
+    return ProximalNewton(**options) if is_kinked(system) else TrustRegionNewton(**options)
+
+
 def default_solver(system: ConstrainedSystem) -> Solver | Stages | Rounds:
     """Sparse: rounds of descent and Newton; dense with a scale: Newton; dense without: Levenberg-Marquardt first."""
     if is_sparse(system):
         return Rounds()
-    newton = TrustRegionNewton()
+    newton = newton_for(system)
     if system.scale is not None:
         return newton
     quick = LevenbergMarquardt(gradient_tolerance=1e-4, max_steps=300)

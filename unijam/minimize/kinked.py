@@ -79,6 +79,6 @@ class KinkedObjective(Objective):
         system = self.system
         if self.conjugate is not None:
             system = system.at(scale=self.scale(y))
-        if held is not None:
+        if held is not None and len(held[1]):
             system = system.at(kinks=held)
         return system.constraints(self.x(y))

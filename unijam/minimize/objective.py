@@ -224,7 +224,7 @@ class Objective:
         c = self.constraints_at(point)
         system = c.system
         h0, hp = hessian(system, c)
-        h, rho = across_symmetries(h0 + hp, c.bearing()[0], self.fixed_directions(point))
+        h, rho = across_symmetries(h0 + hp, _bearing(c, h0), self.fixed_directions(point))
         if self.weight_decay:
             h = with_decay(h, self.weight_decay)
         if self.conjugate is None:
@@ -267,6 +267,14 @@ class Objective:
             vector = c.vjp(weigh(stiffness, c.jvp(vector / norm)))
             largest = math.sqrt(float(vector @ vector))
         return max(largest, 1e-12) + self.weight_decay
+
+
+def _bearing(c: Constraints, h0: Array) -> Array:
+    """The degrees of freedom that bear force; columns of J are as long as the roots of the diagonal of a dense H0."""
+    if not is_torch(h0):
+        return c.bearing()[0]
+    squares = h0.diagonal()
+    return squares > 1e-24 * squares.max()
 
 
 def append(x: Array, last: float | Array) -> Array:

@@ -115,7 +115,7 @@ class _Model:
         free = objective.weight_decay and objective.conjugate is None
         h = h0 + hp
         if not free:
-            h, _ = across_symmetries(h, c.bearing()[0], objective.system.symmetries(x))
+            h, _ = across_symmetries(h, xp.diagonal(h0) > 0, objective.system.symmetries(x))
         if objective.weight_decay:
             h.diagonal().add_(objective.weight_decay)
         held = c.system.kinks
@@ -187,4 +187,4 @@ class _Model:
             inner = factor_dense(rows[held] @ across, 0.0)
             if inner.positive:
                 p = p - across @ inner.solve(left)
-        return y + p, promised, (self.kinks.members[index[held]], s[held])
+        return y + p, promised, (self.kinks.members(index[held]), s[held])

@@ -102,7 +102,10 @@ class NetworkConstraints(Constraints):
 
         kept = self.system.kinks
         held = pairs[:0] if kept is None else kept[0][:, 0] * n_data + kept[0][:, 1]
-        members = torch.stack([pairs // n_data, pairs % n_data], 1)
+
+        def members(select: Tensor) -> Tensor:
+            return torch.stack([pairs[select] // n_data, pairs[select] % n_data], 1)
+
         return Kinks(torch.cat(sums).reshape(-1), members, held, forces, gradients)
 
     def loading(self) -> Tensor:

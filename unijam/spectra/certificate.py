@@ -1,0 +1,126 @@
+"""Whether a point is a true minimum, kinks included: every condition measured, by means other than the solver's."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from ..arrays import Array, namespace, to_numpy
+from ..linalg import rank_of
+from ..system import ConstrainedSystem, Kinks, energy, gradient
+from ..validation import require_positions
+from .decomposition import HessianDecomposition, decompose_hessian
+
+STEP = 1e-8  # of |x|: how far a kink is left to see whether U rises
+ZERO = 1e-8  # an eigenvalue of H within this fraction of the largest is zero
+
+
+@dataclass(frozen=True)
+class Certificate:
+    """The conditions of a minimum at which some z sit on their kinks.
+
+    Attributes
+    ----------
+    relative_gradient : float
+        ‖∇U‖/‖u'‖ with the slopes that the system holds: the directional stationarity.
+    n_overlaps, n_kinks, n_negative_hp : int
+        N_Δ, N_kink and N_−, the negative modes of Hp; at a minimum N_Δ + N_kink ≥ N_−.
+    slopes : (float, float)
+        The lowest and the highest slope held, 0 and 1 standing for those of the two sides.
+    rise : float
+        The smallest one-sided slope of U where one kink is left to either side, over ‖u'‖, from plain evaluations.
+    independent : bool
+        Whether ∇z of the kinks have full rank.
+    n_negative, n_zero : int
+        Negative and zero modes of H on the kinks' tangent space, symmetries included.
+    n_symmetries : int
+    """
+
+    relative_gradient: float
+    n_overlaps: int
+    n_kinks: int
+    n_negative_hp: int
+    slopes: tuple[float, float]
+    rise: float
+    independent: bool
+    n_negative: int
+    n_zero: int
+    n_symmetries: int
+
+    @property
+    def minimum(self) -> bool:
+        """Whether all holds: stationary to 1e-9, slopes inside, U rising to both sides, stable but for symmetries."""
+        return (
+            self.relative_gradient <= 1e-9
+            and 0 < self.slopes[0] <= self.slopes[1] < 1
+            and self.rise >= 0
+            and self.independent
+            and not self.n_negative
+            and self.n_zero == self.n_symmetries
+        )
+
+
+def certify(system: ConstrainedSystem, x: Array) -> Certificate:
+    """Measure the conditions of a minimum at x, on the kinks that the system holds.
+
+    Parameters
+    ----------
+    system : ConstrainedSystem
+        Of a result: `certify(result.system, result.x)`.
+    x : (n_dof,) array
+
+    Examples
+    --------
+    >>> import unijam as uj
+    >>> shape = {"depth": 1, "width": 5, "input_dimension": 4, "n_data": 90}
+    >>> network = uj.FullyConnected.random(**shape, activation="relu", weights="free")
+    >>> result = uj.minimize(network)
+    >>> uj.certify(result.system, result.x).minimum
+    True
+    """
+    x = require_positions(system, x)
+    c = system.constraints(x)
+    force = system.potential.force(c.delta)
+    size = float(force @ force) ** 0.5
+    residual = gradient(system, c)
+    h = decompose_hessian(system, x)
+    values = h.eigenvalues("total")
+    largest = float(np.abs(values).max(initial=0.0))
+    slopes = _slopes(system, c.kinks(force))
+    n_kinks = len(slopes)
+    return Certificate(
+        relative_gradient=float((residual @ residual) ** 0.5) / size if size else 0.0,
+        n_overlaps=h.force.size,
+        n_kinks=n_kinks,
+        n_negative_hp=h.n_negative_hp,
+        slopes=(float(slopes.min(initial=0.5)), float(slopes.max(initial=0.5))),
+        rise=_rise(system, x, h) / size if n_kinks and size else 0.0,
+        independent=rank_of(np.linalg.svd(h.kinks, compute_uv=False), h.kinks.shape) == n_kinks,
+        n_negative=int((values < -ZERO * largest).sum()),
+        n_zero=int((np.abs(values) <= ZERO * largest).sum()),
+        n_symmetries=h.symmetries.shape[0],
+    )
+
+
+def _slopes(system: ConstrainedSystem, kinks: Kinks) -> np.ndarray:
+    if system.kinks is None:
+        return np.empty(0)
+    left, right = (to_numpy(side) for side in kinks.sides(kinks.held))
+    return (to_numpy(system.kinks[1]) - left) / (right - left)
+
+
+def _rise(system: ConstrainedSystem, x: Array, h: HessianDecomposition) -> float:
+    """The smallest slope of U, without held kinks, along the directions that leave one kink each."""
+    plain = system.at(kinks=None)
+    evaluate, start = plain.evaluator(), energy(plain, plain.constraints(x))
+    step = STEP * float((x @ x) ** 0.5)
+    rises = []
+    for direction in np.linalg.pinv(h.kinks).T:
+        whole = np.zeros(h.bearing.size)
+        whole[h.bearing] = step * direction / np.linalg.norm(direction)
+        v = (
+            namespace(x).asarray(whole, dtype=x.dtype, device=x.device)
+            if not isinstance(x, np.ndarray)
+            else whole
+        )
+        rises += [(evaluate(x + side * v)[0] - start) / step for side in (1.0, -1.0)]
+    return min(rises)
