@@ -5,6 +5,7 @@ belong to the contacts, which are bonds.
 """
 
 import os
+import struct
 from collections.abc import Iterable
 from typing import Any
 
@@ -93,6 +94,7 @@ def read_gsd(
     import gsd.hoomd
 
     found = existing(path)
+    _require_whole(path)
     try:
         file = gsd.hoomd.open(str(found), "r")
     except (RuntimeError, OSError, ValueError, KeyError) as error:
@@ -109,15 +111,25 @@ def read_gsd(
         )
         at = int(frame) % count
         try:
-            if file.file.chunk_exists(frame=at, name=OWN + "x"):
-                held = _own_chunks(file.file, at)
-                return _read_own(path, held, potential)
-            snapshot = file[at]
-        except (RuntimeError, OSError, KeyError) as error:
+            own = _own_chunks(file.file, at)
+            return _read_own(path, own, potential) if own else _read_foreign(path, file[at], potential)
+        except (RuntimeError, OSError, LookupError, ValueError, TypeError, MemoryError) as error:
+            if str(error).startswith(f"{path}: "):
+                raise
             raise ValueError(
                 f"{path}: frame {at} cannot be read, the file is damaged ({_plain(error)})."
             ) from None
-    return _read_foreign(path, snapshot, potential)
+
+
+def _require_whole(path: str | os.PathLike) -> None:
+    """A `ValueError` where the header points beyond the end of the file: the library would read there, and crash."""
+    with open(path, "rb") as file:
+        head = file.read(40)
+        size = file.seek(0, os.SEEK_END)
+    if len(head) == 40:  # magic number; location and length of the index, of 32 bytes a row, and of the names, of 64
+        _, index, rows, names, entries = struct.unpack("<5Q", head)
+        if index + 32 * rows > size or names + 64 * entries > size:
+            raise ValueError(f"{path}: not a whole GSD file (its header points beyond its end).")
 
 
 def _pairs(packings: Any) -> list[tuple[Any, Any]]:
@@ -202,8 +214,8 @@ def _own_chunks(file: Any, at: int) -> dict[str, np.ndarray]:
 def _read_own(
     path: str | os.PathLike, held: dict[str, np.ndarray], potential: Potential | None
 ) -> tuple[Packing, np.ndarray]:
-    for name in ("radii", "box"):
-        require(name in held, f"{path}: {OWN}{name}", None, "there beside x")
+    for name in ("x", "radii", "box"):
+        require(name in held, f"{path}: {OWN}{name}", None, "there with the others of unijam")
     if potential is None and "exponent" in held:
         exponent = float(held["exponent"][0])
         if np.isnan(exponent):
