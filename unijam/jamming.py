@@ -247,7 +247,10 @@ class _Way:
         """From jamming back to the threshold plus an excess of the control."""
         last = self.states[-1]
         threshold = self.control(last, -distance_to_threshold(last))
-        scale = self.start.at(**{self.name: threshold + excess}).scale or 0.0
+        try:
+            scale = self.start.at(**{self.name: threshold + excess}).scale or 0.0
+        except ValueError as error:
+            raise ValueError(f"excess = {excess!r} leads too far beyond {threshold:.6g}: {error}") from None
         self._set_scale(scale)
         self._explain()
 

@@ -251,9 +251,15 @@ class ConstrainedSystem(ABC):
         """A copy with other parameters (or another `scale`), for which the same x is valid."""
         if "scale" in changes and self.control is not None:
             changes[self.control] = changes.pop("scale")
+        kind = type(self).__name__
         for name in changes:
-            require(hasattr(self, name), "parameter", name, f"an attribute of {type(self).__name__}")
+            require(hasattr(self, name), "parameter", name, f"an attribute of {kind}")
         if dataclasses.is_dataclass(self):
+            known = [field.name for field in dataclasses.fields(self) if field.init]
+            for name in changes:
+                require(
+                    name in known, "parameter", name, f"an attribute that makes a {kind}: {', '.join(known)}"
+                )
             return dataclasses.replace(self, **changes)
         other = copy.copy(self)
         for name, value in changes.items():

@@ -97,7 +97,10 @@ def is_interrupt(error: BaseException | None) -> bool:
 def require_positions(system: Any, x: Array) -> Array:
     """x as an array of the system's own kind, or a `ValueError` that names its shape."""
     if not is_torch(x):
-        x = np.asarray(x, dtype=float)
+        try:
+            x = np.asarray(x, dtype=float)
+        except (TypeError, ValueError):
+            raise ValueError(f"x = {x!r} is not valid: it must be an array of numbers.") from None
         if is_torch(system.initial):
             x = namespace(system.initial).asarray(x, dtype=system.initial.dtype, device=system.initial.device)
     shape = tuple(system.initial.shape)

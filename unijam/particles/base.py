@@ -34,6 +34,8 @@ def as_floats(value: Any, name: str) -> np.ndarray:
     """A private contiguous float64 copy of a finite array, or a `ValueError` of one sentence."""
     try:
         array = np.array(value, dtype=np.float64, order="C")
+        if np.iscomplexobj(value):
+            raise TypeError
     except (TypeError, ValueError):
         raise ValueError(f"{name} = {value!r} is not valid: it must be an array of numbers.") from None
     require_finite(array, name)
@@ -210,6 +212,7 @@ class Packing(ConstrainedSystem):
                 value = changes.pop(name)
                 real = isinstance(value, int | float | np.number) and math.isfinite(value)
                 require(real and value > 0, name, value, "positive and finite")
+                require(name == "scale" or value <= 2, name, value, "above 0, at most 2")
                 ratio = value / getattr(self, name)
                 factor = ratio if name == "scale" else ratio ** (1.0 / self.dimension)
                 changes["radii"] = self.radii * factor

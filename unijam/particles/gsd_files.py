@@ -126,7 +126,9 @@ def _require_whole(path: str | os.PathLike) -> None:
     with open(path, "rb") as file:
         head = file.read(40)
         size = file.seek(0, os.SEEK_END)
-    if len(head) == 40:  # magic number; location and length of the index, of 32 bytes a row, and of the names, of 64
+    if (
+        len(head) == 40
+    ):  # magic number; location and length of the index, of 32 bytes a row, and of the names, of 64
         _, index, rows, names, entries = struct.unpack("<5Q", head)
         if index + 32 * rows > size or names + 64 * entries > size:
             raise ValueError(f"{path}: not a whole GSD file (its header points beyond its end).")
