@@ -1,4 +1,4 @@
-"""Packings that cannot be, targets that cannot be met, damaged files, full disks: one sentence each, nothing half-written."""
+"""Packings that cannot be, targets out of reach, damaged files, full disks: one sentence, nothing half-written."""
 
 import errno
 import math

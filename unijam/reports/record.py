@@ -46,5 +46,8 @@ def write_record(
     record = {"configuration": configuration, "seconds": seconds, **more, "checks": checks}
     path.parent.mkdir(parents=True, exist_ok=True)
     partial = path.with_suffix(".json.part")
-    partial.write_text(json.dumps(record, indent=1, ensure_ascii=False))
-    partial.replace(path)
+    try:
+        partial.write_text(json.dumps(record, indent=1, ensure_ascii=False))
+        partial.replace(path)
+    finally:
+        partial.unlink(missing_ok=True)
