@@ -74,11 +74,11 @@ def lanczos(operator: Operator, start: Array, steps: int, project: Projection | 
         if keep:
             basis[k] = q
         w = operator @ q
-        w = w if project is None else project(w)
         alpha[k] = float(q @ w)
         w = w - alpha[k] * q - (beta[k - 1] * before if k else 0.0)
         for _ in range(2 if keep else 0):
             w = w - (basis[: k + 1] @ w) @ basis[: k + 1]
+        w = w if project is None else project(w)
         beta[k] = float(w @ w) ** 0.5
         size = max(abs(alpha[: k + 1]).max(), beta[: k + 1].max())
         if beta[k] <= 10 * np.finfo(to_numpy(start[:1]).dtype).eps * size:  # the Krylov space is exhausted
@@ -133,7 +133,7 @@ def extreme_modes(
             along = basis[: k + 1] @ w
             w = w - along @ basis[: k + 1]
             again = basis[: k + 1] @ w
-            w = w - again @ basis[: k + 1]
+            w = project(w - again @ basis[: k + 1])
             t[k, : k + 1] = t[: k + 1, k] = sign * to_numpy(along + again)
             beta, filled = float(w @ w) ** 0.5, k + 1
             exhausted = beta <= 1e-14 * max(abs(t[: k + 1, : k + 1]).max(), 1e-300)

@@ -252,6 +252,13 @@ def projection(directions: Array) -> tuple[Projection, int]:
     return project, rank
 
 
+def on_dof(directions: Array, dof: Array) -> Array:
+    """Rows, (k, n), with zeros off a mask of degrees of freedom; rows may be a sparse tensor."""
+    if getattr(directions, "is_sparse", False):
+        return (directions.coalesce() * dof.to(directions.dtype)[None].expand(directions.shape)).coalesce()
+    return directions * dof
+
+
 def across_symmetries(h: Array, bearing: Array, symmetries: Array) -> tuple[Array, float]:
     """H made regular: (P H P + ρ Z Zᵀ, ρ), Z an orthonormal basis of the symmetries, ρ the mean diagonal of H.
 

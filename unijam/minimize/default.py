@@ -15,6 +15,8 @@ from .trust_region_newton import TrustRegionNewton
 
 def is_sparse(system: ConstrainedSystem) -> bool:
     """Whether the system's Jacobian is sparse."""
+    if system.matrix_free:
+        return False
     c = system.constraints(system.initial)
     return sp.issparse(c.jacobian(c.overlaps))
 
@@ -26,16 +28,19 @@ def is_kinked(system: ConstrainedSystem) -> bool:
 
 
 def newton_for(system: ConstrainedSystem, **options: Any) -> Solver:
-    """Newton's method for a dense system, with its kinks in the model where it has any."""
-    return ProximalNewton(**options) if is_kinked(system) else TrustRegionNewton(**options)
+    """Newton's method, with its kinks in the model where a dense system has any."""
+    if system.matrix_free or not is_kinked(system):
+        return TrustRegionNewton(**options)
+    return ProximalNewton(**options)
 
 
 def default_solver(system: ConstrainedSystem) -> Solver | Stages | Rounds:
-    """Sparse: rounds of descent and Newton; dense with a scale: Newton; dense without: Levenberg-Marquardt first."""
+    """Sparse: rounds of descent and Newton; with a scale, or matrix-free: Newton; dense without: Levenberg-Marquardt
+    first."""
     if is_sparse(system):
         return Rounds()
     newton = newton_for(system)
-    if system.scale is not None:
+    if system.scale is not None or system.matrix_free:
         return newton
     quick = LevenbergMarquardt(gradient_tolerance=1e-4, max_steps=300)
     return Stages((Stage(solver=quick), Stage(solver=newton)))

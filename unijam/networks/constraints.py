@@ -6,6 +6,7 @@ import torch
 from torch import Tensor
 
 from ..arrays import Array, weigh
+from ..operators import ConstraintOperator
 from ..system import OVERLAP_RESOLUTIONS, Constraints, Kinks
 from . import layers
 from .precision import rounding
@@ -15,7 +16,10 @@ if TYPE_CHECKING:
 
 
 class NetworkConstraints(Constraints):
-    """Δ of every datum (and class); J, Jᵀ u'' J and Σ w ∇∇Δ are products over the batch, dense."""
+    """Δ of every datum (and class); J, Jᵀ u'' J and Σ w ∇∇Δ are products over the batch, dense for small N.
+
+    For large N H is known by its products, which hold the pass of all data, some 4 P h numbers a layer.
+    """
 
     system: "FullyConnected"
     passed: layers.Forward
@@ -27,6 +31,7 @@ class NetworkConstraints(Constraints):
             self.x if self._sphere is None else self._sphere.effective, system.entering
         )
         self.delta = system.targets.distances(self.passed.outputs, system.margin)
+        self._weighing: tuple = (None, None)
 
     @property
     def members(self) -> Tensor:  # type: ignore[override]
@@ -44,9 +49,8 @@ class NetworkConstraints(Constraints):
         return self._project(layers.gradient(self.passed, self.errors(weights))[None])[0]
 
     def jvp(self, direction: Array) -> Tensor:
-        moved = self._project(direction[None].clone())[0].split(self.system.sizes)
-        parts = [v.view(shape) for v, shape in zip(moved, self.system.shapes, strict=True)]
-        return self.system.targets.distances(layers.push(self.passed, parts), 0.0)
+        along = layers.changes(self.passed, self._moved(direction))
+        return self.system.targets.distances(along[-1], 0.0)
 
     def jacobian(self, select: Array | None = None) -> Tensor:
         targets = self.system.targets
@@ -57,7 +61,7 @@ class NetworkConstraints(Constraints):
 
     def stiffness(self, weights: Array) -> Tensor:
         k = self.system.targets.per_datum
-        if k == 1:
+        if k == 1 or self.system.matrix_free:
             return super().stiffness(weights)
         shape = (len(self.delta) // k, k)
         data = (weights.reshape(shape[0], -1) != 0).any(1).nonzero()[:, 0]  # whose constraints weigh anything
@@ -69,12 +73,30 @@ class NetworkConstraints(Constraints):
         h0 = layers.stiffness(self.passed.of(data), errors, weighted)
         return self._project(self._project(h0).T) if self._sphere is not None else h0
 
-    def curvature(self, weights: Array) -> Tensor:
+    def curvature(self, weights: Array) -> Tensor | ConstraintOperator:
+        if self.system.matrix_free:
+            return ConstraintOperator(self, weights=weights, memory=self.system.memory_limit)
         errors = self.errors(weights)
         hessian = layers.curvature(self.passed, errors)
         if self._sphere is None:
             return hessian
         return self._sphere.curvature(hessian, layers.gradient(self.passed, errors))
+
+    def curvature_product(self, direction: Array, stiffness: Array | None, weights: Array | None) -> Tensor:
+        data, passed, errors = self._pass_of(stiffness, weights)
+        moved, targets = self._moved(direction), self.system.targets
+        along = layers.changes(passed, moved)
+        reseeded = torch.zeros_like(along[-1])
+        if stiffness is not None:
+            outputs = torch.zeros_like(self.passed.outputs)
+            outputs[:, data] = along[-1]
+            reseeded = targets.pull(weigh(stiffness, targets.distances(outputs, 0.0)))[:, data]
+        if errors is None:
+            return self._project(layers.gradient(passed, layers.backward(passed, reseeded))[None])[0]
+        product = layers.product(passed, errors, moved, along, reseeded)
+        if self._sphere is None:
+            return product
+        return self._sphere.curvature_product(product, layers.gradient(passed, errors), direction)
 
     def kinks(self, weights: Array) -> Kinks:
         """Every hidden unit for every datum, unit by unit, where σ has a kink at zero; a unit's number runs through
@@ -110,6 +132,27 @@ class NetworkConstraints(Constraints):
 
     def loading(self) -> Tensor:
         return 0.0 * self.delta + 1.0
+
+    def _moved(self, direction: Tensor) -> list[Tensor]:
+        """A direction of x as changes of the effective θ_l."""
+        moved = self._project(direction[None].clone())[0].split(self.system.sizes)
+        return [v.view(shape) for v, shape in zip(moved, self.system.shapes, strict=True)]
+
+    def _pass_of(self, stiffness: Array | None, weights: Array | None) -> tuple:
+        """The data that weigh anything, their pass, and their errors for these weights (None without); kept for the
+        next product of the same matrix."""
+        kept = self._weighing
+        if kept[0] is stiffness and kept[1] is weights and len(kept) > 2:
+            return kept[2:]
+        n_data = len(self.system.inputs)
+        present = [g.reshape(n_data, -1) for g in (stiffness, weights) if g is not None]
+        data = torch.cat(present, 1).any(1).nonzero()[:, 0]
+        passed = self.passed.of(data)
+        errors = None
+        if weights is not None:
+            errors = layers.backward(passed, self.system.targets.pull(weights)[:, data])
+        self._weighing = (stiffness, weights, data, passed, errors)
+        return self._weighing[2:]
 
     def _project(self, rows: Tensor) -> Tensor:
         return rows if self._sphere is None else self._sphere.project(rows)

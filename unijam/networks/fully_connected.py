@@ -22,7 +22,7 @@ from .data import as_tensor, generators, initial_weights, layer_shapes, n_output
 from .data_set import DataSet
 from .evaluator import Evaluator
 from .labels import Classes, Labels, Signs
-from .precision import rounding
+from .precision import DENSE, rounding
 from .reduction import reduced
 from .sphere import Sphere, layer_norms
 
@@ -80,6 +80,8 @@ class FullyConnected(ConstrainedSystem):
         C.
     kinks : (members, slopes) or None
         (unit, datum) pairs, units numbered through the layers, where h = slope × z instead of max(z, 0).
+    dense_limit : int
+        N up to which J and H are matrices; beyond, H is known by its products.
 
     References
     ----------
@@ -106,6 +108,7 @@ class FullyConnected(ConstrainedSystem):
     potential: Potential = dataclasses.field(default_factory=Harmonic)
     n_classes: int = 2
     kinks: tuple[Tensor, Tensor] | None = None
+    dense_limit: int = DENSE
 
     @classmethod
     @checked
@@ -239,6 +242,11 @@ class FullyConnected(ConstrainedSystem):
         return LEAST_MARGIN if self.depth and self.control else None
 
     @property
+    def matrix_free(self) -> bool:
+        """Whether N is beyond `dense_limit`."""
+        return self.n_dof > self.dense_limit
+
+    @property
     def depth(self) -> int:
         """The number of hidden layers."""
         return len(self.widths)
@@ -355,16 +363,17 @@ class FullyConnected(ConstrainedSystem):
 
     def symmetries(self, x: Tensor) -> Tensor:
         """Radial directions of spherical weights, rescalings of ReLU units, common shifts of C > 2 outputs: (k, N),
-        not orthonormal."""
+        not orthonormal, sparse in a matrix-free network."""
         sphere = self.sphere(x)
-        moves = x.new_zeros(0, len(x))
-        if activation(self.activation, self.beta).homogeneous:
-            moves = gauge.rescalings(x, self.shapes).to_dense()
+        moves = (
+            [gauge.rescalings(x, self.shapes)] if activation(self.activation, self.beta).homogeneous else []
+        )
         if self.n_classes > 2:
-            moves = torch.cat([moves, gauge.shifts(x, self.shapes)])
-        if sphere is None:
-            return moves
-        return torch.cat([sphere.normals.T, gauge.on_spheres(moves, sphere)])
+            moves.append(gauge.shifts(x, self.shapes))
+        rows = torch.cat(moves) if moves else x.new_zeros(0, len(x)).to_sparse()
+        if sphere is not None:
+            rows = torch.cat([sphere.normals.T.to_sparse(), gauge.on_spheres(rows, sphere)])
+        return rows if self.matrix_free else rows.to_dense()
 
     def canonical(self, x: Tensor) -> Tensor:
         """Spherical weights at ‖θ_l‖ = r_l; free ones with outputs of sum 0 (C > 2 classes), and ReLU units at

@@ -5,11 +5,14 @@ times 1/a, with generator G x = (w_in, b, −w_out). C > 2 outputs: the same fun
 """
 
 import math
+import warnings
 
+import numpy as np
+import scipy.linalg
 import torch
 from torch import Tensor
 
-from .rescaling import BALANCED, SWEEPS, of_shapes
+from .rescaling import BALANCED, SWEEPS, of_shapes, sparse_rows
 from .sphere import Sphere
 
 NULL = 1e-6  # combinations of moves that change the layers' norms by less than this fraction change none
@@ -23,24 +26,34 @@ def rescalings(x: Tensor, shapes: Shapes) -> Tensor:
 
 
 def shifts(x: Tensor, shapes: Shapes) -> Tensor:
-    """The same change of every output: one direction a column of the last layer, (h̃, N)."""
-    columns = shapes[-1][1]
-    rows = x.new_zeros(columns, len(x))
-    rows[:, len(x) - math.prod(shapes[-1]) :].unflatten(1, shapes[-1]).diagonal(0, 0, 2).fill_(1.0)
-    return rows
+    """The same change of every output: one direction a column of the last layer, a sparse (h̃, N) tensor."""
+    outputs, columns = shapes[-1]
+    positions = torch.arange(len(x) - outputs * columns, len(x), device=x.device)
+    where = torch.stack([torch.arange(columns, device=x.device).repeat(outputs), positions])
+    return sparse_rows(where, x.new_ones(outputs * columns), (columns, len(x)))
 
 
 def on_spheres(moves: Tensor, sphere: Sphere) -> Tensor:
     """Combinations of rescalings and shifts that change no layer's norm, symmetries of spherical weights, (k, N).
 
-    Without biases rescalings that change norms by fractions of sum 0 are symmetries too; but they differ from
-    these by rescalings of whole layers, which are radial directions.
+    Rows and combinations are sparse: each joins one move to at most as many others as there are layers. Without
+    biases rescalings that change norms by fractions of sum 0 are symmetries too; but they differ from these by
+    rescalings of whole layers, which are radial directions.
     """
     if not len(moves):
         return moves
-    moves = moves / moves.norm(dim=1, keepdim=True)
-    _, sigma, basis = torch.linalg.svd((moves @ sphere.normals).T, full_matrices=True)
-    return basis[int((sigma > NULL).sum()) :] @ moves
+    size = torch.sparse.sum(moves * moves, 1).to_dense().sqrt()
+    effect = (torch.sparse.mm(moves, sphere.normals) / size[:, None]).T.cpu().numpy()  # (layers, moves)
+    _, triangle, order = scipy.linalg.qr(effect, mode="economic", pivoting=True)
+    rank = int((abs(triangle.diagonal()) > NULL).sum())
+    joined = scipy.linalg.solve_triangular(triangle[:rank, :rank], triangle[:rank, rank:])
+    k = len(order) - rank
+    combined = np.zeros((k, len(order)))
+    combined[:, order[:rank]], combined[np.arange(k), order[rank:]] = -joined.T, 1.0
+    mix = torch.as_tensor(combined, dtype=moves.dtype, device=moves.device) / size
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", UserWarning)  # torch calls its own sparse product beta
+        return torch.sparse.mm(mix.to_sparse(), moves)
 
 
 def centred(x: Tensor, shapes: Shapes) -> Tensor:

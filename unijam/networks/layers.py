@@ -106,14 +106,15 @@ def backward(passed: Forward, seed: Tensor) -> list[Tensor]:
     return errors[::-1]
 
 
-def push(passed: Forward, moved: Sequence[Tensor]) -> Tensor:
-    """The change of the outputs along a change of θ_l, (outputs, P)."""
-    change = moved[0] @ passed.entering[0]
+def changes(passed: Forward, moved: Sequence[Tensor]) -> list[Tensor]:
+    """The change of z_l of each datum along a change of θ_l: one (h_l, P) a layer; the last is the outputs'."""
+    along = [moved[0] @ passed.entering[0]]
     for layer in range(1, len(moved)):
-        change = moved[layer] @ passed.entering[layer] + passed.linear(layer) @ (
-            passed.slope(layer - 1) * change
+        along.append(
+            moved[layer] @ passed.entering[layer]
+            + passed.linear(layer) @ (passed.slope(layer - 1) * along[-1])
         )
-    return change
+    return along
 
 
 def kink_gradients(passed: Forward, layer: int, units: Tensor, data: Tensor) -> Tensor:
@@ -194,6 +195,44 @@ def curvature(passed: Forward, errors: Sequence[Tensor]) -> Tensor:
     for part in errors[-1].any(0).nonzero()[:, 0].split(max(1, CHUNK // widest)):
         _add_curvature(out, passed.of(part), [e[:, part] for e in errors])
     return torch.triu(out) + torch.triu(out, 1).T
+
+
+def product(
+    passed: Forward,
+    errors: Sequence[Tensor],
+    moved: Sequence[Tensor],
+    along: Sequence[Tensor],
+    reseeded: Tensor,
+) -> Tensor:
+    """Σ_μ ∇∇(seed · f)_μ v, (N,), by two passes and without a matrix.
+
+    It is the derivative along v of the gradient Σ δ_l h̃ᵀ of a backward pass. With q_l = ∂(seed · f)/∂h_l that of δ is
+    δ̇_l = d_l (V_{l+1}ᵀ δ_{l+1} + W_{l+1}ᵀ δ̇_{l+1}) + e_l ż_l q_l.
+
+    Parameters
+    ----------
+    errors : list of (h_l, P) tensors
+        δ_l, from `backward(passed, seed)`.
+    moved, along : lists of (h_l, h̃_{l−1}) and (h_l, P) tensors
+        v, as changes of θ_l, and ż_l, from `changes(passed, moved)`.
+    reseeded : (outputs, P) tensor
+        The change of the seed along v: u'' Jv for H0 + Hp at once, 0 for Hp alone.
+    """
+    change, parts = reseeded, []
+    for layer in range(len(moved) - 1, -1, -1):
+        part = change @ passed.entering[layer].T
+        if layer:
+            h = passed.slope(layer - 1) * along[layer - 1]
+            part[:, : len(h)] += errors[layer] @ h.T
+        parts.append(part.reshape(-1))
+        if layer:
+            linear, units = passed.linear(layer), len(passed.sums[layer - 1])
+            pulled = moved[layer][:, :units].T @ errors[layer] + linear.T @ change
+            change = passed.slope(layer - 1) * pulled
+            if not passed.activation.homogeneous:
+                bent = passed.bend(layer - 1) * along[layer - 1]
+                change += bent * (linear.T @ errors[layer])
+    return torch.cat(parts[::-1])
 
 
 def _add_curvature(out: Tensor, passed: Forward, errors: Sequence[Tensor]) -> None:

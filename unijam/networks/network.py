@@ -19,10 +19,8 @@ from .data import as_tensor
 from .functional import FLOATS, FunctionalModule
 from .labels import Classes, Labels, Signs
 from .module_constraints import ModuleConstraints
-from .precision import rounding
+from .precision import DENSE, rounding
 from .sequential import Symmetries
-
-DENSE = 10_000  # degrees of freedom up to which J and H are matrices
 
 Device = Literal["cpu", "cuda"]
 Precision = Literal["float64", "float32"]

@@ -1,10 +1,11 @@
-"""How well the outputs of a network are known."""
+"""How large a network may be to be held in matrices, and how well its outputs are known."""
 
 import math
 
 import torch
 from torch import Tensor
 
+DENSE = 10_000  # degrees of freedom up to which J and H are matrices
 ROUNDING = 4.0  # rounding error of f in units of eps × max(|κ|, typical |f|)
 
 

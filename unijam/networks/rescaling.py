@@ -4,6 +4,7 @@ What enters and what leaves a unit is kept as positions in the flat x, so that l
 convolutions) and of any size are the same here.
 """
 
+import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
@@ -57,18 +58,14 @@ class Rescalings:
                 values.append(sign * x[part].reshape(-1))
             first += len(entering)
         if not units:
-            return torch.sparse_coo_tensor(
-                x.new_zeros(2, 0).long(), x.new_zeros(0), (0, len(x)), check_invariants=False
-            )
+            return sparse_rows(x.new_zeros(2, 0).long(), x[:0], (0, len(x)))
         unit, position, value = torch.cat(units), torch.cat(positions), torch.cat(values)
         alive = torch.zeros(first, dtype=torch.bool, device=x.device)
         alive[unit[value != 0]] = True
         kept = alive[unit]
         renumbered = (alive.cumsum(0) - 1)[unit[kept]]
         size = (int(alive.sum()), len(x))
-        return torch.sparse_coo_tensor(
-            torch.stack([renumbered, position[kept]]), value[kept], size
-        ).coalesce()
+        return sparse_rows(torch.stack([renumbered, position[kept]]), value[kept], size)
 
     def balanced(self, x: Tensor) -> Tensor:
         """x with every unit rescaled to ‖[w_in|b]‖ = ‖w_out‖; x itself where it is so already.
@@ -89,6 +86,13 @@ class Rescalings:
             if float(change) < max(BALANCED, 10 * torch.finfo(x.dtype).eps):
                 return x if sweep == 0 else changed
         return changed
+
+
+def sparse_rows(where: Tensor, values: Tensor, size: tuple[int, int]) -> Tensor:
+    """A sparse tensor of rows; positions are known to be inside."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", UserWarning)  # torch asks whether it shall check that
+        return torch.sparse_coo_tensor(where, values, size).coalesce()
 
 
 @lru_cache(maxsize=16)

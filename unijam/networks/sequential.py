@@ -8,7 +8,7 @@ from typing import Self
 import torch
 from torch import Tensor, nn
 
-from .rescaling import Rescalings
+from .rescaling import Rescalings, sparse_rows
 
 WEIGHTED = (nn.Linear, nn.Conv1d, nn.Conv2d, nn.Conv3d)
 HOMOGENEOUS = (
@@ -67,10 +67,8 @@ class Symmetries:
         classes, columns = self.outputs.shape
         number = torch.arange(columns, device=x.device).expand(classes, columns)
         where = torch.stack([number.reshape(-1), self.outputs.reshape(-1)])
-        shifts = torch.sparse_coo_tensor(
-            where, x.new_ones(classes * columns), (columns, len(x)), check_invariants=False
-        )
-        return torch.cat([moves, shifts.coalesce()])
+        shifts = sparse_rows(where, x.new_ones(classes * columns), (columns, len(x)))
+        return torch.cat([moves, shifts])
 
     def canonical(self, x: Tensor) -> Tensor:
         """x with outputs of sum 0 and balanced units; x itself where it is so already."""

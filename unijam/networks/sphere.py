@@ -61,6 +61,16 @@ class Sphere:
         hessian.diagonal().sub_(self.layers @ along)
         return hessian
 
+    def curvature_product(self, product: Tensor, gradient: Tensor, direction: Tensor) -> Tensor:
+        """The same matrix times v, from ∇∇ times D v and ∇ in the effective weights; `product` is overwritten."""
+        pull = self.stretch * gradient
+        along = (pull @ self.normals) / self.norms
+        parallel = direction @ self.normals
+        found = self.project(product[None])[0]
+        found -= self.layers @ (parallel / self.norms) * pull
+        found -= self.normals @ (self.layers.T @ (pull * direction) / self.norms - 3 * along * parallel)
+        return found - (self.layers @ along) * direction
+
 
 @lru_cache(maxsize=64)
 def layer_indicator(sizes: tuple[int, ...], dtype: torch.dtype, device: torch.device) -> Tensor:

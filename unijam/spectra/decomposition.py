@@ -10,6 +10,7 @@ from ..arrays import Array, to_numpy
 from ..linalg import null_space, orthonormal_rows
 from ..system import ConstrainedSystem, Constraints, hessian
 from ..validation import require_positions
+from .matrix_free import MatrixFreeHessian
 
 NULL_MODE = 1e-12  # an eigenvalue within this fraction of the largest one is zero
 
@@ -158,8 +159,11 @@ def decompose_hessian(system: ConstrainedSystem, x: Array) -> HessianDecompositi
     Returns
     -------
     HessianDecomposition
+        In a matrix-free system a `MatrixFreeHessian`, which gives extreme eigenvalues and densities.
     """
     x = require_positions(system, x)
+    if system.matrix_free:
+        return MatrixFreeHessian.at(system, x)  # type: ignore[return-value]  # refuses what it cannot have
     c = system.constraints(x)
     dof, constraints = c.bearing()
     overlaps = c.stressed & constraints
