@@ -190,6 +190,36 @@ def test_every_solver_lowers_the_energy(potential):
     assert fitted.status == "satisfied" and uj.accuracy(fitted.system, fitted.x) == 1.0
 
 
+def test_a_hinge_without_stiffness_has_no_h0():
+    system = network(potential=uj.LinearHinge())
+    h0, hp = uj.hessian(system, system.constraints(moved(system)))
+    assert not h0.any() and hp.any()
+    descended = uj.minimize(system, solver=uj.LevenbergMarquardt(max_steps=5))
+    assert descended.energy < uj.energy(system, system.constraints(system.initial))
+
+
+@pytest.mark.parametrize("potential", [uj.Harmonic(), uj.CrossEntropy(C), uj.LinearHinge(0.5)], ids=str)
+def test_minima_on_kinks(potential):
+    """ReLU, more data than can be fitted: a true minimum, held by kinks, for hinge and cross-entropy alike."""
+    random = np.random.default_rng(0)
+    inputs, labels = random.standard_normal((100, 4)), random.permutation(np.arange(100) % C)
+    system = FullyConnected.from_data(
+        inputs, labels, 1, 4, "relu", weights="free", n_classes=C, potential=potential
+    )
+    result = uj.minimize(system, solver=uj.ProximalNewton(max_steps=300))
+    count = uj.count_constraints(result.system, result.x)
+    assert result.status == "converged" and result.relative_gradient < 1e-9 and count.n_kinks > 0
+    assert count.n_effective <= system.n_dof - 4 - 5  # a rescaling a unit, a shift a column of the last layer
+    # a plain forward pass: U rises to both sides along directions that open or close kinks
+    for k in range(20):
+        step = torch.randn(system.n_dof, generator=torch.Generator().manual_seed(k), dtype=torch.float64)
+        rise = [
+            uj.energy(system, system.constraints(result.x + size * step)) - result.energy
+            for size in (1e-4, -1e-4)
+        ]
+        assert min(rise) > -1e-10 * result.energy
+
+
 def test_a_minimum_of_cross_entropy_is_converged_and_taken_apart():
     """Labels that contradict each other: U has a true minimum, with the entropy of the labels as its energy."""
     inputs = np.repeat([[1.0, 0.5], [-0.3, 1.0], [0.2, -1.0]], 4, axis=0)

@@ -42,6 +42,8 @@ class GaussNewton:
         """p = −(AᵀA + damping)⁻¹ (Aᵀ r + rest), or an empty array where rounding forbids the factorisation."""
         m, n = self.a.shape
         factor = factor_sparse if sp.issparse(self.a) else factor_dense
+        if m == 0:
+            return -self.rest / damping
         if m < n:
             inner = self._outer_gram()
             f = factor(inner, damping)

@@ -65,6 +65,8 @@ class NetworkConstraints(Constraints):
             return super().stiffness(weights)
         shape = (len(self.delta) // k, k)
         data = (weights.reshape(shape[0], -1) != 0).any(1).nonzero()[:, 0]  # whose constraints weigh anything
+        if not len(data):
+            return self.x.new_zeros(len(self.x), len(self.x))
         passed = self.passed.of(data.repeat_interleave(k))
         chosen = (k * data[:, None] + data.new_tensor(range(k))).reshape(-1)
         errors = layers.backward(passed, self.system.targets.seeds(chosen).to(self.delta.dtype))
