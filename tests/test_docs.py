@@ -1,4 +1,7 @@
-"""The python blocks of README.md and docs/*.md run as they stand, in order, one namespace a file."""
+"""The code blocks of README.md and docs/*.md run as they stand, in order, one namespace a file.
+
+Those that take seconds are marked `py` instead of `python`, and are left to the slow tests.
+"""
 
 import re
 from pathlib import Path
@@ -7,16 +10,28 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
 PAGES = [*ROOT.glob("README.md"), *sorted((ROOT / "docs").glob("*.md"))]
-BLOCK = re.compile(r"^```python[^\n]*\n(.*?)^```", re.MULTILINE | re.DOTALL)
+QUICK, ALL = (rf"^```{tag}[^\n]*\n(.*?)^```" for tag in ("python", "py"))
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
 def test_blocks_run(page, tmp_path, monkeypatch):
+    run(page, QUICK, tmp_path, monkeypatch)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    "page", [page for page in PAGES if "```py\n" in page.read_text("utf-8")], ids=lambda page: page.name
+)
+def test_long_blocks_run(page, tmp_path, monkeypatch):
+    run(page, ALL, tmp_path, monkeypatch)
+
+
+def run(page, pattern, tmp_path, monkeypatch):
     pyplot = pytest.importorskip("matplotlib.pyplot")
     pyplot.switch_backend("agg")
     monkeypatch.chdir(tmp_path)  # figures and tables go there
     text, namespace = page.read_text(encoding="utf-8"), {"__name__": "page"}
-    for match in BLOCK.finditer(text):
+    for match in re.finditer(pattern, text, re.MULTILINE | re.DOTALL):
         line = text[: match.start(1)].count("\n")
         code = compile("\n" * line + match.group(1), str(page), "exec")  # errors name the line of the page
         exec(code, namespace)
