@@ -14,8 +14,8 @@ from ..validation import require
 FLOATS = {torch.float64, torch.float32}
 DROPOUT = (nn.Dropout, nn.Dropout1d, nn.Dropout2d, nn.Dropout3d, nn.AlphaDropout, nn.FeatureAlphaDropout)
 BATCH = nn.modules.batchnorm._BatchNorm
-VECTORS = 10  # of N numbers, in one product with H
-COPIES = 5  # of what one backward pass keeps of a datum: primal and tangent values, and their gradients
+VECTORS = 12  # of N numbers, in one product with H
+COPIES = 14  # of what one backward pass keeps of a datum: values, their changes, and the gradients of both
 
 
 class FunctionalModule:

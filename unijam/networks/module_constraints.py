@@ -103,11 +103,18 @@ class ModuleConstraints(Constraints):
     ) -> Callable[[Tensor], Tensor]:
         """v -> (Σ a ∇Δ ⊗ ∇Δ + Σ w ∇∇Δ) v of some data."""
         distances, k = self._distances(part), self.system.targets.per_datum
+        if weights is None:
+
+            def between(v: Tensor) -> Tensor:
+                weighed = weigh(stiffness, _forward(distances, self.x, v))
+                return torch.func.vjp(distances, self.x)[1](weighed)[0]
+
+            return between
         start = self.delta.view(-1, k)[part].reshape(-1)
 
         def total(x: Tensor) -> Tensor:
             delta = distances(x)
-            value = delta.new_zeros(()) if weights is None else weights @ delta
+            value = weights @ delta
             if stiffness is not None:
                 change = delta - start
                 value = value + 0.5 * (change @ weigh(stiffness, change))
