@@ -14,7 +14,7 @@ from numba.extending import overload
 
 from .arrays import Array
 
-_sources: set[str] = set()
+_sources = {__file__}
 
 
 def implements(stub: Callable, kind: type) -> Callable[[Callable], Callable]:
@@ -25,14 +25,14 @@ def implements(stub: Callable, kind: type) -> Callable[[Callable], Callable]:
             return function if isinstance(first, types.NamedTuple) and first.instance_class is kind else None
 
         overload(stub, strict=False)(choose)
-        _sources.add(function.__code__.co_filename)
+        _sources.update((function.__code__.co_filename, stub.__code__.co_filename))
         return function
 
     return register
 
 
 def fingerprint() -> int:
-    """A number that changes with the source of what is registered (numba's cache sees one file only)."""
+    """A number that changes with the sources of what is registered (of itself numba sees one file only)."""
     return zlib.crc32(b"".join(Path(name).read_bytes() for name in sorted(_sources)))
 
 

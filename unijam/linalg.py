@@ -8,7 +8,7 @@ method looks for negative eigenvalues.
 
 import warnings
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 
 import numpy as np
@@ -17,6 +17,7 @@ import scipy.sparse as sp
 import scipy.sparse.linalg as spla
 
 from .arrays import Array, is_torch, namespace, to_numpy
+from .elimination import Elimination, Factor, factor_sparse, with_diagonal
 from .krylov import Projection, conjugate_gradients, extreme_modes, mean_diagonal
 from .operators import Operator, is_operator
 
@@ -26,19 +27,6 @@ TETHER = (
 LARGE = 3000  # a sparse matrix larger than this is not made dense
 NULL_CUT = 1e-3  # ranks: the largest gap in log σ below this fraction of the largest σ
 PRODUCTS = 500  # of a matrix-free H in one Newton step, or in one search for a negative eigenvalue
-
-
-@dataclass(frozen=True)
-class Factor:
-    """A factored symmetric matrix: `solve`, and the number of its negative eigenvalues (None: not known)."""
-
-    solve: Callable[[Array], Array]
-    n_negative: int | None
-
-    @property
-    def positive(self) -> bool:
-        """Whether the matrix is positive definite."""
-        return self.n_negative == 0
 
 
 @dataclass(frozen=True)
@@ -53,12 +41,15 @@ class QuadraticModel:
         ∂∇U/∂s and ∂²U/∂s² of the moving scale variable s, if any.
     rho : float
         Mean diagonal of H.
+    elimination : Elimination
+        The order in which a sparse H is factored, shared with those that resemble it.
     """
 
     matrix: Array
     border: Array | None
     corner: float
     rho: float
+    elimination: Elimination = field(default_factory=Elimination)
 
     @property
     def floor(self) -> float:
@@ -99,7 +90,7 @@ class QuadraticModel:
     def factor(self, shift: float) -> Factor:
         """Factor matrix + shift; with a border, the whole bordered matrix (its corner shifted too)."""
         inner = (
-            factor_sparse(self.matrix, shift)
+            self.elimination.factor(self.matrix, shift)
             if sp.issparse(self.matrix)
             else factor_dense(self.matrix, shift)
         )
@@ -174,21 +165,6 @@ def _bordered(inner: Factor, border: Array, corner: float) -> Factor:
         return xp.concat([top - column * last, xp.reshape(last, (1,))])
 
     return Factor(solve, (inner.n_negative or 0) + (schur <= 0))
-
-
-def factor_sparse(matrix: sp.csc_matrix, shift: float) -> Factor:
-    """LU without row exchanges of a symmetric sparse matrix + shift: the signs of diag(U) are its inertia."""
-    shifted = matrix.copy()
-    shifted.setdiag(matrix.diagonal() + shift)
-    try:
-        lu = spla.splu(
-            shifted, permc_spec="MMD_AT_PLUS_A", diag_pivot_thresh=0.0, options={"SymmetricMode": True}
-        )
-    except RuntimeError:  # exactly singular
-        return Factor(lambda rhs: rhs, None)
-    if not np.array_equal(lu.perm_r, lu.perm_c):  # row exchanges: the signs mean nothing
-        return Factor(lu.solve, None)
-    return Factor(lu.solve, int((lu.U.diagonal() <= 0).sum()))
 
 
 def factor_dense(matrix: Array, shift: float) -> Factor:
@@ -285,7 +261,7 @@ def across_symmetries(h: Array, bearing: Array, symmetries: Array) -> tuple[Arra
         for direction in symmetries:
             free = np.abs(direction) * bearing * (stiff == 0)
             stiff[int(np.argmax(free))] += rho * (free.max() > 0)
-        return (h + sp.diags(stiff)).tocsc(), rho
+        return with_diagonal(h, stiff), rho
     xp = namespace(h)
     n_bearing = int(bearing.sum())
     rho = float((abs(h.diagonal()) * bearing).sum()) / n_bearing if n_bearing else 1.0

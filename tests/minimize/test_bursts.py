@@ -53,6 +53,16 @@ def test_bursts_follow_the_path_of_single_iterations(one_by_one, name, dimension
     assert fast.energy == pytest.approx(uj.energy(fast.system, c), rel=1e-12)
 
 
+def test_what_is_held_stays(one_by_one):
+    system = uj.SoftSpheres.random(n=100, seed=4)
+    mask = np.arange(200) % 3 > 0
+    solver = uj.ConjugateGradient(max_steps=100)
+    fast = solver.run(Objective(system, mask=mask), system.initial)
+    slow = one_by_one(solver, Objective(system, mask=mask), system.initial)
+    np.testing.assert_array_equal(fast.x[~mask], system.initial[~mask])
+    np.testing.assert_allclose(fast.x, slow.x, rtol=0, atol=1e-8)
+
+
 @pytest.mark.parametrize("name", METHODS)
 def test_bursts_stop_where_single_iterations_do(one_by_one, name):
     for packing_fraction, options in (

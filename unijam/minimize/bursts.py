@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 from numba import njit
+from numba.extending import register_jitable
 
 from ..arrays import Array
 from ..compiled import fingerprint
@@ -91,7 +92,9 @@ class Bursts:
     def _enter(self, state: Any) -> None:
         kernel = self.evaluator.kernel
         self.places, self.back = self.evaluator.places, self.evaluator.back
-        self.compiled = self.objective.compiled(kernel)
+        mask = self.objective.mask
+        listed = np.empty(0) if mask is None else self._listed(mask.astype(np.float64))
+        self.compiled = self.objective.compiled(kernel, listed)
         self.state = _mapped(state, self._listed)
 
     def _leave(self, state: Any) -> Any:
@@ -125,13 +128,10 @@ def _mapped(state: Any, change: Any) -> Any:
 
 @cache
 def _burst():
-    """The compiled loop; compiled anew where a source of what it calls has changed."""
-    sources = fingerprint()
+    """The compiled loop; numba's cache knows it by the sources of all that it calls."""
 
-    @njit(nogil=True, cache=True, error_model="numpy")
     def burst(state, objective, most, ends):
         """The state after at most so many iterations, how many they were, and whether the list no longer serves."""
-        sources  # noqa: B018  (part of the identity in numba's cache)
         for taken in range(most):
             reached = advance(state, objective)
             if reached.point.energy < 0:
@@ -141,10 +141,11 @@ def _burst():
                 return state, taken + 1, False
         return state, most, False
 
-    return burst
+    burst.__qualname__ = f"burst_{fingerprint():08x}"
+    return njit(nogil=True, cache=True, error_model="numpy")(burst)
 
 
-@njit(nogil=True, cache=True, error_model="numpy")
+@register_jitable
 def _worth_a_look(point, moving, ends):
     if not np.isfinite(point.value):
         return True

@@ -8,6 +8,7 @@ import numpy as np
 
 from ..arrays import Array, is_torch, namespace, weigh
 from ..compiled import implements, listed_forces
+from ..elimination import Elimination
 from ..linalg import QuadraticModel, across_symmetries, with_decay
 from ..system import ConstrainedSystem, Constraints, hessian
 from ..validation import require
@@ -77,6 +78,7 @@ class Objective:
         self.n_evaluations = 0
         self.reference = system.scale or 0.0
         self.scale_weight = 1.0
+        self.elimination = Elimination()
         self._sensitivity: float | None = None
         self.far: float | None = (
             None  # typical gradient from which on rounding is looked at, once it was asked for
@@ -86,7 +88,9 @@ class Objective:
 
     def on(self, system: ConstrainedSystem) -> "Objective":
         """The same objective of another system, or of the same at another scale."""
-        return Objective(system, self.weight_decay, self.conjugate, self.mask)
+        other = Objective(system, self.weight_decay, self.conjugate, self.mask)
+        other.elimination = self.elimination
+        return other
 
     def start(self, x: Array) -> Array:
         """y at x and the system's own scale."""
@@ -178,14 +182,13 @@ class Objective:
 
     @property
     def in_bursts(self) -> bool:
-        """Whether `compiled` serves: the evaluator has a kernel, and nothing is added to E or held."""
-        return hasattr(self.evaluate, "kernel") and not self.weight_decay and self.mask is None
+        """Whether `compiled` serves: the evaluator has a kernel, and nothing is added to E."""
+        return hasattr(self.evaluate, "kernel") and not self.weight_decay
 
-    def compiled(self, kernel: tuple) -> "CompiledObjective":
-        """This objective in compiled loops, on a kernel of its evaluator."""
-        return CompiledObjective(
-            kernel, self.moving, self.conjugate or 0.0, self.scale_weight, self.reference
-        )
+    def compiled(self, kernel: tuple, mask: Array) -> "CompiledObjective":
+        """This objective in compiled loops, on a kernel of its evaluator, with the mask in the kernel's numbering."""
+        conjugate = self.conjugate or 0.0
+        return CompiledObjective(kernel, mask, self.moving, conjugate, self.scale_weight, self.reference)
 
     def canonical(self, point: Point) -> Point:
         """The point in the system's gauge (the same object where nothing is to be done)."""
@@ -228,10 +231,10 @@ class Objective:
         if self.weight_decay:
             h = with_decay(h, self.weight_decay)
         if self.conjugate is None:
-            return QuadraticModel(h, None, 0.0, rho)
+            return QuadraticModel(h, None, 0.0, rho, self.elimination)
         loading, stiffness = c.loading() / self.scale_weight, system.potential.stiffness(c.delta)
         border = weigh(stiffness, loading)
-        return QuadraticModel(h, c.vjp(border), float(border @ loading), rho)
+        return QuadraticModel(h, c.vjp(border), float(border @ loading), rho, self.elimination)
 
     def fixed_directions(self, point: Point) -> Array:
         """Directions across which curvature is looked at: the symmetries, (k, n_dof)."""
@@ -287,9 +290,13 @@ def append(x: Array, last: float | Array) -> Array:
 
 
 class CompiledObjective(NamedTuple):
-    """The same E in compiled loops, without weight decay: y in the kernel's numbering and always with w λ, last."""
+    """The same E in compiled loops, without weight decay: y in the kernel's numbering and always with w λ, last.
+
+    The mask is empty where everything may move, else of the length of y.
+    """
 
     kernel: tuple
+    mask: Array
     moving: bool
     conjugate: float
     scale_weight: float
@@ -307,6 +314,8 @@ def _evaluated(objective, y):
     scale = y[-1] / objective.scale_weight if objective.moving else objective.reference
     energy, square, n_overlaps, load = listed_forces(objective.kernel, y, gradient, scale)
     gradient[-1] = 0.0
+    if len(objective.mask):
+        gradient *= objective.mask
     force, norm = math.sqrt(square), math.sqrt(dot(gradient, gradient))
     residual = norm / force if force > 0 else math.inf if norm > 0 else 0.0
     value = energy

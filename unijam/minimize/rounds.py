@@ -1,5 +1,6 @@
 """Rounds of descent and Newton's method, for sparse systems: contacts rearrange in the one, the other ends it."""
 
+import math
 from dataclasses import dataclass, field, replace
 
 from ..arrays import Array
@@ -10,8 +11,7 @@ from .loop import MinimizeResult, joined
 from .objective import Objective
 from .trust_region_newton import TrustRegionNewton
 
-FEW = 9  # Newton steps that are tried at once from a state of the same branch
-FAR = 0.06  # relative gradient after three of them from which contacts rearrange, and steps get nowhere
+FALL = 1 / 3  # of the relative gradient, one Newton step: slower, contacts rearrange, and descent is faster
 
 
 @dataclass(frozen=True)
@@ -73,14 +73,13 @@ class Rounds:
         """Single Newton steps, what bears no force relaxed between them, as long as they get somewhere."""
         step = TrustRegionNewton(gradient_tolerance=self.gradient_tolerance, max_steps=1)
         system, results = objective.system, []
-        for k in range(FEW):
+        wanted = math.inf
+        while True:
             results.append(step.run(objective.on(system), x))
-            system = results[-1].system
-            far = k >= 2 and results[-1].relative_gradient > FAR
-            if far or results[-1].status in ("converged", "interrupted"):
-                break
-            x = self._relax_loose(system, results[-1].x)
-        return joined(results)
+            system, residual = results[-1].system, results[-1].relative_gradient
+            if results[-1].status in ("converged", "interrupted") or not residual < wanted:
+                return joined(results)
+            x, wanted = self._relax_loose(system, results[-1].x), FALL * residual
 
     def _relax_loose(self, system: ConstrainedSystem, x: Array) -> Array:
         """x with what bears no force moved, alone and at fixed scale, to where nothing presses on it."""

@@ -4,6 +4,7 @@
 of spheres destabilises.
 """
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Self
@@ -166,6 +167,10 @@ class SphereConstraints(Constraints):
         d = self.system.dimension
         held = bearing_particles(self.members[self.overlaps], self.system.n, d + 1)
         return np.repeat(held, d), held[self.members].all(axis=1)
+
+    def sensitivity(self) -> float:
+        stiffness = self.system.potential.stiffness(self.delta[self.stressed])
+        return math.sqrt(2.0 * float(stiffness @ stiffness))  # |∇Δ| = √2
 
     def _assemble(self, along: Array, isotropic: Array) -> sp.csc_array:
         """Σ (along n nᵀ + isotropic 1) on the separations of the pairs."""
