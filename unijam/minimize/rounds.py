@@ -11,7 +11,7 @@ from .loop import MinimizeResult, joined
 from .objective import Objective
 from .trust_region_newton import TrustRegionNewton
 
-FALL = 1 / 3  # of the relative gradient, one Newton step: slower, contacts rearrange, and descent is faster
+FALL = 0.1  # of the relative gradient, one Newton step: slower, contacts rearrange, and descent is faster
 
 
 @dataclass(frozen=True)
@@ -25,8 +25,9 @@ class Rounds:
     ----------
     gradient_tolerance : float
         Of the result.
-    first_residual : float
-        Relative gradient at which the first round hands over to Newton's method.
+    first_residual : float or None
+        Relative gradient at which the first round hands over to Newton's method. None: 1e-6 where descent runs in
+        bursts (thousands of iterations then cost what a few factors do), 1e-4 elsewhere.
     newton_first : bool
         Whether a few Newton steps are tried before the first round: from a nearby state of the same branch they
         are all there is, unless many contacts break.
@@ -34,7 +35,7 @@ class Rounds:
     """
 
     gradient_tolerance: float = 1e-10
-    first_residual: float = 1e-4
+    first_residual: float | None = None
     newton_first: bool = False
     max_rounds: int = 30
     descent: ConjugateGradient = field(default_factory=lambda: ConjugateGradient(max_steps=20_000))
@@ -44,18 +45,22 @@ class Rounds:
         require(
             0 < self.gradient_tolerance < 1, "gradient_tolerance", self.gradient_tolerance, "between 0 and 1"
         )
-        require(0 < self.first_residual < 1, "first_residual", self.first_residual, "between 0 and 1")
+        between = self.first_residual is None or 0 < self.first_residual < 1
+        require(between, "first_residual", self.first_residual, "between 0 and 1, or None")
         require(self.max_rounds >= 1, "max_rounds", self.max_rounds, "at least 1")
 
     def run(self, objective: Objective, x: Array, progress: bool = False) -> MinimizeResult:
         """Run rounds until one converges."""
-        newton = TrustRegionNewton(gradient_tolerance=self.gradient_tolerance, max_steps=60, patience=5)
+        first, patience = (1e-6, 2) if objective.in_bursts else (1e-4, 5)
+        newton = TrustRegionNewton(
+            gradient_tolerance=self.gradient_tolerance, max_steps=60, patience=patience
+        )
         results: list[MinimizeResult] = []
         if self.newton_first:
             tried = self._newton_steps(objective, x)
             if tried.status in ("converged", "interrupted"):
                 return tried
-        system, residual = objective.system, max(self.first_residual, self.gradient_tolerance)
+        system, residual = objective.system, max(self.first_residual or first, self.gradient_tolerance)
         for _ in range(self.max_rounds):
             for solver in (replace(self.descent, gradient_tolerance=residual), newton):
                 results.append(solver.run(objective.on(system), x, progress))
