@@ -7,7 +7,6 @@ method looks for negative eigenvalues.
 """
 
 import warnings
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import cached_property
 
@@ -17,7 +16,7 @@ import scipy.sparse as sp
 import scipy.sparse.linalg as spla
 
 from .arrays import Array, is_torch, namespace, to_numpy
-from .elimination import Elimination, Factor, factor_sparse, with_diagonal
+from .elimination import Elimination, Factor, with_diagonal
 from .krylov import Projection, conjugate_gradients, extreme_modes, mean_diagonal
 from .operators import Operator, is_operator
 

@@ -8,11 +8,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from unijam.arrays import to_numpy
+from unijam.elimination import factor_sparse
 from unijam.linalg import (
     QuadraticModel,
     across_symmetries,
     factor_dense,
-    factor_sparse,
     null_space,
     orthonormal_rows,
     rank_of,

@@ -6,7 +6,8 @@ from typing import Self
 import scipy.sparse as sp
 
 from ..arrays import Array, gram, namespace
-from ..linalg import factor_dense, factor_sparse
+from ..elimination import factor_sparse
+from ..linalg import factor_dense
 
 
 @dataclass(frozen=True)

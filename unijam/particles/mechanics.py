@@ -11,7 +11,8 @@ import numpy as np
 import scipy.sparse as sp
 
 from ..arrays import Array
-from ..linalg import across_symmetries, factor_sparse
+from ..elimination import factor_sparse
+from ..linalg import across_symmetries
 from ..system import Constraints, hessian
 from ..validation import require, require_positions
 from . import perram_wertheim

@@ -11,7 +11,8 @@ import scipy.sparse as sp
 import scipy.sparse.linalg as spla
 
 from ..arrays import Array, to_numpy
-from ..linalg import factor_sparse, orthonormal_rows
+from ..elimination import factor_sparse
+from ..linalg import orthonormal_rows
 from ..particles.base import Packing
 from ..system import ConstrainedSystem, hessian
 from ..validation import require, require_positions
