@@ -19,7 +19,8 @@ class ModuleConstraints(Constraints):
     """Δ of every datum (and class). J and Σ w ∇∇Δ are dense for small N; else H is known by its products.
 
     One product, (Σ a ∇Δ ⊗ ∇Δ + Σ w ∇∇Δ) v, is the derivative along v of the gradient of Σ w Δ + ½ a (Δ − Δ(x))²:
-    forward over reverse mode (B. Pearlmutter, Neural Comput. 6, 147 (1994)).
+    forward over reverse mode (B. Pearlmutter, Neural Comput. 6, 147 (1994)). Where the data fit into memory at once,
+    the graph of that gradient is kept instead, and each product is one backward pass through it.
     """
 
     system: "Network"
@@ -30,6 +31,7 @@ class ModuleConstraints(Constraints):
             outputs = [system.function(self.x, system.inputs[part]) for part in self._parts(1)]
         self.outputs = torch.cat(outputs, 1)
         self.delta = system.targets.distances(self.outputs, system.margin)
+        self._graph: tuple = (None, None)
 
     @property
     def members(self) -> Tensor:  # type: ignore[override]
@@ -86,10 +88,29 @@ class ModuleConstraints(Constraints):
         return 0.5 * (hessian + hessian.T)
 
     def curvature_product(self, direction: Array, stiffness: Array | None, weights: Array | None) -> Tensor:
+        if not (self._graph[0] is stiffness and self._graph[1] is weights):
+            self._graph = (stiffness, weights, *self._gradient(stiffness, weights))
+        if len(self._graph) > 2:
+            leaf, gradient = self._graph[2:]
+            return torch.autograd.grad(gradient, leaf, direction, retain_graph=True, materialize_grads=True)[
+                0
+            ]
         total = torch.zeros_like(self.x)
         for part, a, w in self._both(stiffness, weights):
             total += self._product(part, a, w)(direction)
         return total
+
+    def _gradient(self, stiffness: Tensor | None, weights: Tensor | None) -> tuple[Tensor, ...]:
+        """The graph of the gradient whose derivative is a product: (x, ∇); empty where it does not fit, or is none."""
+        parts = list(self._both(stiffness, weights))
+        if weights is None or len(parts) != 1:
+            return ()
+        part, a, w = parts[0]
+        assert w is not None
+        leaf = self.x.clone().requires_grad_()
+        with torch.enable_grad():
+            (gradient,) = torch.autograd.grad(self._total(part, a, w)(leaf), leaf, create_graph=True)
+        return (leaf, gradient) if gradient.requires_grad else ()
 
     def loading(self) -> Tensor:
         return torch.ones_like(self.delta)
@@ -102,7 +123,7 @@ class ModuleConstraints(Constraints):
         self, part: Tensor, stiffness: Tensor | None, weights: Tensor | None
     ) -> Callable[[Tensor], Tensor]:
         """v -> (Σ a ∇Δ ⊗ ∇Δ + Σ w ∇∇Δ) v of some data."""
-        distances, k = self._distances(part), self.system.targets.per_datum
+        distances = self._distances(part)
         if weights is None:
 
             def between(v: Tensor) -> Tensor:
@@ -110,17 +131,19 @@ class ModuleConstraints(Constraints):
                 return torch.func.vjp(distances, self.x)[1](weighed)[0]
 
             return between
-        start = self.delta.view(-1, k)[part].reshape(-1)
+        return lambda v: _forward(torch.func.grad(self._total(part, stiffness, weights)), self.x, v)
+
+    def _total(self, part: Tensor, stiffness: Tensor | None, weights: Tensor) -> Callable[[Tensor], Tensor]:
+        """x -> Σ w Δ + ½ a (Δ − Δ(x))² of some data."""
+        distances = self._distances(part)
+        start = self.delta.view(-1, self.system.targets.per_datum)[part].reshape(-1)
 
         def total(x: Tensor) -> Tensor:
             delta = distances(x)
-            value = weights @ delta
-            if stiffness is not None:
-                change = delta - start
-                value = value + 0.5 * (change @ weigh(stiffness, change))
-            return value
+            change = delta - start
+            return weights @ delta + (0.0 if stiffness is None else 0.5 * (change @ weigh(stiffness, change)))
 
-        return lambda v: _forward(torch.func.grad(total), self.x, v)
+        return total
 
     def _parts(self, copies: int = 1) -> Iterator[slice]:
         """The data in micro-batches, each of which a product may take `copies` times."""
