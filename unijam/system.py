@@ -270,6 +270,10 @@ class ConstrainedSystem(ABC):
         """The same system with some of its data only (an index, a mask or a slice)."""
         raise ValueError(f"n_data = None is not valid: {type(self).__name__} has no data to choose from.")
 
+    def replica(self, number: tuple) -> Self:
+        """The system of one replica, or of some, by indices along the leading axes that data have; all share one."""
+        return self
+
     def symmetries(self, x: Array) -> Array:
         """Directions along which no Δ_i changes, (k, n_dof); not necessarily orthonormal."""
         return self.initial[:0, None] * self.initial[None, :]

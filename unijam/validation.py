@@ -94,8 +94,8 @@ def is_interrupt(error: BaseException | None) -> bool:
     return False
 
 
-def require_positions(system: Any, x: Array) -> Array:
-    """x as an array of the system's own kind, or a `ValueError` that names its shape."""
+def require_positions(system: Any, x: Array, replicas: bool = False) -> Array:
+    """x as an array of the system's own kind, or a `ValueError` that names its shape; leading axes where allowed."""
     if not is_torch(x):
         try:
             x = np.asarray(x, dtype=float)
@@ -104,6 +104,7 @@ def require_positions(system: Any, x: Array) -> Array:
         if is_torch(system.initial):
             x = namespace(system.initial).asarray(x, dtype=system.initial.dtype, device=system.initial.device)
     shape = tuple(system.initial.shape)
-    require(tuple(x.shape) == shape, "the shape of x", tuple(x.shape), f"{shape}, that of system.initial")
+    fits = x.shape[-1:] == shape if replicas and len(shape) == 1 else tuple(x.shape) == shape
+    require(fits and x.size != 0, "the shape of x", tuple(x.shape), f"{shape}, that of system.initial")
     require_finite(x, "x")
     return x

@@ -1,5 +1,7 @@
 """Minimisers: one loop, one solver a file, one entry."""
 
+from typing import cast
+
 from ..arrays import Array
 from ..system import ConstrainedSystem
 from ..validation import require, require_positions
@@ -13,6 +15,7 @@ from .levenberg_marquardt import LevenbergMarquardt
 from .loop import MinimizeResult, Solver
 from .objective import Objective, Point
 from .proximal_newton import ProximalNewton
+from .replicas import ReplicaResult, run_replicas
 from .rounds import Rounds
 from .stages import Stage, Stages
 from .trust_region_newton import TrustRegionNewton
@@ -29,6 +32,7 @@ __all__ = [
     "Point",
     "ProximalNewton",
     "Record",
+    "ReplicaResult",
     "Rounds",
     "Solver",
     "Stage",
@@ -54,9 +58,10 @@ def minimize(
     Parameters
     ----------
     system : ConstrainedSystem
-    x0 : (n_dof,) array or MinimizeResult, optional
+    x0 : (n_dof,) or (…, n_dof) array or MinimizeResult, optional
         Where to start; `system.initial` by default. From a result the run goes on, of the same system and a solver
         of the same kind, as if it had not been stopped: steps, seconds and history are those of the whole.
+        Along leading axes lie replicas, which run at once (where x is a tensor): so do the fields of the result.
     solver : Solver, Stages or Rounds, optional
         One that suits the system by default.
     watch : Watch, optional
@@ -82,7 +87,11 @@ def minimize(
     """
     require(solver is None or hasattr(solver, "run"), "solver", solver, "a Solver, Stages or Rounds")
     method, start = solver or default_solver(system), x0.x if isinstance(x0, MinimizeResult) else x0
-    x = require_positions(system, system.initial if start is None else start)
+    x = require_positions(system, system.initial if start is None else start, replicas=True)
+    if x.ndim > 1:
+        require(isinstance(method, Solver), "solver", method, "a single Solver where x has leading axes")
+        earlier = x0 if isinstance(x0, ReplicaResult) else None
+        return run_replicas(cast(Solver, method), system, x, watch, earlier)
     if isinstance(method, Solver):
         return method.run(
             Objective(system), x, progress, watch, x0 if isinstance(x0, MinimizeResult) else None

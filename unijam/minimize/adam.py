@@ -9,7 +9,7 @@ from ..arrays import Array
 from ..validation import require
 from .learning import Descent
 from .objective import Objective, Point
-from .vectors import adam_move, dot
+from .vectors import adam_move
 
 
 class _Memory(NamedTuple):
@@ -70,6 +70,6 @@ class Adam(Descent):
     def _fresh(self, objective: Objective, point: Point) -> _Memory:
         found = 0.0
         if self.learning_rate is None:
-            typical = math.sqrt(dot(point.gradient, point.gradient) / point.gradient.shape[-1])
-            found = typical / objective.largest_curvature(point)
+            typical = point.residual * point.force / math.sqrt(point.y.shape[-1])  # component of the gradient
+            found = objective.along(typical / objective.largest_curvature(point), point.y)
         return _Memory(0, found, 0.0 * point.gradient, 0.0 * point.gradient)

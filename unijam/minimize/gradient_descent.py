@@ -30,4 +30,6 @@ class GradientDescent(Descent):
             yield point
 
     def _found(self, objective: Objective, point: Point) -> float:
-        return 1.0 / objective.largest_curvature(point) if self.learning_rate is None else 0.0
+        if self.learning_rate is not None:
+            return 0.0
+        return objective.along(1.0 / objective.largest_curvature(point), point.y)

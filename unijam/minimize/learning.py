@@ -48,6 +48,14 @@ class Descent(Solver):
     def sampled(self) -> bool:
         return self.batch_size is not None
 
+    def perhaps_finished(self, point: Point) -> np.ndarray:
+        """Of points with a leading axis: which may be converged or satisfied, so that a look is worth while."""
+        least = 1e6 * float(np.finfo(str(point.y.dtype).rpartition(".")[2]).eps)
+        n_overlaps = np.maximum(point.n_overlaps, 1)
+        near = (point.energy < 1e-18 * n_overlaps) | (point.residual * point.force < least * n_overlaps**0.5)
+        sure = (point.n_overlaps == 0) | (point.residual <= self.gradient_tolerance)
+        return near | sure | (self.force_tolerance is not None)
+
     def rate(self, step: int, found: float) -> float:
         """The learning rate of a step (from 0), `found` where none is given."""
         if self.learning_rate is None:

@@ -145,7 +145,7 @@ class Solver(ABC):
 
         try:
             with Progress(progress, type(self).__name__) as report:
-                status, point = self._verdict(objective, point)
+                status, point = self.verdict(objective, point)
                 points = self.visits(objective, point, most)
                 while not status:
                     if steps >= self.max_steps:
@@ -166,7 +166,7 @@ class Solver(ABC):
                         if log.out_of_patience and log.best_point:
                             status, point = "stopped", log.best_point
                             break
-                    status, kept = self._verdict(objective, point)
+                    status, kept = self.verdict(objective, point)
                     if kept is not point:
                         point, points = kept, self.visits(objective, kept, most)
             if status in ("stalled", "step-limit"):
@@ -177,6 +177,12 @@ class Solver(ABC):
             status = "interrupted"
         if self.sampled and log.records[-1].step != steps:
             point = objective(point.y, point.memory)
+        return self.result(objective, point, status, steps, log)
+
+    def result(
+        self, objective: Objective, point: Point, status: str, steps: int, log: Log
+    ) -> MinimizeResult:
+        """What was reached, in the system's gauge, recorded."""
         memory, point = point.memory and (point.y, point.memory), objective.canonical(point)
         if log.records[-1].step != steps:
             log.record(steps, objective, point)
@@ -202,7 +208,7 @@ class Solver(ABC):
             return False
         return point.residual <= objective.tolerance(point, self.gradient_tolerance)
 
-    def _verdict(self, objective: Objective, point: Point) -> tuple[str, Point]:
+    def verdict(self, objective: Objective, point: Point) -> tuple[str, Point]:
         """The status, or "" to go on, and the point in its gauge where it was looked at there."""
         free = objective.conjugate is None and not objective.weight_decay
         if free and point.n_overlaps == 0:

@@ -166,7 +166,7 @@ class Objective:
         require(self.conjugate is None, "conjugate", self.conjugate, "None where data are drawn")
         self.n_evaluations += 1
         times = (self.system.n_data or 0) / (part.n_data or 1)
-        there = Objective(part, self.weight_decay / times, mask=self.mask)(y)
+        there = self.part(part, times)(y)
         return there._replace(
             value=times * there.value,
             energy=times * there.energy,
@@ -175,6 +175,14 @@ class Objective:
             residual=times**0.5 * there.residual,
             memory=memory,
         )
+
+    def part(self, system: ConstrainedSystem, times: float) -> "Objective":
+        """The same objective of a system with fewer data, by so many times."""
+        return Objective(system, self.weight_decay / times, mask=self.mask)
+
+    def along(self, numbers: Any, y: Array) -> Any:
+        """Numbers of a point as factors of y."""
+        return numbers
 
     def observe(self, observable: Callable, system: ConstrainedSystem, x: Array) -> float:
         """What a function of (system, x) gives."""

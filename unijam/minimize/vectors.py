@@ -58,7 +58,10 @@ def adam_move(
         return new
     first.mul_(keep1).add_(gradient, alpha=1 - keep1)
     second.mul_(keep2).addcmul_(gradient, gradient, value=1 - keep2)
-    return y.addcdiv(first, second.sqrt().add_(epsilon), value=-rate)
+    damped = second.sqrt().add_(epsilon)
+    if isinstance(rate, float):
+        return y.addcdiv(first, damped, value=-rate)
+    return y - rate * first / damped  # a rate for each replica
 
 
 def _is_vector(a: Array) -> bool:

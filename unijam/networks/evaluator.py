@@ -26,6 +26,8 @@ class Evaluator:
     With leading axes ∇U has them, and the numbers are NumPy arrays that have them.
     """
 
+    takes_replicas = True
+
     def __init__(self, system: "FullyConnected") -> None:
         self.system, self.activation = system, activation(system.activation, system.beta)
         self.lead: torch.Size | None = None

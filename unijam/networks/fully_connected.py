@@ -3,7 +3,7 @@
 import copy
 import dataclasses
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import cached_property
 from typing import Annotated, Any, Literal, Self, get_args
 
@@ -316,6 +316,36 @@ class FullyConnected(ConstrainedSystem):
         other.__dict__.update(parts, entering=self.entering[..., select])
         return other
 
+    def replica(self, number: tuple) -> Self:
+        if self.initial.ndim == self.inputs.ndim - 1 == self.labels.ndim == 1:
+            return self
+        other = copy.copy(self)
+        for cached in ("targets", "entering"):
+            other.__dict__.pop(cached, None)
+        for name, single in (("initial", 1), ("inputs", 2), ("labels", 1)):
+            value = getattr(self, name)
+            if value.ndim > single:
+                other.__dict__[name] = value[number]
+        return other
+
+    @classmethod
+    def stack(cls, networks: Sequence[Self]) -> Self:
+        """Replicas: networks of the same kind, their weights and data along a leading axis.
+
+        `minimize` runs them at once; `replica((k,))` is one of them again.
+        """
+        first = networks[0]
+        for name in ("widths", "activation", "beta", "weights", "margin", "bias", "potential", "n_classes"):
+            values = [getattr(network, name) for network in networks]
+            require(values.count(values[0]) == len(values), name, values, "the same in all replicas")
+        shapes = [tuple(network.inputs.shape) for network in networks]
+        require(len(set(shapes)) == 1, "the shapes of inputs", shapes, "the same in all replicas")
+        radii = [network.radii for network in networks]
+        same = all(torch.allclose(r, radii[0]) for r in radii)
+        require(same, "radii", [r.tolist() for r in radii], "the same in all replicas")
+        parts = {k: torch.stack([getattr(n, k) for n in networks]) for k in ("initial", "inputs", "labels")}
+        return first.at(**parts, radii=first.radii)
+
     def sphere(self, x: Tensor) -> Sphere | None:
         """The normalisation of spherical weights at x; None for free ones."""
         return Sphere.at(x, self.radii, self.sizes) if self.weights == "spherical" else None
@@ -458,12 +488,13 @@ def _require_kinks(network: FullyConnected, members: Tensor, slopes: Tensor) -> 
 
 
 def _require_data(network: FullyConnected) -> None:
-    n_data = len(network.inputs)
+    n_data, lead = network.n_data, tuple(network.initial.shape[:-1])  # with a leading axis: replicas
     require(n_data >= 1, "n_data", n_data, "at least 1")
     labels = network.labels
-    require(
-        labels.shape == (n_data,), "the shape of labels", tuple(labels.shape), f"({n_data},), one a datum"
-    )
+    fits = tuple(labels.shape) in ((n_data,), (*lead, n_data))
+    require(fits, "the shape of labels", tuple(labels.shape), f"({n_data},), one a datum")
+    fits = tuple(network.inputs.shape[:-2]) in ((), lead)
+    require(fits, "the shape of inputs", tuple(network.inputs.shape), "(P, d)")
     classes = network.n_classes
     if classes == 2:
         wrong = labels[labels.abs() != 1]
@@ -474,6 +505,6 @@ def _require_data(network: FullyConnected) -> None:
         require(len(wrong) == 0, "labels", wrong[:1].tolist(), wanted)
     size = sum(network.sizes)
     shape = tuple(network.initial.shape)
-    require(shape == (size,), "the shape of initial", shape, f"({size},) for these layers")
+    require(shape[-1:] == (size,), "the shape of initial", shape, f"({size},) for these layers")
     for field in ("initial", "inputs"):
         require_finite(getattr(network, field), field)
