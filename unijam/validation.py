@@ -105,6 +105,6 @@ def require_positions(system: Any, x: Array, replicas: bool = False) -> Array:
             x = namespace(system.initial).asarray(x, dtype=system.initial.dtype, device=system.initial.device)
     shape = tuple(system.initial.shape)
     fits = x.shape[-1:] == shape if replicas and len(shape) == 1 else tuple(x.shape) == shape
-    require(fits and x.size != 0, "the shape of x", tuple(x.shape), f"{shape}, that of system.initial")
+    require(fits and 0 not in x.shape, "the shape of x", tuple(x.shape), f"{shape}, that of system.initial")
     require_finite(x, "x")
     return x

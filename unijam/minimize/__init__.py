@@ -63,7 +63,7 @@ def minimize(
         of the same kind, as if it had not been stopped: steps, seconds and history are those of the whole.
         Along leading axes lie replicas, which run at once (where x is a tensor): so do the fields of the result.
     solver : Solver, Stages or Rounds, optional
-        One that suits the system by default.
+        One that suits the system by default; for replicas `LevenbergMarquardt`.
     watch : Watch, optional
         What is recorded on the way of a single solver, and when that is given up.
     progress : bool
@@ -86,16 +86,16 @@ def minimize(
     'converged'
     """
     require(solver is None or hasattr(solver, "run"), "solver", solver, "a Solver, Stages or Rounds")
-    method, start = solver or default_solver(system), x0.x if isinstance(x0, MinimizeResult) else x0
+    start = x0.x if isinstance(x0, MinimizeResult) else x0
     x = require_positions(system, system.initial if start is None else start, replicas=True)
     if x.ndim > 1:
-        require(isinstance(method, Solver), "solver", method, "a single Solver where x has leading axes")
+        quick = solver or LevenbergMarquardt()
+        require(isinstance(quick, Solver), "solver", solver, "a single Solver where x has leading axes")
         earlier = x0 if isinstance(x0, ReplicaResult) else None
-        return run_replicas(cast(Solver, method), system, x, watch, earlier)
+        return run_replicas(cast(Solver, quick), system, x, watch, earlier)
+    method, last = solver or default_solver(system), x0 if isinstance(x0, MinimizeResult) else None
     if isinstance(method, Solver):
-        return method.run(
-            Objective(system), x, progress, watch, x0 if isinstance(x0, MinimizeResult) else None
-        )
-    single = watch is None and not isinstance(x0, MinimizeResult)
+        return method.run(Objective(system), x, progress, watch, last)
+    single = watch is None and last is None
     require(single, "solver", method, "a single Solver where it is watched or goes on from a result")
     return method.run(Objective(system), x, progress)

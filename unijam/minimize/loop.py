@@ -179,9 +179,7 @@ class Solver(ABC):
             point = objective(point.y, point.memory)
         return self.result(objective, point, status, steps, log)
 
-    def result(
-        self, objective: Objective, point: Point, status: str, steps: int, log: Log
-    ) -> MinimizeResult:
+    def result(self, objective: Objective, point: Point, status: str, steps: int, log: Log) -> MinimizeResult:
         """What was reached, in the system's gauge, recorded."""
         memory, point = point.memory and (point.y, point.memory), objective.canonical(point)
         if log.records[-1].step != steps:
