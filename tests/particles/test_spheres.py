@@ -368,7 +368,29 @@ def test_a_subclass_of_the_harmonic_potential_is_not_taken_for_it():
     assert stiff.evaluator()(x)[0] == pytest.approx(10 * system.evaluator()(x)[0], rel=1e-12)
 
 
-def test_a_hessian_that_cannot_be_factored_is_no_crash():
-    """All centres at one point: there is no direction to push in, and H vanishes."""
-    result = uj.minimize(uj.SoftSpheres.random(n=64, packing_fraction=0.5), np.zeros(128))
-    assert result.energy > 0 and result.status not in ("satisfied", "converged")
+def test_centres_at_one_point_are_set_apart():
+    """There is no direction to push in, and H vanishes: not a minimum, nor a crash."""
+    system = uj.SoftSpheres.random(n=64, packing_fraction=0.5)
+    result = uj.minimize(system, np.zeros(128))
+    assert (result.status, result.energy) == ("satisfied", 0.0)
+    assert system.canonical(result.x) is result.x
+
+
+@pytest.mark.parametrize("solver", [None, uj.Fire(), uj.ConjugateGradient(), uj.TrustRegionNewton()])
+@pytest.mark.parametrize("packing_fraction", [0.2, 0.95])
+@pytest.mark.parametrize("kind", ["discs", "ellipses"])
+def test_two_coincident_particles_are_no_minimum(kind, packing_fraction, solver):
+    """Alone, or with others around them; exactly at one place, or a box side apart."""
+    random = {"discs": uj.SoftSpheres.random, "ellipses": uj.Ellipses.random}[kind]
+    system = random(n=32, packing_fraction=packing_fraction, seed=1, box=(1, 2))
+    start = uj.minimize(system).x.copy()
+    positions = system.positions(start)
+    positions[0] = 0.0
+    positions[1] = system.sides * [2, -1]
+    if kind == "ellipses":
+        system.angles(start)[1] = system.angles(start)[0]
+    result = uj.minimize(system, start, solver)
+    assert result.status == ("satisfied" if packing_fraction < 0.8 else "converged")
+    r = system.positions(result.x)[1] - system.positions(result.x)[0]
+    r -= system.sides * np.round(r / system.sides)
+    assert np.linalg.norm(r) > 0.5 * system.radii.min()

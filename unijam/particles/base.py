@@ -14,10 +14,12 @@ from ..arrays import Array
 from ..potentials import Harmonic, Potential
 from ..system import ConstrainedSystem, Constraints
 from ..validation import require, require_finite
+from .neighbours import neighbour_pairs
 
 PackingFraction = Annotated[float, Field(gt=0, le=2, allow_inf_nan=False)]
 Dimension = Annotated[int, Field(ge=1, le=8, strict=True)]
 
+COINCIDENT = 1e-50  # distance, in mean diameters, below which two centres have no direction to be pushed in
 BIDISPERSE_RATIO = 1.4
 UNIFORM_WIDTH = (
     0.27  # relative half width: wide enough that no ring of equal discs carries one contact too many
@@ -229,6 +231,23 @@ class Packing(ConstrainedSystem):
         for axis in range(self.dimension):
             rows[axis, axis : self.n * self.dimension : self.dimension] = 1.0
         return rows
+
+    def canonical(self, x: Array) -> Array:
+        """x with coincident centres set apart by about 1e-8 mean diameters: there Δ is largest and has no gradient.
+
+        Their energy is a maximum, which without a gradient, and for lack of curvature, would pass for a minimum.
+        """
+        reach = COINCIDENT * self.scale
+        first = np.sort(np.mod(x[: self.n * self.dimension : self.dimension], self.sides[0]))
+        if not (np.diff(first) <= reach).any():  # most often so, and cheap to see
+            return x
+        pairs = neighbour_pairs(self.positions(x), self.sides, np.full(self.n, 0.5 * reach))
+        if not len(pairs):
+            return x
+        later, apart = np.unique(pairs[:, 1]), np.array(x)
+        steps = np.random.default_rng(0).standard_normal((len(later), self.dimension))
+        self.positions(apart)[later] += 1e-8 * self.scale * steps
+        return apart
 
     def resolution(self, x: Array) -> float:
         """The rounding error of one Δ: 4e-16 longest sides (or largest coordinates, where x has drifted away)."""
