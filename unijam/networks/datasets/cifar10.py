@@ -12,7 +12,7 @@ from ...validation import checked, require
 from ..data_set import DataSet
 from .arrays import arrays
 from .files import first, missing, place_of
-from .npz import npz
+from .npz import images
 
 TRAIN = tuple(f"data_batch_{k}.bin" for k in range(1, 6))
 TEST = "test_batch.bin"
@@ -43,23 +43,23 @@ def cifar10(data: str | os.PathLike | None = None) -> DataSet:
     """
     place = place_of(data, WANTED)
     if place.is_file():
-        return _images(npz(place, n_classes=10, name="CIFAR-10"), place)
+        return images(place, 3072, "CIFAR-10")
     files = {name: first(place, FOLDERS, (name,)) for name in (*TRAIN, TEST)}
     if not any(files.values()):
         archive = first(place, FOLDERS, ("cifar10*.npz",))
         if archive is None:
             raise missing(data, WANTED)
-        return _images(npz(archive, n_classes=10, name="CIFAR-10"), archive)
+        return images(archive, 3072, "CIFAR-10")
     batches = []
     for name, file in files.items():
         if file is None:
             raise missing(data, name)
         batches.append(read_batch(file))
-    (images, labels), (test_images, test_labels) = zip(*batches[:-1], strict=True), batches[-1]
+    (pixels, labels), (test_pixels, test_labels) = zip(*batches[:-1], strict=True), batches[-1]
     return arrays(
-        np.concatenate(images),
+        np.concatenate(pixels),
         np.concatenate(labels),
-        test_images,
+        test_pixels,
         test_labels,
         n_classes=10,
         name="CIFAR-10",
@@ -83,12 +83,3 @@ def read_batch(file: Path) -> tuple[np.ndarray, np.ndarray]:
         f"a batch of CIFAR-10, with labels from 0 to 9, and it holds {largest}",
     )
     return records[:, 1:].reshape(-1, 3, 32, 32).transpose(0, 2, 3, 1), labels
-
-
-def _images(data_set: DataSet, file: Path) -> DataSet:
-    """The data set of an archive, whose images must be of the right size."""
-    pixels = data_set.inputs.shape[1]
-    require(
-        pixels == 3072, "file", str(file), f"an archive of images of 32 × 32 × 3, and its have {pixels} bytes"
-    )
-    return data_set

@@ -16,7 +16,7 @@ from ...validation import checked, require
 from ..data_set import DataSet
 from .arrays import arrays
 from .files import first, missing, place_of
-from .npz import npz
+from .npz import images
 
 PARTS = {
     "x_train": "train-images-idx3-ubyte",
@@ -47,14 +47,14 @@ def mnist(data: str | os.PathLike | None = None) -> DataSet:
     """
     place = place_of(data, WANTED)
     if place.is_file():
-        return _images(npz(place, n_classes=10, name="MNIST"), place)
+        return images(place, 784, "MNIST")
     files = {field: _file(place, name) for field, name in PARTS.items()}
     found = {field: file for field, file in files.items() if file is not None}
     if not found:
         archive = first(place, FOLDERS, ("mnist*.npz",))
         if archive is None:
             raise missing(data, WANTED)
-        return _images(npz(archive, n_classes=10, name="MNIST"), archive)
+        return images(archive, 784, "MNIST")
     absent = [PARTS[field] for field in PARTS if field not in found]
     if absent:
         raise missing(data, absent[0])
@@ -89,10 +89,3 @@ def read_idx(file: Path) -> np.ndarray:
 def _file(place: Path, name: str) -> Path | None:
     other = name.replace("-idx", ".idx")  # some copies write the last dash as a dot
     return first(place, FOLDERS, (name, other, f"{name}.gz", f"{other}.gz"))
-
-
-def _images(data_set: DataSet, file: Path) -> DataSet:
-    """The data set of an archive, whose images must be of the right size."""
-    pixels = data_set.inputs.shape[1]
-    require(pixels == 784, "file", str(file), f"an archive of images of 28 × 28, and its have {pixels} bytes")
-    return data_set
