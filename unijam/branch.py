@@ -9,8 +9,8 @@ from collections.abc import Callable
 from dataclasses import replace
 
 from .arrays import Array
-from .minimize import MinimizeResult, Objective, Rounds, TrustRegionNewton, default_solver, minimize
-from .minimize.default import is_sparse
+from .minimize import MinimizeResult, Objective, Rounds, default_solver, minimize
+from .minimize.default import is_sparse, newton_for
 from .system import ConstrainedSystem
 
 STATIONARY = 1e-7  # relative gradient of a state on the way
@@ -44,7 +44,7 @@ def quench(system: ConstrainedSystem, x: Array) -> MinimizeResult:
 def settle(system: ConstrainedSystem, x: Array, tau: float) -> MinimizeResult:
     """A minimum of U − τλ near x; Newton's first step from a state of the branch is the tangent to it."""
     sparse = is_sparse(system)
-    solver = Rounds(STATIONARY, newton_first=True) if sparse else TrustRegionNewton(STATIONARY, max_steps=300)
+    solver = Rounds(STATIONARY, newton_first=True) if sparse else newton_for(system, STATIONARY, 300)
     return solver.run(Objective(system, conjugate=tau), x)
 
 

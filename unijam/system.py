@@ -278,6 +278,10 @@ class ConstrainedSystem(ABC):
         """Directions along which no Δ_i changes, (k, n_dof); not necessarily orthonormal."""
         return self.initial[:0, None] * self.initial[None, :]
 
+    def gauge_directions(self, x: Array) -> Array:
+        """Those symmetries that hold beyond first order, so that H says nothing along them, (k', n_dof)."""
+        return self.symmetries(x)
+
     def canonical(self, x: Array) -> Array:
         """x in the gauge in which it is kept and spectra are quoted (x itself where nothing is to be done)."""
         return x

@@ -198,3 +198,35 @@ def test_bad_kinks_are_answered_by_one_sentence(kinks):
     system = uj.FullyConnected.random(**SMALL, n_data=330, activation="relu")
     with pytest.raises(ValueError, match="kinks"):
         system.at(kinks=kinks)
+
+
+@cache
+def jammed(depth: int, width: int, n_data: int, seed: int) -> uj.JamResult:
+    """A spherical ReLU network at jamming: softplus at a margin that kills few units, then ReLU."""
+    shape = {"depth": depth, "width": width, "input_dimension": width, "n_data": n_data, "margin": 0.3}
+    soft = uj.FullyConnected.random(**shape, activation="softplus", beta=4.0, seed=seed)
+    rough = uj.TrustRegionNewton(gradient_tolerance=1e-2, max_steps=60)
+    x = uj.minimize(soft.at(beta=16.0), uj.minimize(soft, solver=rough).x, rough).x
+    return uj.jam(soft.at(activation="relu"), x)
+
+
+@pytest.mark.parametrize(("depth", "width", "n_data", "seed"), [(1, 8, 120, 0), (2, 6, 110, 4)])
+def test_spherical_relu_networks_jam(depth, width, n_data, seed):
+    """One state of self stress of overlaps and kinks together, hypostatic by what Hp holds on the kernel."""
+    result = jammed(depth, width, n_data, seed)
+    assert result.status == "converged" and result.threshold > 1e-3
+    state = result.settled()
+    system, x = state.system, state.x
+    assert state.typical_overlap < 1e-6 and len(system.kinks[1]) > 3
+    count, h = uj.count_constraints(system, x), uj.decompose_hessian(system, x)
+    smaller, net = count.reduced or count, (system.reduced(x) or (system,))[0]  # without dead units
+    assert smaller.n_effective == count.n_effective == net.n_dof - sum(net.widths) - 1
+    assert h.self_stress.shape[1] == 1
+    assert h.kernel.shape[1] == count.n_effective + 1 - count.n_overlaps - count.n_kinks
+    assert (h.kernel_prestress() > 0).all()
+    found = uj.certify(system, x)
+    assert not found.n_negative and found.rise > 0 and 0 < found.slopes[0] and found.slopes[1] < 1
+    # the same constraints over the last decades
+    last = [uj.count_constraints(s.system, s.x) for s in result.states[-3:]]
+    assert len({(c.n_overlaps, c.n_kinks) for c in last}) == 1
+    assert 0.8 < smaller.ratio <= 1 + 1 / smaller.n_effective

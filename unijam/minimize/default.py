@@ -1,7 +1,5 @@
 """Which solver suits a system: the only place where that is decided."""
 
-from typing import Any
-
 import scipy.sparse as sp
 
 from ..system import ConstrainedSystem
@@ -27,11 +25,11 @@ def is_kinked(system: ConstrainedSystem) -> bool:
     return c.kinks(c.delta).values.shape[0] > 0 or system.potential.kink > 0
 
 
-def newton_for(system: ConstrainedSystem, **options: Any) -> Solver:
+def newton_for(system: ConstrainedSystem, gradient_tolerance: float = 1e-10, max_steps: int = 1000) -> Solver:
     """Newton's method, with its kinks in the model where a dense system has any."""
-    if system.matrix_free or not is_kinked(system):
-        return TrustRegionNewton(**options)
-    return ProximalNewton(**options)
+    smooth = system.matrix_free or not is_kinked(system)
+    method = TrustRegionNewton if smooth else ProximalNewton
+    return method(gradient_tolerance=gradient_tolerance, max_steps=max_steps)
 
 
 def default_solver(system: ConstrainedSystem) -> Solver | Stages | Rounds:

@@ -66,7 +66,7 @@ class KinkedObjective(Objective):
         rows = kinks.jacobian(kinks.held)
         if self.conjugate is None and self.weight_decay:  # breaks rescalings
             return rows
-        return namespace(rows).concat([self.system.symmetries(self.x(point.y)), rows])
+        return namespace(rows).concat([super().fixed_directions(point), rows])
 
     def model(self, point: Point) -> QuadraticModel:
         model = super().model(point)

@@ -246,7 +246,7 @@ class Objective:
 
     def fixed_directions(self, point: Point) -> Array:
         """Directions across which curvature is looked at: the symmetries, (k, n_dof)."""
-        return self.system.symmetries(self.x(point.y))
+        return self.system.gauge_directions(self.x(point.y))
 
     def is_saddle(self, point: Point) -> bool:
         """Whether a stationary point has a direction of negative curvature, or no curvature at all."""

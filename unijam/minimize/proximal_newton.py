@@ -10,7 +10,7 @@ convex where q > 0. Its dual is a quadratic in the slopes s within a box, p = �
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import ClassVar, NamedTuple
 
 from ..arrays import Array, namespace
 from ..linalg import Factor, across_symmetries, factor_dense
@@ -23,6 +23,13 @@ from .objective import Objective, Point
 from .trust_region_newton import leave_saddle
 
 HOLD = 10.0  # stiffness that is added across the held kinks, in units of the mean stiffness
+FLOOR = 1e-13  # of the shift, in units of the mean stiffness
+ON_KINK = 1e-11  # of the typical z: a held z as small as this vanishes
+LOST = 1e-9  # of E: a decrease below this is lost in rounding, and the gradient decides
+CHANGED, EDGE = (
+    0.3,
+    1e-3,
+)  # change of ∂U/∂h after which slopes are made anew; how near 0 and 1 they may come then
 ROUNDS = 8  # of letting kinks enter the model
 
 
@@ -57,11 +64,11 @@ class ProximalNewton(Solver):
 
     def converged(self, objective: Objective, point: Point) -> bool:
         """Whether the gradient is small with slopes strictly inside, and every held z vanishes."""
-        return super().converged(objective, point) and _on_kinks(objective, point, self.gradient_tolerance)
+        return super().converged(objective, point) and _on_kinks(objective, point)
 
     def iterate(self, objective: Objective, point: Point) -> Iterator[Point]:
         assert isinstance(objective, KinkedObjective)
-        shift = self.initial_shift
+        shift, first = FLOOR, True  # near a minimum the whole step is right
         while True:
             if self.converged(objective, point):  # asked to go on from here: a saddle
                 reached = leave_saddle(objective, point, objective.model(point).lowest_mode())
@@ -69,29 +76,30 @@ class ProximalNewton(Solver):
                     return
                 point = reached
                 yield point
-            model = _Model(objective, point)
-            value, _ = objective.value(point.y)
+            model, value, growth = _Model(objective, point), objective.value(point.y)[0], 4.0
             while True:
-                found = model.step(shift, self.max_step)
-                if found is not None:
-                    trial, promised, held = found
-                    gained = value - objective.value(trial)[0]
-                    lost = promised < 1e-9 * abs(value)
-                    reached = objective.holding(trial, held)
-                    if reached.residual < point.residual if lost else gained > 1e-4 * promised:
-                        break
-                shift *= 4
+                step = model.step(shift, self.max_step)
+                if step is not None:
+                    gained = value - objective.value(step.y)[0]
+                    lost = step.promised < LOST * abs(value)
+                    if lost or gained > 1e-4 * step.promised:
+                        reached = objective.holding(step.y, (step.members, step.slopes))
+                        if not lost or reached.residual < point.residual:
+                            break
+                shift = max(growth * shift, self.initial_shift if first else 0.0)
+                first, growth = False, 2 * growth
                 if shift > 1e10:
                     return
-            if gained > 0.75 * promised:
-                shift = max(shift / 4, 1e-15)
-            elif gained < 0.25 * promised:
+            first = False
+            if gained > 0.75 * step.promised:
+                shift = max(shift / (16 if gained > 0.9 * step.promised else 4), FLOOR)
+            elif gained < 0.25 * step.promised:
                 shift *= 2
-            point = reached
+            point = _with_pulls(objective, reached, step)
             yield point
 
 
-def _on_kinks(objective: Objective, point: Point, tolerance: float) -> bool:
+def _on_kinks(objective: Objective, point: Point) -> bool:
     assert isinstance(objective, KinkedObjective)
     kinks, held = objective.kinks(point), objective.system_at(point).kinks
     if held is None or not len(held[1]):
@@ -99,7 +107,27 @@ def _on_kinks(objective: Objective, point: Point, tolerance: float) -> bool:
     z, slopes = kinks.values[kinks.held], held[1]
     typical = float((kinks.values @ kinks.values) / len(kinks.values)) ** 0.5
     convex = float(kinks.forces[kinks.held].min()) > 0
-    return convex and float(abs(z).max()) <= tolerance * typical and bool(((slopes > 0) & (slopes < 1)).all())
+    return convex and float(abs(z).max()) <= ON_KINK * typical and bool(((slopes > 0) & (slopes < 1)).all())
+
+
+def _with_pulls(objective: KinkedObjective, point: Point, step: "_Step") -> Point:
+    """The point with slopes that keep F s on the kinks, where F has changed much since the step was made."""
+    kinks = objective.kinks(point)
+    force = kinks.forces[kinks.held]
+    if not len(force) or not bool((abs(force * step.slopes - step.pulls) > CHANGED * step.pulls).any()):
+        return point
+    inside = namespace(force).clip(step.pulls / abs(force), EDGE, 1 - EDGE)
+    return objective.holding(point.y, (step.members, inside))
+
+
+class _Step(NamedTuple):
+    """A step: where it leads, the decrease of E promised, the kinks held there, their slopes and F s."""
+
+    y: Array
+    promised: float
+    members: Array
+    slopes: Array
+    pulls: Array
 
 
 class _Model:
@@ -115,7 +143,7 @@ class _Model:
         free = objective.weight_decay and objective.conjugate is None
         h = h0 + hp
         if not free:
-            h, _ = across_symmetries(h, xp.diagonal(h0) > 0, objective.system.symmetries(x))
+            h, _ = across_symmetries(h, xp.diagonal(h0) > 0, objective.system.gauge_directions(x))
         if objective.weight_decay:
             h.diagonal().add_(objective.weight_decay)
         held = c.system.kinks
@@ -145,8 +173,8 @@ class _Model:
         rows = self.kinks.jacobian(select)
         return rows if self.objective.conjugate is None else self.xp.concat([rows, 0 * rows[:, :1]], axis=1)
 
-    def step(self, shift: float, max_step: float) -> tuple[Array, float, tuple[Array, Array]] | None:
-        """The point that the model proposes, the decrease of E that it promises, and the kinks that hold there."""
+    def step(self, shift: float, max_step: float) -> _Step | None:
+        """What the model proposes; None where it has no minimum near, or needs too many kinks."""
         xp, objective, y = self.xp, self.objective, self.point.y
         matrix = self.matrix.clone()
         matrix.diagonal().add_(shift * self.damping)
@@ -187,4 +215,5 @@ class _Model:
             inner = factor_dense(rows[held] @ across, 0.0)
             if inner.positive:
                 p = p - across @ inner.solve(left)
-        return y + p, promised, (self.kinks.members(index[held]), s[held])
+        kept = index[held]
+        return _Step(y + p, promised, self.kinks.members(kept), s[held], self.kinks.forces[kept] * s[held])

@@ -405,6 +405,11 @@ class FullyConnected(ConstrainedSystem):
             rows = torch.cat([sphere.normals.T.to_sparse(), gauge.on_spheres(rows, sphere)])
         return rows if self.matrix_free else rows.to_dense()
 
+    def gauge_directions(self, x: Tensor) -> Tensor:
+        """Of spherical weights the radial directions: rescaled units change norms to second order, which Hp sees."""
+        sphere = self.sphere(x)
+        return self.symmetries(x) if sphere is None else sphere.normals.T
+
     def canonical(self, x: Tensor) -> Tensor:
         """Spherical weights at ‖θ_l‖ = r_l; free ones with outputs of sum 0 (C > 2 classes), and ReLU units at
         ‖[w_in|b]‖ = ‖w_out‖; x itself where it is so already."""

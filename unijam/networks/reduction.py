@@ -27,13 +27,14 @@ def reduced(network: "FullyConnected", x: Tensor) -> "tuple[FullyConnected, Tens
     passed = network.constraints(x).passed
     size = max(abs(network.margin), float(passed.outputs.square().mean().sqrt()))
     for tolerance in TOLERANCES:
-        weights = reduce_weights(passed.weights, passed.activation, network.bias, tolerance)
+        weights, places = reduce_weights(passed.weights, passed.activation, network.bias, tolerance)
         widths = tuple(len(theta) for theta in weights[:-1])
         if widths == network.widths:
             return None
         smaller = torch.cat([theta.reshape(-1) for theta in weights])
         radii = torch.stack([theta.norm() for theta in weights])
-        other = dataclasses.replace(network, initial=smaller, widths=widths, radii=radii)
+        kinks = None if network.kinks is None else _moved(network.kinks, places)
+        other = dataclasses.replace(network, initial=smaller, widths=widths, radii=radii, kinks=kinks)
         if float((other.constraints(smaller).passed.outputs - passed.outputs).abs().max()) < UNCHANGED * size:
             return other, smaller
     return None
@@ -41,18 +42,43 @@ def reduced(network: "FullyConnected", x: Tensor) -> "tuple[FullyConnected, Tens
 
 def reduce_weights(
     weights: Sequence[Tensor], activation: Activation, bias: bool, tolerance: float
-) -> list[Tensor]:
-    """θ_l of the reduced network, from those of the network."""
+) -> tuple[list[Tensor], list[Tensor]]:
+    """θ_l of the reduced network, and where each unit of each hidden layer went (dead: −1)."""
     weights = list(weights)
+    places = [torch.arange(len(theta), device=theta.device) for theta in weights[:-1]]
     reduced = True
     while reduced:
         reduced = False
         for l in range(len(weights) - 1):
             units = len(weights[l])
-            weights[l : l + 2] = _without_dead(weights[l], weights[l + 1], activation, bias, tolerance)
-            weights[l : l + 2] = _without_copies(weights[l], weights[l + 1], activation, tolerance)
+            *weights[l : l + 2], place = _without_dead(
+                weights[l], weights[l + 1], activation, bias, tolerance
+            )
+            places[l] = _followed(places[l], place)
+            *weights[l : l + 2], place = _without_copies(weights[l], weights[l + 1], activation, tolerance)
+            places[l] = _followed(places[l], place)
             reduced |= len(weights[l]) < units
-    return weights
+    return weights, places
+
+
+def _followed(place: Tensor, further: Tensor) -> Tensor:
+    return torch.where(place < 0, -1, further[place])
+
+
+def _moved(kinks: tuple[Tensor, Tensor], places: list[Tensor]) -> tuple[Tensor, Tensor]:
+    """Kinks with the units of the reduced network: those of dead units dropped, those of copies merged."""
+    first, new = 0, []
+    for place in places:
+        new.append(torch.where(place < 0, -1, first + place))
+        first += int(place.max()) + 1
+    members, slopes = kinks
+    units = torch.cat(new)[members[:, 0]]
+    alive = units >= 0
+    pairs, which = torch.unique(torch.stack([units, members[:, 1]], 1)[alive], dim=0, return_inverse=True)
+    sums = slopes.new_zeros(2, len(pairs)).index_add(
+        1, which, torch.stack([slopes, slopes * 0 + 1])[:, alive]
+    )
+    return pairs, sums[0] / sums[1]
 
 
 def _without_dead(
@@ -66,7 +92,8 @@ def _without_dead(
     if bias:
         constant = activation.value(theta.new_zeros(())) * above[:, :units][:, dead].sum(1)
         above = torch.cat([above[:, :units], above[:, units:] + constant[:, None]], 1)
-    return [theta[~dead], above[:, torch.cat([~dead, dead.new_ones(above.shape[1] - units)])]]
+    place = torch.where(dead, -1, (~dead).cumsum(0) - 1)
+    return [theta[~dead], above[:, torch.cat([~dead, dead.new_ones(above.shape[1] - units)])], place]
 
 
 def _without_copies(theta: Tensor, above: Tensor, activation: Activation, tolerance: float) -> list[Tensor]:
@@ -85,4 +112,5 @@ def _without_copies(theta: Tensor, above: Tensor, activation: Activation, tolera
     share = group * above[:, :units].norm(dim=0).clamp_min(torch.finfo(theta.dtype).tiny)
     share = share / share.sum(1, keepdim=True)
     merged = share @ (theta / scale[:, None])
-    return [merged, torch.cat([(above[:, :units] * scale) @ group.T, above[:, units:]], 1)]
+    place = torch.searchsorted(keep, first)
+    return [merged, torch.cat([(above[:, :units] * scale) @ group.T, above[:, units:]], 1), place]
