@@ -25,7 +25,7 @@ from .trust_region_newton import leave_saddle
 HOLD = 10.0  # stiffness that is added across the held kinks, in units of the mean stiffness
 FLOOR = 1e-13  # of the shift, in units of the mean stiffness
 ON_KINK = 1e-11  # of the typical z: a held z as small as this vanishes
-LOST = 1e-9  # of E: a decrease below this is lost in rounding, and the gradient decides
+LOST = 1e-10  # of E: a decrease below this is lost in rounding, and the gradient decides
 CHANGED, EDGE = (
     0.3,
     1e-3,
