@@ -9,8 +9,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import unijam as uj
+from unijam import Fire, jam, minimize
 from unijam.particles import SoftSpheres
-from unijam.potentials import Harmonic, Potential
+from unijam.potentials import Harmonic, Hertzian, Potential
 from unijam.system import OVERLAP_RESOLUTIONS, energy, gradient, hessian
 
 RADII = ["monodisperse", "bidisperse", "uniform"]
@@ -140,7 +141,7 @@ def compare(system, x, found, tolerance=1e-11):
         assert found[4] == pytest.approx(force @ c.loading(), rel=tolerance, abs=1e-20)
 
 
-@pytest.mark.parametrize("potential", [Harmonic(), Quartic()])
+@pytest.mark.parametrize("potential", [Harmonic(), Quartic(), Hertzian(), Hertzian(2.0), Hertzian(3.2)])
 @pytest.mark.parametrize(
     ("dimension", "n"), [(1, 12), (2, 8), (2, 30), (2, 1500), (3, 60), (3, 700), (4, 300)]
 )
@@ -215,6 +216,41 @@ def test_evaluators_in_threads_do_not_meet():
         together = list(pool.map(descend, systems))
     for system, x in zip(systems, together, strict=True):
         np.testing.assert_array_equal(x, descend(system))
+
+
+def test_packings_in_threads_are_those_of_one_thread():
+    """To the last bit: one packing a thread, minimised and jammed, potentials mixed."""
+    systems = [
+        dense(n=200, seed=k, dimension=2 + k % 2).at(potential=Hertzian() if k % 4 > 1 else Harmonic())
+        for k in range(4)
+    ]
+
+    def work(system):
+        return minimize(system, None, Fire(max_steps=200)).x, jam(system, pressure=1e-2).x
+
+    with ThreadPoolExecutor(4) as pool:
+        together = list(pool.map(work, systems))
+    for system, found in zip(systems, together, strict=True):
+        for ours, alone in zip(found, work(system), strict=True):
+            np.testing.assert_array_equal(ours, alone)
+
+
+@pytest.mark.parametrize("exponent", [2.0, 2.3, 2.5, 3.0])
+def test_contacts_that_just_touch_are_finite(exponent):
+    """Δ = 0 and just above it: no NaN from 0^(a − 2), and forces Δ^(a − 1)."""
+    for gap in (0.0, -1e-12, -1e-3):
+        system = SoftSpheres(
+            initial=[1.0, 1.0, 2.0 + gap, 1.0, 4.5, 4.5],
+            radii=[0.5] * 3,
+            box_length=6.0,
+            potential=Hertzian(exponent),
+        )
+        value, slope, square, *_ = system.evaluator()(system.initial)
+        force = max(-gap, 0.0) ** (exponent - 1)
+        assert value == pytest.approx(max(-gap, 0.0) ** exponent / exponent, rel=1e-3, abs=1e-30)
+        np.testing.assert_allclose(slope, [force, 0, -force, 0, 0, 0], rtol=1e-3, atol=1e-20)
+        assert square == pytest.approx(force**2, rel=2e-3, abs=1e-40)
+        assert np.isfinite(hessian(system, system.constraints(system.initial))[0].toarray()).all()
 
 
 @pytest.mark.parametrize("dimension", [1, 2])

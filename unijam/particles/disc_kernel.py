@@ -1,6 +1,7 @@
-"""Harmonic forces of discs and spheres at full speed: one sweep over a list in slabs (see `slabs`).
+"""Forces of discs and spheres at full speed: one sweep over a list in slabs (see `slabs`).
 
-U = ½ Σ Δ², Δ = λ c − r. Positions are brought into the list's numbering before it, gradients back after it.
+U = Σ Δ^a / a, Δ = λ c − r, the exponent a at least 2 (harmonic). Positions are brought into the list's numbering
+before it, gradients back after it.
 """
 
 from typing import NamedTuple
@@ -12,6 +13,7 @@ from numba.core.compiler import Compiler, DefaultPassBuilder
 from numba.core.compiler_machinery import register_pass
 from numba.core.lowering import Lower
 from numba.core.typed_passes import NativeLowering
+from numba.extending import register_jitable
 
 from ..arrays import Array
 from ..compiled import implements, listed_forces
@@ -67,8 +69,8 @@ class DiscList(NamedTuple):
         λ for which the radii are those of the list, and λ at which the list was made.
     skin, width : float
         By how much the list reaches beyond contact, and the largest diameter.
-    threshold : float
-        Δ from which on it counts as an overlap.
+    threshold, exponent : float
+        Δ from which on it counts as an overlap, and a.
     """
 
     order: Array
@@ -85,6 +87,7 @@ class DiscList(NamedTuple):
     skin: float
     width: float
     threshold: float
+    exponent: float
 
 
 @njit(nogil=True, cache=True, error_model="numpy", pipeline_class=DistinctArrays)
@@ -116,12 +119,13 @@ _fast = {"contract", "arcp", "nsz", "reassoc", "nnan", "ninf"}
 
 
 @njit(nogil=True, cache=True, error_model="numpy", fastmath=_fast, pipeline_class=DistinctArrays)
-def _sweep(positions, gx, gy, gz, partner, sums, filled, factor, threshold):
-    """∇U in the list's numbering; Σ Δ², the number of Δ above the threshold and Σ Δ σ, each pair twice.
+def _sweep(gx, gy, gz, power, hertz, positions, partner, sums, filled, factor, threshold):
+    """∇U in the list's numbering; Σ u' Δ, Σ u'², the number of Δ above the threshold and Σ u' σ, each pair twice.
 
-    One source for the plane (gz is None) and for space: numba drops the branch that does not apply.
+    One source for the plane (gz is None) and for space, and for u' = Δ (power and hertz are None), Δ√Δ (hertz is
+    not) and Δ to any power: numba drops the branches that do not apply.
     """
-    squares, count, load = 0.0, 0.0, 0.0
+    work, squares, count, load = 0.0, 0.0, 0.0, 0.0
     gx[:] = 0.0
     gy[:] = 0.0
     if gz is not None:
@@ -148,16 +152,23 @@ def _sweep(positions, gx, gy, gz, partner, sums, filled, factor, threshold):
                     q += dz * dz
                 r = np.sqrt(q)
                 delta = max(factor * sigma[i] - r, 0.0)
-                pull = delta / r
-                squares += delta * delta
+                force = delta
+                if hertz is not None:
+                    force = delta * np.sqrt(delta)
+                if power is not None:
+                    force = delta**power if delta > 0.0 else 0.0
+                pull = force / r
+                if hertz is not None or power is not None:
+                    work += force * delta
+                squares += force * force
                 count += 1.0 if delta > threshold else 0.0
-                load += delta * sigma[i]
+                load += force * sigma[i]
                 fx[i] -= pull * dx
                 fy[i] -= pull * dy
                 if gz is not None:
                     fz[i] -= pull * dz
             base += m
-    return squares, count, load
+    return work, squares, count, load
 
 
 @implements(listed_forces, DiscList)
@@ -174,12 +185,23 @@ def forces(kernel, y, gradient, scale, limit):
     if not _place(y, kernel.offset, home, positions, kernel.source, kernel.shift, limit):
         return -1.0, 0.0, 0, 0.0
     gx, gy, gz = gradient[:n], gradient[n : 2 * n], gradient[2 * n : d * n]
-    listed, rule = (kernel.partner, kernel.sums, kernel.filled), (scale / kernel.unit, kernel.threshold)
+    listed = (positions, kernel.partner, kernel.sums, kernel.filled, scale / kernel.unit, kernel.threshold)
+    a = kernel.exponent
     if d == 2:
-        squares, count, load = _sweep(positions, gx, gy, None, *listed, *rule)
+        work, squares, count, load = _by_exponent(gx, gy, None, a, listed)
     else:
-        squares, count, load = _sweep(positions, gx, gy, gz, *listed, *rule)
-    return 0.25 * squares, 0.5 * squares, np.int64(0.5 * count), 0.5 * load / kernel.unit
+        work, squares, count, load = _by_exponent(gx, gy, gz, a, listed)
+    return 0.5 * work / a, 0.5 * squares, np.int64(0.5 * count), 0.5 * load / kernel.unit
+
+
+@register_jitable
+def _by_exponent(gx, gy, gz, exponent, listed):
+    if exponent == 2.0:
+        _, squares, count, load = _sweep(gx, gy, gz, None, None, *listed)
+        return squares, squares, count, load
+    if exponent == 2.5:
+        return _sweep(gx, gy, gz, None, True, *listed)
+    return _sweep(gx, gy, gz, exponent - 1.0, None, *listed)
 
 
 @njit(nogil=True, cache=True, error_model="numpy")

@@ -13,14 +13,14 @@ import numpy as np
 import scipy.sparse as sp
 
 from ..arrays import Array
-from ..potentials import Harmonic
+from ..potentials import Harmonic, Hertzian
 from ..system import Constraints
 from ..validation import Count, Seed, checked, require_positions
 from . import contact_network
 from .base import Dimension, Packing, PackingFraction, draw_radii, unit_density_box
 from .neighbours import neighbour_pairs
 from .rattlers import bearing_particles
-from .verlet import HarmonicForces, SphereForces
+from .verlet import CompiledForces, SphereForces
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -38,7 +38,7 @@ class SoftSpheres(Packing):
     dimension : int
         d.
     potential : Potential
-        Of the overlap Δ = σ − r; `Harmonic()` has the fast kernels.
+        Of the overlap Δ = σ − r; `Harmonic()` and `Hertzian()` have fast kernels.
 
     Examples
     --------
@@ -109,8 +109,8 @@ class SoftSpheres(Packing):
         return self._forces()
 
     def _forces(self) -> SphereForces:
-        fast = type(self.potential) is Harmonic and self.dimension in (2, 3)  # a subclass may be stiffer
-        return HarmonicForces(self) if fast else SphereForces(self)
+        known = type(self.potential) in (Harmonic, Hertzian)  # a subclass may be stiffer
+        return CompiledForces(self) if known and self.dimension in (2, 3) else SphereForces(self)
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)

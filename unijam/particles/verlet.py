@@ -97,8 +97,8 @@ class SphereForces:
         )
 
 
-class HarmonicForces(SphereForces):
-    """The same for the harmonic potential in two and three dimensions, compiled; its list can be used in loops.
+class CompiledForces(SphereForces):
+    """The same for u = Δ^a/a in two and three dimensions, compiled; its list can be used in loops.
 
     Attributes
     ----------
@@ -121,6 +121,7 @@ class HarmonicForces(SphereForces):
             *(slabs.order, slabs.offset, slabs.home, slabs.source, slabs.shift),
             *(slabs.partner, slabs.sums, slabs.filled, np.zeros((d, room))),
             *(self.scale, self.factor * self.scale, self.skin, self.width, self.threshold),
+            float(self.system.potential.exponent),
         )
         self.places = (slabs.order.astype(np.int64) * d + np.arange(d)[:, None]).ravel()
         self.back = np.empty_like(self.places)
