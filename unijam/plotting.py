@@ -14,7 +14,14 @@ from .spectra.density import DensityOfStates, density_of_states
 from .spectra.theory import JAMMING_EXPONENTS, marchenko_pastur
 from .statistics import DeltaStatistics
 
-COLOURS = {"spheres": "#2166ac", "ellipses": "#1a9850", "network": "#d9610f", "perceptron": "#7b4fa3"}
+COLOURS = {
+    "spheres": "#2166ac",
+    "spheres in 3D": "#17a2b8",
+    "spheres in 4D": "#0b3954",
+    "ellipses": "#1a9850",
+    "network": "#d9610f",
+    "perceptron": "#7b4fa3",
+}
 TITLES = {
     "spheres": "soft discs",
     "ellipses": "ellipses",

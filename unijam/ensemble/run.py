@@ -4,27 +4,28 @@ import multiprocessing
 import os
 import signal
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Hashable, Mapping
 from concurrent.futures import Future, ProcessPoolExecutor, as_completed
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from threadpoolctl import threadpool_limits
 
 from .recipe import Recipe
 from .sample import Measurement, Sample, taken_apart
 
-Key = tuple[str, int]  # a recipe's name and a seed
+Name = TypeVar("Name", bound=Hashable)
+Key = tuple[Any, int]  # a recipe's name and a seed
 
 
 def ensemble(
-    recipes: Mapping[str, tuple[Recipe, int]],
+    recipes: Mapping[Name, tuple[Recipe, int]],
     measurement: Measurement,
     store: Path,
     *,
     n_workers: int | None = None,
     progress: bool = True,
-) -> dict[str, list[Any]]:
+) -> dict[Name, list[Any]]:
     """Measure systems of several recipes.
 
     Parameters
@@ -131,6 +132,6 @@ class _Bar:
         if self.bar:
             self.bar.stop()
 
-    def advance(self, name: str) -> None:
+    def advance(self, name: Any) -> None:
         if self.bar:
             self.bar.update(self.task, advance=1, description=f"measuring, {name} last")

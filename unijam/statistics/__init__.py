@@ -1,6 +1,17 @@
 """Statistics of the signed distances: counting, P±(Δ), exponents."""
 
+from .bootstrap import Estimate, estimate, exponent_of_means, power_law
 from .counting import ConstraintCount, count_constraints
 from .distances import DeltaStatistics, Exponent, delta_statistics
 
-__all__ = ["ConstraintCount", "DeltaStatistics", "Exponent", "count_constraints", "delta_statistics"]
+__all__ = [
+    "ConstraintCount",
+    "DeltaStatistics",
+    "Estimate",
+    "Exponent",
+    "count_constraints",
+    "delta_statistics",
+    "estimate",
+    "exponent_of_means",
+    "power_law",
+]

@@ -1,0 +1,123 @@
+"""The curves of jamming that a granular physicist knows: scaling laws, counts, thresholds, ellipses, spectra.
+
+    python studies/jamming_of_particles.py [--quick] [--output results]
+
+Three figures, and a JSON of what was measured against published numbers; docs/jamming_of_particles.md explains them.
+"""
+
+import argparse
+import sys
+import time
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+from pydantic import BaseModel
+
+from unijam.ensemble import Recipe, ensemble, measure_branch, measure_kernel_energies
+from unijam.reports.jamming_of_particles import ParticlesReport
+
+Packings = dict[str, dict[int, int]]  # how many of each kind and size
+KINDS = {
+    "discs": ("SoftSpheres", {"dimension": 2, "radii": "bidisperse", "packing_fraction": 0.86}),
+    "spheres": ("SoftSpheres", {"dimension": 3, "radii": "monodisperse", "packing_fraction": 0.66}),
+    "4D spheres": ("SoftSpheres", {"dimension": 4, "packing_fraction": 0.52}),
+    "ellipses": ("Ellipses", {"aspect_ratio": 1.4, "packing_fraction": 0.97}),
+}
+
+
+class Configuration(BaseModel):
+    """How many packings for each curve; `shapes` are aspect ratios of ellipses."""
+
+    scaling: Packings = {"discs": {1024: 24}, "spheres": {512: 12}}
+    counting: Packings = {
+        "discs": {32: 60, 64: 40, 128: 40, 256: 32},
+        "spheres": {64: 40, 128: 16},
+        "4D spheres": {64: 10},
+    }
+    thresholds: Packings = {
+        "discs": {32: 120, 64: 80, 128: 60, 256: 24},
+        "spheres": {64: 60, 128: 32, 256: 12},
+    }
+    spectra: Packings = {"discs": {256: 12}, "ellipses": {96: 12}}
+    pushed: Packings = {"ellipses": {48: 10}}
+    shapes: tuple[float, ...] = (
+        *(1.003, 1.006, 1.01, 1.02, 1.03, 1.06, 1.1, 1.2, 1.3),
+        *(1.4, 1.5, 1.6, 1.8, 2.0, 2.5, 3.0, 4.0, 5.0),
+    )
+    of_shape: tuple[int, int] = (96, 8)
+
+
+QUICK = Configuration(
+    scaling={"discs": {256: 4}, "spheres": {256: 2}},
+    counting={"discs": {32: 12, 64: 6}, "spheres": {64: 4}, "4D spheres": {64: 1}},
+    thresholds={"discs": {32: 12, 64: 8}, "spheres": {96: 4}},
+    spectra={"discs": {64: 6}, "ellipses": {24: 6}},
+    pushed={"ellipses": {24: 3}},
+    shapes=(1.01, 1.03, 1.1, 1.2, 1.4, 1.8, 3.0),
+    of_shape=(32, 4),
+)
+
+
+def decades(highest: float, lowest: float, per_decade: int = 2) -> tuple[float, ...]:
+    """Numbers from 10^highest down to 10^lowest."""
+    return tuple(map(float, 10 ** np.arange(highest, lowest - 1e-9, -1 / per_decade)))
+
+
+def measured(chosen: Configuration, store: Path) -> ParticlesReport:
+    """Measure what is missing from the store. Pressures are in contact stiffnesses and mean diameters."""
+
+    def samples(packings: Packings, measurement, **parameters):
+        recipes = {
+            (name, n): (Recipe(kind=KINDS[name][0], parameters=KINDS[name][1] | {"n": n} | parameters), count)
+            for name, by_size in packings.items()
+            for n, count in by_size.items()
+        }
+        found = ensemble(recipes, measurement, store)
+        return {name: {n: found[name, n] for n in by_size} for name, by_size in packings.items()}
+
+    def one_size(found):
+        return {name: next(iter(by_size.values())) for name, by_size in found.items()}
+
+    n, count = chosen.of_shape
+    ellipses = {alpha: KINDS["ellipses"][1] | {"n": n, "aspect_ratio": alpha} for alpha in chosen.shapes}
+    shapes = {alpha: (Recipe(kind="Ellipses", parameters=some), count) for alpha, some in ellipses.items()}
+    curves = partial(measure_branch, pressures=decades(-2.5, -6.5), moduli=True)
+    counts = partial(measure_branch, pressures=decades(-2.5, -8))
+    modes = partial(measure_branch, pressures=decades(-1.5, -6), spectra=True)
+    pushed = partial(
+        measure_kernel_energies, pressures=decades(-4, -8, 0.5), displacements=decades(-1, -3.5, 4)
+    )
+    scaling = samples(chosen.scaling, curves)
+    thresholds = samples(chosen.thresholds, measure_branch)
+    return ParticlesReport(
+        scaling=one_size(scaling),
+        counting=samples(chosen.counting, counts, radii="uniform"),
+        thresholds={name: by_size | scaling[name] for name, by_size in thresholds.items()},
+        shapes=ensemble(shapes, partial(measure_branch, pressures=(1e-7,), spectra=True), store),
+        spectra=one_size(samples(chosen.spectra, modes, packing_fraction=1.0)),
+        energies=one_size(samples(chosen.pushed, pushed))["ellipses"],
+    )
+
+
+def main() -> None:
+    """Compute what is missing, print the table, write the figures and the JSON."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n")[0])
+    parser.add_argument("--quick", action="store_true", help="small packings, a minute")
+    parser.add_argument("--output", type=Path, default=Path("results"))
+    arguments = parser.parse_args()
+    begin = time.perf_counter()
+    chosen = QUICK if arguments.quick else Configuration()
+    try:
+        report = measured(chosen, arguments.output / "samples")
+        report.print_table()
+        figures = report.write(arguments.output, chosen.model_dump(), time.perf_counter() - begin)
+    except (ValueError, OSError) as error:
+        sys.exit(f"error: {error}")
+    except KeyboardInterrupt:
+        sys.exit("interrupted: the samples that were done are kept; run again to go on")
+    print(*figures, f"({time.perf_counter() - begin:.0f} s)", sep="\n")
+
+
+if __name__ == "__main__":
+    main()

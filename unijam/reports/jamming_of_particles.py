@@ -1,0 +1,177 @@
+"""The report of the study `jamming_of_particles`: checks, table, figures and JSON."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ..ensemble import BranchSample, KernelEnergySample
+from ..statistics import Estimate, estimate
+from . import packings as of
+from .record import check, write_record
+
+BySize = Mapping[int, Sequence[BranchSample]]
+
+
+@dataclass(frozen=True, eq=False)
+class ParticlesReport:
+    """What was measured on packings, by curve.
+
+    Attributes
+    ----------
+    scaling : mapping of "discs", "spheres" -> samples
+        Large packings with moduli.
+    counting : mapping of "discs", "spheres", "4D spheres" -> size -> samples
+        Polydisperse packings, down to p n² < 1e-3.
+    thresholds : mapping of "discs", "spheres" -> size -> samples
+        Bidisperse discs, equal spheres.
+    shapes : mapping of aspect ratio -> samples
+        Ellipses at one low pressure, with spectra.
+    spectra : mapping of "discs", "ellipses" -> samples
+        With spectra, at the same pressures.
+    energies : samples
+        Of ellipses.
+    """
+
+    scaling: Mapping[str, Sequence[BranchSample]]
+    counting: Mapping[str, BySize]
+    thresholds: Mapping[str, BySize]
+    shapes: Mapping[float, Sequence[BranchSample]]
+    spectra: Mapping[str, Sequence[BranchSample]]
+    energies: Sequence[KernelEnergySample]
+
+    @cached_property
+    def checks(self) -> list[dict[str, Any]]:
+        """Measured values against published ones."""
+        return [*self._laws(), *self._counts(), *self._thresholds(), *self._shapes(), *self._spectra()]
+
+    def _laws(self) -> Iterator[dict[str, Any]]:
+        known = {
+            "U/n": (2.0, 0.02),
+            "p": (1.0, 0.02),
+            "K": (0.0, 0.02),
+            "z − z_iso": (0.5, 0.03),
+            "G": (0.5, 0.07),
+            "G/K": (0.5, 0.07),
+            "G/K against z − z_iso": (1.0, 0.07),
+        }
+        for name, samples in self.scaling.items():
+            for symbol, law in of.laws(samples).items():
+                yield _against(f"{name}: exponent of {symbol}", law, *known[symbol], of.OHERN, "finite-size")
+            prefactor = of.CONTACTS[name]
+            amplitude = of.contacts_amplitude(samples)
+            yield _against(f"{name}: (z − z_iso)/Δφ^½", amplitude, prefactor, 0.15 * prefactor, of.OHERN)
+
+    def _counts(self) -> Iterator[dict[str, Any]]:
+        for name, by_size in self.counting.items():
+            for n, samples in by_size.items():
+                label, source = f"{name}, n = {n}", of.GOODRICH
+                isostatic = of.isostatic_fraction(samples)
+                verdict = "agrees" if isostatic.value >= 0.95 else "disagrees"
+                yield check(f"{label}: isostatic packings", *_values(isostatic), 1.0, source, verdict)
+                extra = estimate(
+                    np.mean,
+                    [s.n_overlaps[-1] - s.n_effective[-1] for s in samples],
+                )
+                yield _against(f"{label}: n(z − z_iso)/2 as p n² → 0", extra, 1.0, 0.03, source)
+
+    def _thresholds(self) -> Iterator[dict[str, Any]]:
+        for name, by_size in self.thresholds.items():
+            limit, shift = of.limit_threshold(by_size)
+            yield _against(f"{name}: φ_J, n → ∞", limit, of.THRESHOLDS[name], 0.005, of.OHERN)
+            yield _against(
+                f"{name}: a of φ_J(n) = φ_J − a n^(−1/νd)", shift, 0.12, 0.03, of.OHERN, "finite-size"
+            )
+
+    def _shapes(self) -> Iterator[dict[str, Any]]:
+        law, _ = of.contacts_of_shape(self.shapes)
+        yield _against("ellipses: exponent of z − 4 against α − 1", law, 0.5, 0.05, of.DONEV)
+        at, top = of.densest_shape(self.shapes)
+        yield _against("ellipses: α of the largest φ_J", at, 1.45, 0.15, of.DONEV)
+        yield _against("ellipses: largest φ_J", top, 0.895, 0.005, of.DONEV)
+        samples = [s for some in self.shapes.values() for s in some]
+        ratio = np.array([s.n_overlaps[-1] / s.n_effective[-1] for s in samples])
+        below = "agrees" if ratio.max() < 1 else "disagrees"
+        yield check(
+            "ellipses: largest N_Δ/N_eff", ratio.max(), ratio.min(), ratio.max(), None, of.MAILMAN, below
+        )
+        stresses = np.array([s.self_stresses[-1] for s in samples])
+        yield check(
+            "ellipses: states of self stress",
+            stresses.mean(),
+            stresses.min(),
+            stresses.max(),
+            1.0,
+            of.DONEV,
+            "agrees" if (stresses == 1).all() else "disagrees",
+        )
+
+    def _spectra(self) -> Iterator[dict[str, Any]]:
+        discs, ellipses = self.spectra["discs"], self.spectra["ellipses"]
+        yield _against("discs: exponent of ω* against z − z_iso", of.onset_law(discs), 1.0, 0.1, of.WYART)
+        yield _against(
+            "ellipses: exponent of Hp on ker H0 against p", of.band_law(ellipses), 1.0, 0.05, of.SCHRECK
+        )
+        band = of.band_law(ellipses, "eigenvalues")
+        yield _against("ellipses: exponent of ω² of the soft band against p", band, 1.0, 0.05, of.SCHRECK)
+        lowest = np.nanmin(of.table(ellipses, "kernel_prestress"))
+        yield check(
+            "ellipses: lowest Hp on ker H0",
+            lowest,
+            lowest,
+            np.nanmax(of.table(ellipses, "kernel_prestress")),
+            None,
+            of.SCHRECK,
+            "agrees" if lowest > 0 else "disagrees",
+        )
+        yield _against(
+            "ellipses: exponent of U along ker H0", of.energy_law(self.energies), 4.0, 0.1, of.SCHRECK
+        )
+
+    def print_table(self) -> None:
+        """The checks in the terminal."""
+        from rich.console import Console
+        from rich.table import Table
+
+        table = Table(title="Measured, with 95 % intervals")
+        for heading in ("", "value", "interval", "reference", "verdict"):
+            table.add_column(heading)
+        for c in self.checks:
+            numbers = [c["value"], c["low"], c["high"], c["reference"]]
+            value, low, high, reference = ("" if number is None else f"{number:.4g}" for number in numbers)
+            table.add_row(c["name"], value, f"{low} … {high}", reference, c["verdict"])
+        Console().print(table)
+
+    def write(self, output: Path, configuration: Mapping[str, Any], seconds: float) -> list[Path]:
+        """Write figures and JSON into a folder; the paths of the figures."""
+        import matplotlib
+
+        matplotlib.use("Agg")
+        from .packing_figures import ellipses_figure, scaling_figure, spectra_figure
+
+        output.mkdir(parents=True, exist_ok=True)
+        figures = {
+            "scaling": scaling_figure(self.scaling, self.counting, self.thresholds),
+            "ellipses": ellipses_figure(self.shapes, self.energies),
+            "spectra": spectra_figure(self.spectra),
+        }
+        paths = [output / f"jamming_of_particles_{name}.png" for name in figures]
+        for path, figure in zip(paths, figures.values(), strict=True):
+            figure.savefig(path, dpi=150)
+        write_record(output / "jamming_of_particles.json", configuration, seconds, self.checks)
+        return paths
+
+
+def _against(
+    name: str, found: Estimate, reference: float, tolerance: float, source: str, otherwise: str = "disagrees"
+) -> dict[str, Any]:
+    """A check that agrees where the interval meets reference ± tolerance."""
+    meets = found.low <= reference + tolerance and found.high >= reference - tolerance
+    return check(name, *_values(found), reference, source, "agrees" if meets else otherwise)
+
+
+def _values(found: Estimate) -> tuple[float, float, float]:
+    return found.value, found.low, found.high

@@ -1,0 +1,191 @@
+"""What ensembles of packings say of jamming: laws, counts and thresholds, each against its published number."""
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+from scipy.stats import beta
+
+from ..ensemble import BranchSample, KernelEnergySample
+from ..statistics import Estimate, estimate, exponent_of_means, power_law
+
+OHERN = "O'Hern, Silbert, Liu, Nagel, PRE 68, 011306 (2003)"
+GOODRICH = "Goodrich, Liu, Nagel, PRL 109, 095704 (2012)"
+WYART = "Wyart, Silbert, Nagel, Witten, PRE 72, 051306 (2005)"
+DONEV = "Donev, Connelly, Stillinger, Torquato, PRE 75, 051304 (2007)"
+MAILMAN = "Mailman, Schreck, O'Hern, Chakraborty, PRL 102, 255501 (2009)"
+SCHRECK = "Schreck, Mailman, Chakraborty, O'Hern, PRE 85, 061305 (2012)"
+
+CONTACTS = {"discs": 3.6, "spheres": 7.7}  # (z − z_iso)/Δφ^½, to 15 %
+THRESHOLDS = {"discs": 0.842, "spheres": 0.639}  # φ_J, to 0.001
+NU = 0.71  # φ_J(n) = φ_J − a n^(−1/(dν))
+EXCESS = 1.2e-2  # Δφ up to which laws are fitted, and
+LARGE = 60.0  # p n² down to which they are: far below it a packing has few contacts too many
+SMALL = 1.1e-3  # p n² up to which the count is that of jamming
+STEADY = 2e-3  # p below which the contacts of ellipses stay, and the soft band follows p alone
+MODES = (0.8e-2, 5e-2)  # δ between which the energy along kernel modes is fitted, at the lowest pressure
+
+
+def table(samples: Sequence[BranchSample], *fields: str) -> np.ndarray:
+    """Fields of samples, (samples, fields, pressures)."""
+    return np.array([[getattr(s, field) for field in fields] for s in samples], float)
+
+
+def means(samples: Sequence[BranchSample], *fields: str) -> np.ndarray:
+    """Their means over samples, (fields, pressures)."""
+    return mean(table(samples, *fields))
+
+
+def mean(values: np.ndarray) -> np.ndarray:
+    """Over the first axis, without what is missing; NaN where all is."""
+    seen = np.isfinite(values)
+    return np.where(seen, values, 0.0).sum(axis=0) / np.where(seen.any(axis=0), seen.sum(axis=0), np.nan)
+
+
+def window(samples: Sequence[BranchSample]) -> np.ndarray:
+    """Where the scaling laws are fitted: near jamming, but where the packing is large; a mask, (pressures,)."""
+    excess, pressure = means(samples, "excess", "pressure")
+    return (excess <= EXCESS) & (pressure * samples[0].n ** 2 >= LARGE)
+
+
+def laws(samples: Sequence[BranchSample]) -> dict[str, Estimate]:
+    """Exponents of U/n, p, K, z − z_iso, G and G/K against Δφ, and of G/K against z − z_iso."""
+    inside, fields = window(samples), ("energy", "pressure", "bulk", "excess_coordination", "shear")
+    found = {
+        symbol: estimate(exponent_of_means, table(samples, "excess", field)[:, :, inside])
+        for symbol, field in zip(("U/n", "p", "K", "z − z_iso", "G"), fields, strict=True)
+    }
+
+    def of_ratio(t: np.ndarray) -> float:
+        x, shear, bulk = mean(t)
+        return power_law(x, shear / bulk)[0]
+
+    for x, name in (("excess", "G/K"), ("excess_coordination", "G/K against z − z_iso")):
+        found[name] = estimate(of_ratio, table(samples, x, "shear", "bulk")[:, :, inside])
+    return found
+
+
+def contacts_amplitude(samples: Sequence[BranchSample]) -> Estimate:
+    """(z − z_iso)/Δφ^½, geometric mean over the window."""
+
+    def amplitude(t: np.ndarray) -> float:
+        excess, contacts = mean(t)
+        return float(np.exp(np.mean(np.log(contacts / np.sqrt(excess)))))
+
+    return estimate(amplitude, table(samples, "excess", "excess_coordination")[:, :, window(samples)])
+
+
+def limit_threshold(by_size: Mapping[int, Sequence[BranchSample]]) -> tuple[Estimate, Estimate]:
+    """φ_J and a of φ_J(n) = φ_J − a n^(−1/(dν)), by least squares over the means."""
+    sizes = np.array(list(by_size))
+    x = sizes ** (-1.0 / (NU * next(iter(by_size.values()))[0].dimension))
+    thresholds = [[s.threshold for s in samples] for samples in by_size.values()]
+
+    def fit(*tables: np.ndarray) -> np.ndarray:
+        return np.polyfit(x, [t.mean() for t in tables], 1)
+
+    return estimate(lambda *t: fit(*t)[1], *thresholds), estimate(lambda *t: -fit(*t)[0], *thresholds)
+
+
+def isostatic_fraction(samples: Sequence[BranchSample]) -> Estimate:
+    """Of packings with N_Δ = N_eff + 1 at their highest p n² below 1e-3, and its 95 % interval (Clopper, Pearson)."""
+    small = means(samples, "pressure")[0] * samples[0].n ** 2 < SMALL
+    surplus = (
+        table(samples, "n_overlaps")[:, 0, small][:, 0] - table(samples, "n_effective")[:, 0, small][:, 0]
+    )
+    n, k = len(surplus), int((surplus == 1).sum())
+    low = beta.ppf(0.025, k, n - k + 1) if k else 0.0
+    return Estimate(k / n, float(low), float(beta.ppf(0.975, k + 1, n - k)) if k < n else 1.0)
+
+
+def shape_curves(shapes: Mapping[float, Sequence[BranchSample]]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """α, φ_J and z, the latter two with their standard errors, (2, shapes); z at the lowest pressure."""
+    rows = [
+        [[s.threshold for s in samples], [s.coordination[-1] for s in samples]] for samples in shapes.values()
+    ]
+    of_shape = [(np.mean(row, axis=1), np.std(row, axis=1) / np.sqrt(len(row[0]))) for row in rows]
+    curves = np.array(of_shape)  # (shapes, mean or error, φ_J or z)
+    return np.array(list(shapes)), curves[:, :, 0].T, curves[:, :, 1].T
+
+
+def contacts_of_shape(shapes: Mapping[float, Sequence[BranchSample]]) -> tuple[Estimate, float]:
+    """The exponent of z − 4 against α − 1 for α up to 1.1, and the amplitude."""
+    near = {alpha: samples for alpha, samples in shapes.items() if 1 < alpha < 1.101}
+    x = np.array(list(near)) - 1
+    z = [[s.coordination[-1] for s in samples] for samples in near.values()]
+
+    def fit(*tables: np.ndarray) -> tuple[float, float]:
+        return power_law(x, np.array([t.mean() for t in tables]) - 4)
+
+    return estimate(lambda *t: fit(*t)[0], *z), fit(*map(np.array, z))[1]
+
+
+def densest_shape(shapes: Mapping[float, Sequence[BranchSample]]) -> tuple[Estimate, Estimate]:
+    """α and φ_J of the maximum of φ_J(α), of the parabola in ln α through 1.2 ≤ α ≤ 2."""
+    near = {alpha: samples for alpha, samples in shapes.items() if 1.19 < alpha < 2.01}
+    x, thresholds = np.log(list(near)), [[s.threshold for s in samples] for samples in near.values()]
+
+    def top(*tables: np.ndarray) -> tuple[float, float]:
+        parabola = np.polynomial.Polynomial.fit(x, [t.mean() for t in tables], 2)
+        at = float(parabola.deriv().roots()[0])
+        return float(np.exp(at)), float(parabola(at))
+
+    return estimate(lambda *t: top(*t)[0], *thresholds), estimate(lambda *t: top(*t)[1], *thresholds)
+
+
+def onset(eigenvalues: np.ndarray) -> np.ndarray:
+    """ω*, (pressures,), of eigenvalues (samples, pressures, n): below it D(ω) is on average a quarter of its plateau.
+
+    The plateau is that at the lowest pressure, from ω = 0.3 to 1; NaN where fewer than 3 modes lie below ω*.
+    """
+    found: list[float] = []
+    for of_pressure in np.moveaxis(eigenvalues, 1, 0)[::-1]:
+        omega = np.sqrt(np.maximum(np.sort(of_pressure[np.isfinite(of_pressure)]), 0.0))
+        if not found:
+            plateau = np.mean((omega > 0.3) & (omega < 1.0)) / 0.7
+        below = np.arange(1, omega.size + 1) < 0.25 * plateau * omega * omega.size
+        last = int(np.flatnonzero(below)[-1]) if below.any() else 0
+        found.append(omega[last] if last >= 3 else np.nan)
+    return np.array(found[::-1])
+
+
+def onset_law(samples: Sequence[BranchSample]) -> Estimate:
+    """The exponent of ω* of H0 against z − z_iso."""
+    fields = (table(samples, "excess_coordination"), table(samples, "eigenvalues_h0")[:, 0])
+
+    def slope(rows: np.ndarray) -> float:
+        omega = onset(fields[1][rows])
+        seen = np.isfinite(omega)
+        return power_law(fields[0][rows, 0].mean(axis=0)[seen], omega[seen])[0]
+
+    return estimate(slope, np.arange(len(samples)))
+
+
+def soft_band(samples: Sequence[BranchSample], field: str = "kernel_prestress") -> np.ndarray:
+    """Per sample and pressure the geometric mean of Hp on ker H0, or of as many lowest eigenvalues of H."""
+    values, kernel = table(samples, field)[:, 0], table(samples, "kernel_prestress")[:, 0]
+    logs = np.where(np.isfinite(kernel), np.log(values), np.nan)
+    return np.exp(mean(np.moveaxis(logs, 2, 0)))
+
+
+def band_law(samples: Sequence[BranchSample], field: str = "kernel_prestress") -> Estimate:
+    """The exponent of `soft_band` against p, near jamming."""
+    pressure = table(samples, "pressure")[:, 0]
+    x_and_y = np.stack([pressure, soft_band(samples, field)], axis=1)
+    return estimate(exponent_of_means, x_and_y[:, :, pressure.mean(axis=0) < STEADY])
+
+
+def energy_law(samples: Sequence[KernelEnergySample]) -> Estimate:
+    """The exponent of the energy along kernel modes at the lowest pressure: the median over modes."""
+    delta = samples[0].displacement
+    inside = (delta >= MODES[0]) & (delta <= MODES[1])
+
+    def median(rows: np.ndarray) -> float:
+        slopes = [
+            power_law(delta[inside], mode[inside])[0]
+            for k in rows
+            for mode in samples[k].energy[-1]
+            if np.isfinite(mode).all()
+        ]
+        return float(np.median(slopes))
+
+    return estimate(median, np.arange(len(samples)), n_draws=100)

@@ -1,0 +1,67 @@
+"""Confidence intervals of anything computed from an ensemble, by drawing its systems anew; power laws through means."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+LEVEL = 0.95
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """A value with its 95 % confidence interval."""
+
+    value: float
+    low: float
+    high: float
+
+    def __str__(self) -> str:
+        return f"{self.value:.3g} [{self.low:.3g}, {self.high:.3g}]"
+
+
+def estimate(
+    statistic: Callable[..., float], *tables: Sequence | np.ndarray, n_draws: int = 200, seed: int = 0
+) -> Estimate:
+    """A statistic of ensembles, and the interval that holds 95 % of its values over ensembles drawn anew.
+
+    Parameters
+    ----------
+    statistic : function of as many arrays as there are tables
+        Returns a number; draws at which it is NaN are left out.
+    *tables : arrays of one row a system
+        Each is drawn anew, with replacement, independently of the others.
+    n_draws, seed : int
+
+    Returns
+    -------
+    Estimate
+
+    Examples
+    --------
+    >>> heights = np.random.default_rng(1).normal(1.0, 0.1, 100)
+    >>> mean = estimate(np.mean, heights)
+    >>> bool(mean.low < 1.0 < mean.high and mean.high - mean.low < 0.06)
+    True
+    """
+    rng, arrays = np.random.default_rng(seed), [np.asarray(table) for table in tables]
+    draws = [
+        statistic(*(table[rng.integers(0, len(table), len(table))] for table in arrays))
+        for _ in range(n_draws)
+    ]
+    draws = [draw for draw in draws if np.isfinite(draw)]
+    low, high = np.quantile(draws, [(1 - LEVEL) / 2, (1 + LEVEL) / 2]) if draws else (np.nan, np.nan)
+    return Estimate(float(statistic(*arrays)), float(low), float(high))
+
+
+def power_law(x: np.ndarray, y: np.ndarray) -> tuple[float, float]:
+    """Exponent b and amplitude a of y = a x^b by least squares of the logarithms; NaN where a y is not positive."""
+    if not (len(y) > 1 and (y > 0).all()):
+        return float("nan"), float("nan")
+    slope, level = np.polyfit(np.log(x), np.log(y), 1)
+    return float(slope), float(np.exp(level))
+
+
+def exponent_of_means(table: np.ndarray) -> float:
+    """The exponent of ⟨y⟩ against ⟨x⟩, averaged over systems; (systems, 2, points) holds x and y, NaN where missing."""
+    return power_law(*np.nanmean(table, axis=0))[0]
