@@ -53,7 +53,7 @@ def animate_jamming(
     require(len(states) > 0, "states", states, "at least one")
     require(0 < frames_per_second <= 50, "frames_per_second", frames_per_second, "above 0, at most 50")
     require(1 <= size <= 20, "size", size, "from 1 to 20 inches")
-    wide, high = size * np.maximum(proportions(states[0].system), [0.6, 0.0])  # the caption needs 0.6
+    wide, high = size * np.maximum(proportions(states[0].system), [0.6, 0.0])  # room for the caption
     head = 0.06 * size
     canvas = FigureCanvasAgg(Figure(figsize=(wide, high + head), dpi=100))
     threshold = getattr(result, "threshold", None)
@@ -63,9 +63,8 @@ def animate_jamming(
         ax = canvas.figure.add_axes((0.02, 0.01, 0.96, 0.98 * high / (high + head)))
         plot_packing(state.system, state.x, ax, forces=forces, colour=colour)
         text = _caption(state.system, threshold)
-        canvas.figure.text(
-            0.5, 1.0 - 0.6 * head / (high + head), text, ha="center", va="center", color=INK, size=11
-        )
+        place = (0.5, 1.0 - 0.6 * head / (high + head))
+        canvas.figure.text(*place, text, ha="center", va="center", color=INK, size=min(11.0, 3.6 * wide))
         canvas.draw()
         images.append(Image.fromarray(np.asarray(canvas.buffer_rgba())).convert("RGB"))
     each = round(1000 / frames_per_second)
