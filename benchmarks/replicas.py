@@ -13,9 +13,9 @@ import torch
 import unijam as uj
 
 REPLICAS = 32
-STEPS = 500
+STEPS = 1000
 REPEATS = 3
-DATA = (30, 100, 300, 1000)
+DATA = (100, 300, 1000)
 QUOTED = 100  # P of the key
 
 

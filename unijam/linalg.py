@@ -111,6 +111,8 @@ class QuadraticModel:
         found = self.factor(threshold).n_negative
         if found is not None:
             return found
+        if is_torch(self._whole):
+            return int((namespace(self._whole).linalg.eigvalsh(self._whole) < -threshold).sum())
         if self._whole.shape[0] > LARGE:
             lowest = spla.eigsh(self._whole, k=1, which="SA", return_eigenvectors=False)[0]
             return int(lowest < -threshold)
@@ -120,13 +122,11 @@ class QuadraticModel:
         """The normalised eigenvector of the lowest eigenvalue of the (bordered) matrix."""
         if is_operator(self.matrix):
             return self._lowest(0.0)[1][0]
+        if is_torch(self._whole):
+            return namespace(self._whole).linalg.eigh(self._whole)[1][:, 0]
         if self._whole.shape[0] <= LARGE or not sp.issparse(self.matrix):
-            vector = np.linalg.eigh(to_numpy(self._whole))[1][:, 0]
-        else:
-            vector = spla.eigsh(self._whole, k=1, which="SA", tol=1e-3)[1][:, 0]
-        if is_torch(self.matrix):
-            return namespace(self.matrix).asarray(vector, dtype=self.matrix.dtype, device=self.matrix.device)
-        return vector
+            return np.linalg.eigh(to_numpy(self._whole))[1][:, 0]
+        return spla.eigsh(self._whole, k=1, which="SA", tol=1e-3)[1][:, 0]
 
     def _lowest(self, enough: float) -> tuple[np.ndarray, Array, np.ndarray]:
         return extreme_modes(self._whole, max_products=PRODUCTS, enough=enough)
@@ -136,11 +136,13 @@ class QuadraticModel:
         if is_operator(self.matrix):
             return self.matrix if self.border is None else _with_border(self.matrix, self.border, self.corner)
         if self.border is None:
-            return self.matrix if sp.issparse(self.matrix) else to_numpy(self.matrix)
-        border = to_numpy(self.border)[:, None]
+            return self.matrix
+        border = self.border[:, None]
         if sp.issparse(self.matrix):
             return sp.bmat([[self.matrix, border], [border.T, [[self.corner]]]], format="csc")
-        return np.block([[to_numpy(self.matrix), border], [border.T, np.array([[self.corner]])]])
+        xp = namespace(border)
+        last = xp.concat([border, xp.full_like(border[:1], self.corner)])
+        return xp.concat([xp.concat([self.matrix, border.T]), last], axis=1)
 
 
 def _with_border(inner: Operator, border: Array, corner: float) -> Operator:

@@ -70,19 +70,24 @@ def run_in_lockstep(
             if not logs[k].records:
                 logs[k].record(0, singles[k], _row(point, row))
         points, ended = solver.iterate(objective, point), dict[int, tuple[str, Point]]()
-        _judge(solver, singles, todo, point, logs, ended)
+        _judge(solver, singles, todo, point, ended)
+        due = min(logs[k].due for k in todo)
         try:
             while not ended and steps < solver.max_steps:
                 point, steps = next(points), steps + 1
-                due = steps >= min(logs[k].due for k in todo)
-                if solver.sampled and not due:
+                if solver.sampled and steps < due:
                     continue
                 if solver.sampled:
                     point = objective(point.y, point.memory)
-                if due:
-                    for row, k in enumerate(todo):
-                        logs[k].record(steps, singles[k], _row(point, row))
-                _judge(solver, singles, todo, point, logs, ended)
+                _judge(solver, singles, todo, point, ended)
+                if steps < due:
+                    continue
+                for row, k in enumerate(todo):
+                    logs[k].record(steps, singles[k], _row(point, row))
+                    best = logs[k].best_point
+                    if best and logs[k].out_of_patience:
+                        ended[row] = "stopped", best
+                due = min(logs[k].due for k in todo)
             if steps >= solver.max_steps:
                 ended |= {
                     row: ("step-limit", _row(point, row)) for row in range(len(todo)) if row not in ended
@@ -106,7 +111,6 @@ def _judge(
     singles: dict[int, Objective],
     todo: list[int],
     point: Point,
-    logs: dict[int, Log],
     ended: dict,
 ) -> None:
     """Find the rows whose run is at its end, by the loop's own test where that could be so."""
@@ -118,9 +122,6 @@ def _judge(
         status, kept = solver.verdict(single, _row(point, row))
         if status:
             ended[row] = status, kept
-    for row, k in enumerate(todo):
-        if logs[k].out_of_patience and row not in ended:
-            ended[row] = "stopped", logs[k].best_point
 
 
 def _row(point: Any, row: int) -> Point:
