@@ -238,6 +238,22 @@ def test_a_minimum_of_cross_entropy_is_converged_and_taken_apart():
     assert parts.rank_h0 == 6 == uj.count_constraints(system, result.x).n_effective
 
 
+def test_spherical_nets_of_several_classes_jam():
+    """As with two classes: one state of self stress, and Hp > 0 on what H0 leaves free, shifts of outputs apart."""
+    random = np.random.default_rng(0)
+    inputs, labels = random.standard_normal((60, 5)), random.permutation(np.arange(60) % C)
+    system = FullyConnected.from_data(inputs, labels, depth=1, width=6, margin=0.5, n_classes=C)
+    jammed = uj.jam(system)
+    state = jammed.settled()
+    count = uj.count_constraints(state.system, state.x)
+    parts = uj.decompose_hessian(state.system, state.x)
+    assert jammed.status == "converged" and 0 < jammed.threshold < 0.5
+    assert count.n_effective == system.n_dof - 2 - 7  # two norms, a shift a column: at jamming their sum is 0
+    assert parts.self_stress.shape[1] == 1 and (parts.self_stress > 0).all()
+    held = parts.kernel_prestress()
+    assert held.size == count.n_effective + 1 - count.n_overlaps and (held > 0).all()
+
+
 def test_accuracy_and_test_error():
     system = network()
     x = moved(system)
