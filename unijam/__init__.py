@@ -4,11 +4,13 @@ from importlib import import_module
 from typing import Any
 
 from .branch import conjugate_force, distance_to_threshold
+from .follow import Branch, follow
 from .jamming import JamResult, jam
 from .minimize import (
     Adam,
     ConjugateGradient,
     Fire,
+    FitSearch,
     GradientDescent,
     LevenbergMarquardt,
     MinimizeResult,
@@ -20,6 +22,7 @@ from .minimize import (
     TrustRegionNewton,
     Watch,
     minimize,
+    softplus_to_relu,
 )
 from .particles import Ellipses, SoftSpheres
 from .particles.mechanics import ElasticModuli, elastic_moduli, stress
@@ -34,6 +37,7 @@ from .spectra import (
 )
 from .statistics import ConstraintCount, DeltaStatistics, count_constraints, delta_statistics
 from .system import ConstrainedSystem, Constraints, Kinks, energy, gradient, hessian
+from .transition import Transition, find_transition
 
 __version__ = "0.1.0"
 
@@ -59,6 +63,7 @@ _LAZY = {
 __all__ = [
     "Adam",
     "AutodiffSystem",
+    "Branch",
     "Certificate",
     "ConjugateGradient",
     "ConstrainedSystem",
@@ -70,6 +75,7 @@ __all__ = [
     "ElasticModuli",
     "Ellipses",
     "Fire",
+    "FitSearch",
     "FullyConnected",
     "GradientDescent",
     "Harmonic",
@@ -89,6 +95,7 @@ __all__ = [
     "Stage",
     "Stages",
     "TorchSchedule",
+    "Transition",
     "TrustRegionNewton",
     "VibrationalModes",
     "Watch",
@@ -103,6 +110,8 @@ __all__ = [
     "distance_to_threshold",
     "elastic_moduli",
     "energy",
+    "find_transition",
+    "follow",
     "gradient",
     "hessian",
     "jam",
@@ -111,6 +120,7 @@ __all__ = [
     "plot_packing",
     "read_gsd",
     "read_lammps",
+    "softplus_to_relu",
     "stress",
     "test_error",
     "vibrational_modes",

@@ -42,6 +42,10 @@ def gram(jacobian: Array, weights: Array) -> Array:
     """Jᵀ S J of a sparse (then csc) or dense (m, n) Jacobian, S as in `weigh`."""
     if sp.issparse(jacobian):
         return (jacobian.T @ weigh(weights, jacobian)).tocsc()
+    if weights.ndim == 1 and _on_cpu(jacobian) and bool((weights >= 0).all()):
+        rows = to_numpy(jacobian if bool((weights == 1).all()) else weigh(weights**0.5, jacobian))
+        product = rows.T @ rows  # NumPy sees that it is symmetric: half of the work
+        return namespace(jacobian).from_numpy(product) if is_torch(jacobian) else product
     weighed, n = weigh(weights, jacobian), jacobian.shape[1]
     if n < WIDE or not len(jacobian):
         return weighed.T @ jacobian
@@ -51,6 +55,10 @@ def gram(jacobian: Array, weights: Array) -> Array:
         product[start:end, start:] = weighed[:, start:end].T @ jacobian[:, start:]
         product[end:, start:end] = product[start:end, end:].T
     return product
+
+
+def _on_cpu(a: Array) -> bool:
+    return not is_torch(a) or a.device.type == "cpu"
 
 
 def column_norms(jacobian: Array) -> Array:

@@ -206,7 +206,9 @@ def test_minima_on_kinks(potential):
     system = FullyConnected.from_data(
         inputs, labels, 1, 4, "relu", weights="free", n_classes=C, potential=potential
     )
-    rough = uj.ProximalNewton(gradient_tolerance=1e-3)  # weight decay first: without, free weights may run away
+    rough = uj.ProximalNewton(
+        gradient_tolerance=1e-3
+    )  # weight decay first: without, free weights may run away
     stages = [uj.Stage(solver=rough, weight_decay=mu) for mu in (1.0, 0.1, 0.01)]
     result = uj.minimize(system, solver=uj.Stages((*stages, uj.Stage(solver=uj.ProximalNewton()))))
     count = uj.count_constraints(result.system, result.x)

@@ -10,6 +10,7 @@ from .conjugate_gradient import ConjugateGradient
 from .default import default_solver
 from .fire import Fire
 from .gradient_descent import GradientDescent
+from .homotopy import FitSearch, softplus_to_relu
 from .learning import TorchSchedule
 from .levenberg_marquardt import LevenbergMarquardt
 from .loop import MinimizeResult, Solver
@@ -25,6 +26,7 @@ __all__ = [
     "Adam",
     "ConjugateGradient",
     "Fire",
+    "FitSearch",
     "GradientDescent",
     "LevenbergMarquardt",
     "MinimizeResult",
@@ -42,13 +44,14 @@ __all__ = [
     "Watch",
     "default_solver",
     "minimize",
+    "softplus_to_relu",
 ]
 
 
 def minimize(
     system: ConstrainedSystem,
     x0: Array | MinimizeResult | None = None,
-    solver: Solver | Stages | Rounds | None = None,
+    solver: Solver | Stages | Rounds | FitSearch | None = None,
     *,
     watch: Watch | None = None,
     progress: bool = False,
@@ -85,7 +88,8 @@ def minimize(
     >>> uj.minimize(uj.SoftSpheres.random(n=64, packing_fraction=0.9)).status
     'converged'
     """
-    require(solver is None or hasattr(solver, "run"), "solver", solver, "a Solver, Stages or Rounds")
+    known = solver is None or hasattr(solver, "run")
+    require(known, "solver", solver, "a Solver, Stages, Rounds or FitSearch")
     start = x0.x if isinstance(x0, MinimizeResult) else x0
     x = require_positions(system, system.initial if start is None else start, replicas=True)
     if x.ndim > 1:

@@ -11,18 +11,25 @@ from .objective import Objective, Point
 class LevenbergMarquardt(Solver):
     """Damped Gauss-Newton through the smaller of JᵀJ and JJᵀ; the quick way to a satisfied system.
 
+    Attributes
+    ----------
+    matrix_free : bool or None
+        Whether steps are found by conjugate gradients on products with J and Jᵀ. None: where the system asks for
+        it, or where J of all constraints has more than 2²⁷ entries (1 GiB).
+
     Notes
     -----
     Source: D. W. Marquardt, J. SIAM 11, 431 (1963).
     """
 
     max_steps: int = 1000
+    matrix_free: bool | None = None
 
     def iterate(self, objective: Objective, point: Point) -> Iterator[Point]:
         curvature = objective.largest_curvature(point)
         damping = 1e-3 * curvature
         while True:
-            model = objective.gauss_newton(point)
+            model = objective.gauss_newton(point, self.matrix_free)
             while True:
                 step = model.step(damping)
                 if step.shape[0]:

@@ -2,6 +2,7 @@
 
 import math
 from abc import ABC, abstractmethod
+from collections import deque
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from typing import Any, ClassVar
@@ -13,6 +14,7 @@ from .objective import Objective, Point
 from .progress import Progress
 from .watch import Log, Record, Watch
 
+GAIN_STEPS = 5  # over which E must gain, where that is asked
 SATISFIED = 1.5e-10  # typical overlap below which overlaps out of balance count as satisfied (U/N_Δ = 1e-20)
 
 
@@ -58,6 +60,12 @@ class MinimizeResult:
         """√(2U/N_Δ) (for other exponents (aU/N_Δ)^(1/a)), in units of Δ."""
         return self.system.potential.typical_overlap(self.energy, self.n_overlaps)
 
+    @property
+    def fitted(self) -> bool:
+        """Whether U = 0 to rounding: satisfied, or a minimum whose overlaps are those of jamming or less."""
+        jammed = self.status == "converged" and self.typical_overlap < self.system.jamming_overlap
+        return self.status == "satisfied" or jammed
+
 
 def joined(results: list[MinimizeResult]) -> MinimizeResult:
     """The last result, with the steps, seconds and history of all."""
@@ -83,11 +91,14 @@ class Solver(ABC):
         Points visited at most.
     force_tolerance : float or None
         Where given, a point is converged instead when no component of ∂E/∂x is larger.
+    least_gain : float
+        The fraction of E that five steps must gain, else the run ends as stalled; 0: no such test.
     """
 
     gradient_tolerance: float = 1e-10
     max_steps: int = 100_000
     force_tolerance: float | None = None
+    least_gain: float = 0.0
     sees_curvature: ClassVar[bool] = False
 
     def __post_init__(self) -> None:
@@ -98,6 +109,7 @@ class Solver(ABC):
         positive = self.force_tolerance is None or self.force_tolerance > 0
         require(positive, "force_tolerance", self.force_tolerance, "positive, or None")
         require(self.max_steps >= 1, "max_steps", self.max_steps, "at least 1")
+        require(0 <= self.least_gain < 1, "least_gain", self.least_gain, "at least 0 and below 1")
 
     @abstractmethod
     def iterate(self, objective: Objective, point: Point) -> Iterator[Point]:
@@ -147,6 +159,7 @@ class Solver(ABC):
             with Progress(progress, type(self).__name__) as report:
                 status, point = self.verdict(objective, point)
                 points = self.visits(objective, point, most)
+                values = deque([math.inf] * GAIN_STEPS, GAIN_STEPS)
                 while not status:
                     if steps >= self.max_steps:
                         status = "step-limit"
@@ -169,6 +182,10 @@ class Solver(ABC):
                     status, kept = self.verdict(objective, point)
                     if kept is not point:
                         point, points = kept, self.visits(objective, kept, most)
+                    if self.least_gain and not status:
+                        if values[0] - point.value < self.least_gain * abs(point.value):
+                            status = "stalled"
+                        values.append(point.value)
             if status in ("stalled", "step-limit"):
                 status = self._saddle_or(objective, point, status)
         except (KeyboardInterrupt, SystemError) as error:

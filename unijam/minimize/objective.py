@@ -10,10 +10,13 @@ from ..arrays import Array, is_torch, namespace, weigh
 from ..compiled import implements, listed_forces
 from ..elimination import Elimination
 from ..linalg import QuadraticModel, across_symmetries, with_decay
+from ..operators import Operator
 from ..system import ConstrainedSystem, Constraints, hessian
 from ..validation import require
 from .gauss_newton import GaussNewton, NormalEquations
 from .vectors import dot
+
+LARGE_JACOBIAN = 2**27  # numbers: a larger dense J is not made
 
 
 class Point(NamedTuple):
@@ -253,17 +256,36 @@ class Objective:
         model = self.model(point)
         return model.rho == 0 or model.negative_modes(point.residual * point.typical_force) > 0
 
-    def gauss_newton(self, point: Point) -> GaussNewton | NormalEquations:
+    def gauss_newton(self, point: Point, matrix_free: bool | None = None) -> GaussNewton | NormalEquations:
         """The Gauss-Newton model at the point: Jacobian and residuals of the overlaps, or H0 of coupled constraints."""
         c = self.constraints_at(point)
         system = c.system
         force, stiffness = system.potential.force(c.delta), system.potential.stiffness(c.delta)
+        if matrix_free is None:  # a dense J may be too large; the sparse one of particles never is
+            large = is_torch(c.x) and len(c.delta) * len(c.x) > LARGE_JACOBIAN
+            matrix_free = system.matrix_free or large
+        if matrix_free:
+            return NormalEquations(self._products(c, stiffness), point.gradient)
         if stiffness.ndim == 3:
             return NormalEquations(c.stiffness(stiffness), point.gradient)
         active = stiffness > 0
         root = stiffness[active] ** 0.5
         border = None if self.conjugate is None else root * c.loading()[active] / self.scale_weight
         return GaussNewton.of(c.jacobian(active), root, force[active] / root, point.gradient, border)
+
+    def _products(self, c: Constraints, stiffness: Array) -> Operator:
+        """Jᵀ u'' J of (x, scale) by one product with J and one with Jᵀ."""
+
+        def fixed(v: Array) -> Array:
+            return c.vjp(weigh(stiffness, c.jvp(v)))
+
+        def moving(v: Array) -> Array:
+            force = weigh(stiffness, c.jvp(v[:-1]) + v[-1] * loading)
+            return append(c.vjp(force), force @ loading)
+
+        loading = None if self.conjugate is None else c.loading() / self.scale_weight
+        size = c.x if self.conjugate is None else append(c.x, 0.0)
+        return Operator(fixed if self.conjugate is None else moving, size, c.system.memory_limit)
 
     def largest_curvature(self, point: Point, n_products: int = 10) -> float:
         """An estimate of the largest eigenvalue of H0 (and of the scale's border), by power iteration."""

@@ -1,0 +1,122 @@
+"""The transition in the number of data against the exact one of linear networks; resumption; branches followed down."""
+
+import math
+
+import numpy as np
+import pytest
+
+import unijam as uj
+from unijam.ensemble import Recipe
+from unijam.spectra.theory import linear_network_ground_state
+
+LINEAR = {"depth": 0, "input_dimension": 60, "weights": "free", "bias": False}
+
+
+def linear(n_data: int, seed: int) -> uj.FullyConnected:
+    return uj.FullyConnected.random(**LINEAR, n_data=n_data, seed=seed)
+
+
+@pytest.fixture(scope="module")
+def transition():
+    return uj.find_transition(linear, 60, 240, seeds=8, search=uj.FitSearch(reheats=0))
+
+
+def test_linear_networks_fit_twice_as_many_data_as_they_have_weights(transition):
+    """Cover's N* = P/2: P separable with probability ½ at 2N, a binomial of standard deviation √(2N)."""
+    assert transition.n_effective == 60
+    error = math.sqrt(2 * 60) * 1.25 / math.sqrt(8)  # of the median of 8
+    assert abs(transition.n_data - 120) < 3 * error
+    assert transition.interval[0] <= transition.n_data <= transition.interval[1]
+    # centred inputs and brackets of 2 % of 240 add little to the spread
+    assert 0.4 * math.sqrt(2 * 60) < transition.spread < 2.2 * math.sqrt(2 * 60)
+
+
+def test_linear_networks_jump_to_isostaticity(transition):
+    """N_Δ jumps from 0 beyond N at the transition, and all minima are certified."""
+    assert transition.n_certified == 8
+    assert all(s.n_overlaps > 60 for s in transition.samples)  # exact: Hp = 0, so U > 0 needs a self stress
+    assert 1.0 < transition.jump < 2.0  # → 1 in the limit only: N_Δ/N = 1.6 at P/N = 2.25
+    assert transition.jump_with_kinks == transition.jump
+    assert transition.fraction_fitted(60) == 1.0 and transition.fraction_fitted(240) == 0.0
+    assert "FitSearch" in transition.algorithm
+
+
+@pytest.mark.parametrize("load", [2.5, 4.0])
+def test_minima_of_linear_networks_have_the_exact_energy_and_overlaps(load):
+    """U/N and N_Δ/N of Gardner's theory within 3 standard errors (and 1/N)."""
+    exact = linear_network_ground_state(load)
+    n, found = 100, []
+    for seed in range(12):
+        random = np.random.default_rng(seed)
+        inputs = random.standard_normal((round(load * n), n)) / math.sqrt(n)
+        labels = np.where(random.random(len(inputs)) < 0.5, -1.0, 1.0)
+        system = uj.FullyConnected.from_data(inputs, labels, depth=0, weights="free", bias=False)
+        result = uj.minimize(system)
+        assert result.status == "converged"
+        found.append((result.energy / n, result.n_overlaps / n))
+    mean, error = np.mean(found, 0), np.std(found, 0, ddof=1) / math.sqrt(len(found))
+    for value, wanted, spread in zip(mean, (exact.energy, exact.overlap_ratio), error, strict=True):
+        assert abs(value - wanted) < 3 * spread + 2 / n
+
+
+def test_a_transition_is_resumed_from_its_store(tmp_path, monkeypatch):
+    recipe = Recipe(kind="FullyConnected", parameters=LINEAR | {"input_dimension": 15})
+    first = uj.find_transition(recipe, 10, 60, seeds=2, store=tmp_path, n_workers=1, tolerance=0.1)
+    assert len(list(tmp_path.glob("*.npz"))) == 2
+    monkeypatch.setattr("unijam.ensemble.run._compute", None)  # nothing is computed again
+    again = uj.find_transition(recipe, 10, 60, seeds=2, store=tmp_path, n_workers=1, tolerance=0.1)
+    assert again.n_data == first.n_data and again.algorithm == first.algorithm
+
+
+def test_the_search_fits_a_relu_network_where_descent_does_not():
+    """N = 91, P = 180: U/P < 1e-20 from every seed (plain Levenberg-Marquardt fails in two of four)."""
+    for seed in range(3):
+        system = uj.FullyConnected.random(
+            depth=2, width=6, input_dimension=6, n_data=180, activation="relu", weights="free", seed=seed
+        )
+        result = uj.minimize(system, solver=uj.FitSearch())
+        assert result.status == "satisfied" and result.energy < 1e-20 * 180
+        assert result.system.activation == "relu"
+        c = system.constraints(result.x)
+        assert uj.energy(system, c) == pytest.approx(result.energy, rel=1e-6)
+
+
+def test_a_branch_is_followed_down_to_its_end():
+    """A linear network is convex: its branch goes on, as minima do from scratch, to where all data are fitted."""
+    system = linear(200, 3)
+    state = uj.minimize(system)
+    branch = uj.follow(state, step=4)
+    assert branch.ended == "satisfied" and (np.diff(branch.n_data) < 0).all()
+    middle = len(branch.n_data) // 2
+    anew = uj.minimize(system.subset(slice(0, int(branch.n_data[middle]))))
+    assert branch.energy[middle] == pytest.approx(anew.energy / branch.n_data[middle], rel=1e-8)
+    assert branch.n_overlaps[middle] == anew.n_overlaps
+    assert (branch.n_overlaps > 60).all()
+    assert branch.last.system.n_data == branch.n_data[-1]
+
+
+@pytest.mark.parametrize(
+    ("change", "sentence"),
+    [
+        ({"low": 0}, "low = 0"),
+        ({"high": 5}, "high = 5"),
+        ({"low": 160, "high": 200}, "low = 160 .* 2 of 2 starts do not fit 160 data"),
+        ({"low": 10, "high": 30}, "high = 30 .* 2 of 2 starts fit all of 30 data"),
+        ({"seeds": 0}, "seeds = 0"),
+        ({"tolerance": 0.0}, "tolerance = 0"),
+        ({"family": 3}, "family = 3"),
+        ({"store": "here"}, "store = "),
+        ({"family": lambda n_data, seed: uj.Perceptron.random(n=5, load=n_data / 5)}, "control = 'margin'"),
+        ({"family": lambda n_data, seed: linear(n_data, seed).at(labels=np.zeros(n_data))}, "labels"),
+    ],
+)
+def test_bad_input_gets_one_sentence(change, sentence):
+    arguments = {"family": linear, "low": 60, "high": 200, "seeds": 2} | change
+    with pytest.raises(ValueError, match=sentence):
+        uj.find_transition(**arguments)
+
+
+def test_only_minima_are_followed():
+    system = linear(200, 0)
+    with pytest.raises(ValueError, match="status = 'step-limit'"):
+        uj.follow(uj.minimize(system, solver=uj.LevenbergMarquardt(max_steps=1)))
