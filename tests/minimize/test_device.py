@@ -56,14 +56,20 @@ def test_only_scalars_leave_the_device_when_saddles_are_left(stay):
     """A saddle: all weights nearly zero, where Newton's method asks for negative modes; moving scales have a border."""
     system = uj.FullyConnected.random(**SMALL, n_data=30, activation="tanh", weights="free", bias=False)
     assert uj.minimize(system, 0 * system.initial + 1e-9, uj.TrustRegionNewton(max_steps=60)).energy < 14
-    assert uj.jam(uj.FullyConnected.random(depth=1, width=5, input_dimension=5, n_data=40)).status == "converged"
+    assert (
+        uj.jam(uj.FullyConnected.random(depth=1, width=5, input_dimension=5, n_data=40)).status == "converged"
+    )
 
 
 @pytest.mark.parametrize("kind", NETWORKS)
-@pytest.mark.parametrize("name", ["Adam", "GradientDescent", "Fire", "LevenbergMarquardt", "TrustRegionNewton"])
+@pytest.mark.parametrize(
+    "name", ["Adam", "GradientDescent", "Fire", "LevenbergMarquardt", "TrustRegionNewton"]
+)
 def test_single_precision_goes_the_same_way(kind, name):
     """U after a few steps to 1e-3: 1e-7 of rounding a step, grown by at most 1e4."""
-    double, single = (uj.FullyConnected.random(**SMALL, **NETWORKS[kind], dtype=t) for t in ("float64", "float32"))
+    double, single = (
+        uj.FullyConnected.random(**SMALL, **NETWORKS[kind], dtype=t) for t in ("float64", "float32")
+    )
     solver = type(SOLVERS[name])(max_steps=4 if "Newton" in name or "Lev" in name else 20)
     a, b = uj.minimize(double, None, solver), uj.minimize(single, None, solver)
     assert b.x.dtype == torch.float32
