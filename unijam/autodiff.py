@@ -1,13 +1,15 @@
 """A system whose author writes only Δ(x): torch derives Jᵀw, Jv, J and Σ w ∇∇Δ, all in reverse mode."""
 
 from abc import abstractmethod
+from itertools import accumulate
 from typing import Any, Self
 
 import torch
 from torch import Tensor
 
 from .arrays import Array
-from .system import ConstrainedSystem, Constraints
+from .system import ConstrainedSystem, Constraints, Kinks
+from .tracing import KinkTracer
 from .validation import require, require_finite
 
 KERNEL = 1e-9  # singular values of J below this fraction of the largest may be a kernel
@@ -17,6 +19,8 @@ CHUNK = 2**24  # numbers in one batch of backward passes
 
 class AutodiffSystem(ConstrainedSystem):
     """A system given by its signed distances: write `delta` and set `initial`.
+
+    ReLU, |·|, max, min and one-sided clamps of torch may be used: their kinks are kept by `ProximalNewton`.
 
     `control` may name an attribute λ in which Δ = λ c − g(x) is linear, c independent of x.
 
@@ -94,9 +98,11 @@ class AutodiffConstraints(Constraints):
 
     def __init__(self, system: AutodiffSystem, x: Tensor) -> None:
         self.system, self.x = system, x.detach()
+        self._tracer = KinkTracer(system.kinks)
         with torch.enable_grad():
             self._leaf = self.x.clone().requires_grad_()
-            self._delta = system.delta(self._leaf)
+            with self._tracer:
+                self._delta = system.delta(self._leaf)
         shape = tuple(getattr(self._delta, "shape", ()))
         require(len(shape) == 1, f"the shape of {type(system).__name__}.delta(x)", shape, "(m,)")
         require(
@@ -136,6 +142,38 @@ class AutodiffConstraints(Constraints):
             return torch.zeros_like(eye)
         hessian = _batched(gradient, self._leaf, eye)
         return 0.5 * (hessian + hessian.T)
+
+    def kinks(self, weights: Array) -> Kinks:
+        """Every number that went through ReLU, |·|, max, min or a one-sided clamp of torch; members: call and place."""
+        traced = self._tracer
+        if not traced.z:
+            return super().kinks(weights)
+        z, sizes = torch.cat([part.reshape(-1) for part in traced.z]), [part.numel() for part in traced.z]
+        call = torch.repeat_interleave(torch.arange(len(sizes)), torch.tensor(sizes)).to(z.device)
+        starts = torch.tensor([0, *accumulate(sizes)][:-1], device=z.device)
+
+        def forces() -> Tensor:
+            found = torch.autograd.grad(
+                self._delta, traced.h, weights, retain_graph=True, allow_unused=True, materialize_grads=True
+            )
+            return torch.cat([part.reshape(-1) for part in found])
+
+        def gradients(select: Tensor) -> Tensor:
+            chosen = torch.arange(len(z), device=z.device)[select]
+            return _batched(z, self._leaf, torch.nn.functional.one_hot(chosen, len(z)).to(z.dtype))
+
+        def members(select: Tensor) -> Tensor:
+            return torch.stack(
+                [call[select], torch.arange(len(z), device=z.device)[select] - starts[call[select]]], 1
+            )
+
+        kept = self.system.kinks
+        held = call[:0]
+        if kept is not None:
+            calls, places = kept[0][kept[0][:, 0] >= 0].T
+            held = starts[calls] + places
+        left, right = torch.tensor(traced.sides, dtype=z.dtype, device=z.device)[call].T
+        return Kinks(z.detach(), members, held, forces, gradients, left, right)
 
     def _transposed(self) -> tuple[Tensor, Tensor]:
         """The graph of w -> Jᵀw at w = 0: it is linear in w, so its derivative is J."""

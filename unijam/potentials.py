@@ -164,3 +164,50 @@ class CrossEntropy(Potential):
         rest, total = xp.exp(-top), xp.sum(grown, axis=1)
         energy = xp.where(top > 0, top + xp.log(rest + total), xp.log1p(total))
         return grown / (rest + total)[:, None], energy
+
+
+@dataclass(frozen=True, eq=False)
+class Held(Potential):
+    """A potential with a kink at Δ = 0 on which some constraints are held: there u = slope × kink × Δ.
+
+    Made by `system.at(kinks=…)`, for members (−1, constraint).
+    """
+
+    base: Potential
+    index: Array
+    slopes: Array
+
+    @property
+    def exponent(self) -> float:  # type: ignore[override]
+        return self.base.exponent
+
+    @property
+    def kink(self) -> float:  # type: ignore[override]
+        return self.base.kink
+
+    def energy(self, delta: Array) -> Array:
+        return self._replaced(self.base.energy(delta), self.base.kink * self.slopes * delta[self.index])
+
+    def force(self, delta: Array) -> Array:
+        return self._replaced(self.base.force(delta), self.base.kink * self.slopes)
+
+    def stiffness(self, delta: Array) -> Array:
+        return self._replaced(self.base.stiffness(delta), 0.0 * self.slopes)
+
+    def typical_overlap(self, energy: float, n_overlaps: int) -> float:
+        return self.base.typical_overlap(energy, n_overlaps)
+
+    def _replaced(self, values: Array, here: Array) -> Array:
+        values = 1.0 * values
+        values[self.index] = here
+        return values
+
+
+def holding(potential: Potential, kinks: tuple[Array, Array] | None) -> Potential:
+    """The potential, or one with a kink that holds the constraints among (members, slopes)."""
+    base = potential.base if isinstance(potential, Held) else potential
+    if kinks is None:
+        return base
+    members, slopes = kinks
+    own = members[:, 0] < 0
+    return Held(base, members[own, 1], slopes[own]) if bool(own.any()) else base

@@ -12,7 +12,7 @@ from typing import Any, Self
 
 from .arrays import Array, column_norms, gram, namespace, signs, weigh
 from .operators import MEMORY, ConstraintOperator
-from .potentials import Harmonic, Potential
+from .potentials import Harmonic, Potential, holding
 from .validation import require
 
 PROBES = 4  # random signs of the data that stand for J where it is no matrix
@@ -33,7 +33,7 @@ class Kinks:
     held : (k',) integer array
         Which of the pairs the system holds on their kinks, in the order of `system.kinks`.
     forces : (k,) array
-        ∂(Σ w Δ)/∂h. Where forces × (right − left) > 0 the kink is convex, and a minimum may sit on it.
+        ∂(Σ w Δ)/∂h.
     """
 
     def __init__(
@@ -53,6 +53,23 @@ class Kinks:
     @cached_property
     def forces(self) -> Array:
         return self._forces()
+
+    @property
+    def strengths(self) -> Array:
+        """∂(Σ w Δ)/∂h × (right − left): positive where the kink is convex, so that a minimum may sit on it."""
+        return (
+            self.forces if self.left is None or self.right is None else self.forces * (self.right - self.left)
+        )
+
+    def fractions(self, slopes: Array) -> Array:
+        """Where the slopes of the held pairs lie between those of the left (0) and the right (1)."""
+        left, right = self.sides(self.held)
+        return (slopes - left) / (right - left)
+
+    def slopes(self, select: Array, fractions: Array) -> Array:
+        """The slopes of the pairs of an index from their fractions."""
+        left, right = self.sides(select)
+        return left + fractions * (right - left)
 
     def sides(self, select: Array) -> tuple[Array, Array]:
         """Left and right slopes of the pairs of an index, (k',) each."""
@@ -252,6 +269,8 @@ class ConstrainedSystem(ABC):
         if "scale" in changes and self.control is not None:
             changes[self.control] = changes.pop("scale")
         kind = type(self).__name__
+        if "kinks" in changes:
+            changes["potential"] = holding(changes.get("potential", self.potential), changes["kinks"])
         for name in changes:
             require(hasattr(self, name), "parameter", name, f"an attribute of {kind}")
         if dataclasses.is_dataclass(self):
@@ -293,6 +312,37 @@ class ConstrainedSystem(ABC):
     def reduced(self, x: Array) -> "tuple[ConstrainedSystem, Array] | None":
         """The same Δ with fewer degrees of freedom (dead units dropped, copies merged), or None."""
         return None
+
+
+def kinks(c: Constraints) -> Kinks:
+    """The kinks of U: those of Δ weighed by u', and, where u' jumps at Δ = 0, the constraints (unit −1)."""
+    potential, force = c.system.potential, c.system.potential.force(c.delta)
+    own = c.kinks(force)
+    if not potential.kink:
+        return own
+    xp, first = namespace(c.delta), len(own.values)
+    number = xp.cumulative_sum(c.members[:, 0] * 0 + 1) - 1  # 0 … m − 1
+    held = getattr(potential, "index", number[:0])
+    ones = 0.0 * c.delta + 1.0
+
+    def members(select: Array) -> Array:
+        rest = select[select >= first] - first
+        return xp.concat([own.members(select[select < first]), xp.stack([0 * rest - 1, rest], axis=1)])
+
+    def gradients(select: Array) -> Array:
+        rest = c.jacobian(select[select >= first] - first)
+        return xp.concat([own.jacobian(select[select < first]), rest])
+
+    sides = own.sides(xp.nonzero(own.values == own.values)[0])
+    return Kinks(
+        xp.concat([own.values, c.delta]),
+        members,
+        xp.concat([own.held, first + held]),
+        lambda: xp.concat([own.forces, potential.kink * ones]),
+        gradients,
+        xp.concat([sides[0], 0.0 * ones]),
+        xp.concat([sides[1], ones]),
+    )
 
 
 def energy(system: ConstrainedSystem, c: Constraints) -> float:

@@ -4,7 +4,7 @@ from typing import Any, Self
 
 from ..arrays import Array, namespace
 from ..linalg import QuadraticModel, orthonormal_rows
-from ..system import Constraints, Kinks, energy
+from ..system import Constraints, Kinks, energy, kinks
 from .objective import Objective, Point
 
 Held = tuple[Array, Array] | None  # members and slopes, as in `system.kinks`
@@ -50,20 +50,19 @@ class KinkedObjective(Objective):
         value = energy(c.system, c) + 0.5 * self.weight_decay * float(x @ x)
         if self.conjugate is not None:
             value -= self.conjugate * ((self.scale(y) or 0.0) - self.reference)
-        return value, c.kinks(c.delta).values
+        return value, kinks(c).values
 
     def kinks(self, point: Point) -> Kinks:
         """All kinks of U at the point."""
-        c = self.constraints_at(point)
-        return c.kinks(c.system.potential.force(c.delta))
+        return kinks(self.constraints_at(point))
 
     def system_at(self, point: Point):
         return self.constraints_at(point).system
 
     def fixed_directions(self, point: Point) -> Array:
         """The symmetries and the gradients of the held z: what is left is the kinks' tangent space."""
-        kinks = self.kinks(point)
-        rows = kinks.jacobian(kinks.held)
+        found = self.kinks(point)
+        rows = found.jacobian(found.held)
         if self.conjugate is None and self.weight_decay:  # breaks rescalings
             return rows
         return namespace(rows).concat([super().fixed_directions(point), rows])

@@ -44,7 +44,7 @@ class ProximalNewton(Solver):
     Attributes
     ----------
     max_step : float
-        The longest step, in units of |x|.
+        The longest step, in units of |x|, or of 1 where |x| is smaller.
     initial_shift : float
         In units of the mean diagonal of H.
     """
@@ -76,9 +76,9 @@ class ProximalNewton(Solver):
                     return
                 point = reached
                 yield point
-            model, value, growth = _Model(objective, point), objective.value(point.y)[0], 4.0
+            model, value, growth = _Model(objective, point, self.max_step), objective.value(point.y)[0], 4.0
             while True:
-                step = model.step(shift, self.max_step)
+                step = model.step(shift)
                 if step is not None:
                     gained = value - objective.value(step.y)[0]
                     lost = step.promised < LOST * abs(value)
@@ -106,22 +106,25 @@ def _on_kinks(objective: Objective, point: Point) -> bool:
         return True
     z, slopes = kinks.values[kinks.held], held[1]
     typical = float((kinks.values @ kinks.values) / len(kinks.values)) ** 0.5
-    convex = float(kinks.forces[kinks.held].min()) > 0
+    convex, slopes = float(kinks.strengths[kinks.held].min()) > 0, kinks.fractions(slopes)
     return convex and float(abs(z).max()) <= ON_KINK * typical and bool(((slopes > 0) & (slopes < 1)).all())
 
 
 def _with_pulls(objective: KinkedObjective, point: Point, step: "_Step") -> Point:
-    """The point with slopes that keep F s on the kinks, where F has changed much since the step was made."""
+    """The point with slopes that keep the pull on the kinks, where ∂U/∂h has changed much since the step was made."""
     kinks = objective.kinks(point)
-    force = kinks.forces[kinks.held]
-    if not len(force) or not bool((abs(force * step.slopes - step.pulls) > CHANGED * step.pulls).any()):
+    if not len(kinks.held):
         return point
-    inside = namespace(force).clip(step.pulls / abs(force), EDGE, 1 - EDGE)
-    return objective.holding(point.y, (step.members, inside))
+    strength = kinks.strengths[kinks.held]
+    change = abs(strength * kinks.fractions(step.slopes) - step.pulls)
+    if not bool((change > CHANGED * step.pulls).any()):
+        return point
+    inside = namespace(strength).clip(step.pulls / abs(strength), EDGE, 1 - EDGE)
+    return objective.holding(point.y, (step.members, kinks.slopes(kinks.held, inside)))
 
 
 class _Step(NamedTuple):
-    """A step: where it leads, the decrease of E promised, the kinks held there, their slopes and F s."""
+    """Where a step leads, the decrease of E promised, the kinks held there, their slopes, and strength × fraction."""
 
     y: Array
     promised: float
@@ -133,7 +136,7 @@ class _Step(NamedTuple):
 class _Model:
     """The quadratic model with kinks at a point."""
 
-    def __init__(self, objective: KinkedObjective, point: Point) -> None:
+    def __init__(self, objective: KinkedObjective, point: Point, max_step: float) -> None:
         self.objective, self.point = objective, point
         c = objective.constraints_at(point)
         self.xp = xp = namespace(point.y)
@@ -147,9 +150,12 @@ class _Model:
         if objective.weight_decay:
             h.diagonal().add_(objective.weight_decay)
         held = c.system.kinks
-        slopes = point.y[:0] if held is None else held[1]
+        fractions = point.y[:0] if held is None else self.kinks.fractions(held[1])
         rows = self._rows(self.kinks.held)
-        self.stiffness = float(abs(xp.diagonal(h)).mean())
+        mean = max(float(abs(xp.diagonal(h)).mean()), float((h * h).sum()) ** 0.5 / len(h))
+        size = max(float(point.y @ point.y) ** 0.5, 1.0)
+        self.stiffness = mean or float(point.gradient @ point.gradient) ** 0.5 / size or 1.0  # U linear
+        self.longest = max_step * size
         if objective.conjugate is not None:
             loading = c.loading() / objective.scale_weight
             stiffness = c.system.potential.stiffness(c.delta)
@@ -161,19 +167,19 @@ class _Model:
             h = h + (HOLD * self.stiffness / float((rows * rows).sum(1).mean())) * (rows.T @ rows)
         self.matrix = h
         scale = abs(xp.diagonal(h))
-        scale = (scale + 1e-3 * scale.mean()) ** 0.5
+        scale = (scale + 1e-3 * self.stiffness) ** 0.5
         self.damping = self.stiffness * scale / scale.mean()
-        q = self.kinks.forces[self.kinks.held]
+        q = self.kinks.strengths[self.kinks.held]
         convex = q > 0
         side = 1.0 * (~convex & (self.kinks.values[self.kinks.held] > 0))  # concave kinks go to one side
-        self.base = point.gradient + ((side - slopes) * q) @ rows
-        self.start = (self.kinks.held[convex], rows[convex], slopes[convex])
+        self.base = point.gradient + ((side - fractions) * q) @ rows
+        self.start = (self.kinks.held[convex], rows[convex], fractions[convex])
 
     def _rows(self, select: Array) -> Array:
         rows = self.kinks.jacobian(select)
         return rows if self.objective.conjugate is None else self.xp.concat([rows, 0 * rows[:, :1]], axis=1)
 
-    def step(self, shift: float, max_step: float) -> _Step | None:
+    def step(self, shift: float) -> _Step | None:
         """What the model proposes; None where it has no minimum near, or needs too many kinks."""
         xp, objective, y = self.xp, self.objective, self.point.y
         matrix = self.matrix.clone()
@@ -184,23 +190,23 @@ class _Model:
         index, rows, s = self.start
         gradient = self.base
         for _ in range(ROUNDS):
-            q, z = self.kinks.forces[index], self.kinks.values[index]
+            q, z = self.kinks.strengths[index], self.kinks.values[index]
             b = q[:, None] * rows
             solved = factor.solve(b.T)  # M⁻¹Bᵀ
             down = factor.solve(gradient)
             s = minimize_in_box(b @ solved, b @ down - q * z, s)
             p = -(down + solved @ s)
-            if float((p @ p) ** 0.5) > max_step * float((y @ y) ** 0.5):
+            if float((p @ p) ** 0.5) > self.longest:
                 return None
             new = objective.value(y + p)[1]
-            differs = ((self.kinks.values > 0) != (new > 0)) & (self.kinks.forces > 0)
+            differs = ((self.kinks.values > 0) != (new > 0)) & (self.kinks.strengths > 0)
             differs[index] = False
             entering = xp.nonzero(differs)[0]
             if not len(entering):
                 break
             more = self._rows(entering)
             up = 1.0 * (self.kinks.values[entering] > 0)
-            gradient = gradient - (up * self.kinks.forces[entering]) @ more
+            gradient = gradient - (up * self.kinks.strengths[entering]) @ more
             index, rows, s = xp.concat([index, entering]), xp.concat([rows, more]), xp.concat([s, up])
             if len(index) > len(y):
                 return None
@@ -215,5 +221,6 @@ class _Model:
             inner = factor_dense(rows[held] @ across, 0.0)
             if inner.positive:
                 p = p - across @ inner.solve(left)
-        kept = index[held]
-        return _Step(y + p, promised, self.kinks.members(kept), s[held], self.kinks.forces[kept] * s[held])
+        held = held[xp.argsort(index[held])]
+        kept, slopes = index[held], self.kinks.slopes(index[held], s[held])
+        return _Step(y + p, promised, self.kinks.members(kept), slopes, self.kinks.strengths[kept] * s[held])

@@ -125,7 +125,10 @@ class NetworkConstraints(Constraints):
             return self._project(torch.cat(rows)[torch.cat(order).argsort()])
 
         kept = self.system.kinks
-        held = pairs[:0] if kept is None else kept[0][:, 0] * n_data + kept[0][:, 1]
+        held = pairs[:0]
+        if kept is not None:
+            units, data = kept[0][kept[0][:, 0] >= 0].T
+            held = units * n_data + data
 
         def members(select: Tensor) -> Tensor:
             return torch.stack([pairs[select] // n_data, pairs[select] % n_data], 1)

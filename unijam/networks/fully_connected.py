@@ -12,7 +12,7 @@ from pydantic import Field
 from torch import Tensor
 
 from ..arrays import Array
-from ..potentials import Harmonic, Potential
+from ..potentials import Harmonic, Potential, holding
 from ..system import ConstrainedSystem
 from ..validation import Count, Finite, Positive, Seed, checked, require, require_finite
 from . import gauge, layers
@@ -288,14 +288,16 @@ class FullyConnected(ConstrainedSystem):
             other.__dict__.pop(name, None)
         if LOSES_KINKS & set(changes):
             changes = {"kinks": None} | changes
+        if changes.get("kinks") is not None:
+            changes["kinks"] = _as_kinks(changes["kinks"], self.initial)
+        if "kinks" in changes:
+            changes["potential"] = holding(changes.get("potential", self.potential), changes["kinks"])
         for name, value in changes.items():
             require(name in self.__dataclass_fields__, "parameter", name, "an attribute of the network")
             if name in ("initial", "inputs", "labels", "radii"):
                 value = as_tensor(value, name, self.initial.dtype, self.initial.device)
             elif name in ("margin", "beta"):
                 value = float(value)
-            elif name == "kinks" and value is not None:
-                value = _as_kinks(value, self.initial)
             object.__setattr__(other, name, value)
         _require_valid(other, set(changes))
         return other
@@ -311,7 +313,8 @@ class FullyConnected(ConstrainedSystem):
         for cached in ("targets", "kinks_by_layer"):
             other.__dict__.pop(cached, None)
         if self.kinks is not None:
-            other.__dict__["kinks"] = _kinks_of(self.kinks, torch.arange(self.n_data)[select])
+            kinks = _kinks_of(self.kinks, torch.arange(self.n_data)[select])
+            other.__dict__.update(kinks=kinks, potential=holding(self.potential, kinks))
         parts = {"inputs": self.inputs[..., select, :], "labels": self.labels[..., select]}
         other.__dict__.update(parts, entering=self.entering[..., select])
         return other
@@ -486,10 +489,14 @@ def _kinks_of(kinks: tuple[Tensor, Tensor], chosen: Tensor) -> tuple[Tensor, Ten
 def _require_kinks(network: FullyConnected, members: Tensor, slopes: Tensor) -> None:
     shape = (tuple(members.shape), tuple(slopes.shape))
     require(shape == ((len(slopes), 2), (len(slopes),)), "the shapes of kinks", shape, "((k, 2), (k,))")
-    require(network.activation == "relu", "activation", network.activation, "'relu' where kinks are held")
-    limits = torch.tensor([sum(network.widths), len(network.inputs)], device=members.device)
-    inside = bool(((members >= 0) & (members < limits)).all())
-    require(inside, "kinks", members, "(unit, datum) pairs of the network")
+    hidden = members[:, 0] >= 0
+    bent = network.activation == "relu" or not bool(hidden.any())
+    require(bent, "activation", network.activation, "'relu' where kinks are held")
+    width = torch.where(hidden, network.n_data, network.n_data * network.targets.per_datum)
+    lowest = -1 if network.potential.kink else 0  # unit −1: the constraint itself
+    inside = (members[:, 0] >= lowest) & (members[:, 0] < sum(network.widths))
+    inside &= (members[:, 1] >= 0) & (members[:, 1] < width)
+    require(bool(inside.all()), "kinks", members, "(unit, datum) pairs of the network")
 
 
 def _require_data(network: FullyConnected) -> None:

@@ -6,12 +6,12 @@ import numpy as np
 
 from ..arrays import Array, namespace, to_numpy
 from ..linalg import rank_of
-from ..system import ConstrainedSystem, Kinks, energy, gradient
+from ..system import ConstrainedSystem, energy, gradient, kinks
 from ..validation import require_positions
 from .decomposition import HessianDecomposition, decompose_hessian
 
 STEP = 1e-8  # of |x|: how far a kink is left to see whether U rises
-ZERO = 1e-8  # an eigenvalue of H within this fraction of the largest is zero
+ZERO = 1e-8  # an eigenvalue of H within this fraction of its largest entry is zero
 
 
 @dataclass(frozen=True)
@@ -84,28 +84,21 @@ def certify(system: ConstrainedSystem, x: Array) -> Certificate:
     residual = gradient(system, c)
     h = decompose_hessian(system, x)
     values = h.eigenvalues("total")
-    largest = float(np.abs(values).max(initial=0.0))
-    slopes = _slopes(system, c.kinks(force))
+    largest = float(np.abs(to_numpy(h.total)).max(initial=0.0))  # the tangent space may hold zero modes only
+    slopes = np.empty(0) if system.kinks is None else to_numpy(kinks(c).fractions(system.kinks[1]))
     n_kinks = len(slopes)
     return Certificate(
         relative_gradient=float((residual @ residual) ** 0.5) / size if size else 0.0,
         n_overlaps=h.force.size,
         n_kinks=n_kinks,
         n_negative_hp=h.n_negative_hp,
-        slopes=(float(slopes.min(initial=0.5)), float(slopes.max(initial=0.5))),
+        slopes=(float(slopes.min()), float(slopes.max())) if n_kinks else (0.5, 0.5),
         rise=_rise(system, x, h) / size if n_kinks and size else 0.0,
         independent=rank_of(np.linalg.svd(h.kinks, compute_uv=False), h.kinks.shape) == n_kinks,
         n_negative=int((values < -ZERO * largest).sum()),
         n_zero=int((np.abs(values) <= ZERO * largest).sum()),
         n_symmetries=h.symmetries.shape[0],
     )
-
-
-def _slopes(system: ConstrainedSystem, kinks: Kinks) -> np.ndarray:
-    if system.kinks is None:
-        return np.empty(0)
-    left, right = (to_numpy(side) for side in kinks.sides(kinks.held))
-    return (to_numpy(system.kinks[1]) - left) / (right - left)
 
 
 def _rise(system: ConstrainedSystem, x: Array, h: HessianDecomposition) -> float:

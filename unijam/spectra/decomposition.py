@@ -8,7 +8,7 @@ import numpy as np
 
 from ..arrays import Array, to_numpy
 from ..linalg import null_space, orthonormal_rows
-from ..system import ConstrainedSystem, Constraints, hessian
+from ..system import ConstrainedSystem, Constraints, hessian, kinks
 from ..validation import require_positions
 from .matrix_free import MatrixFreeHessian
 
@@ -170,7 +170,7 @@ def decompose_hessian(system: ConstrainedSystem, x: Array) -> HessianDecompositi
     inside = to_numpy(dof)
     h0, hp = _blocks(system, c, overlaps, dof)
     indices = np.flatnonzero(to_numpy(overlaps))
-    kinks = c.kinks(system.potential.force(c.delta))
+    held = kinks(c)
 
     def without(kept: np.ndarray) -> tuple[Array, Array]:
         mask = 0 * overlaps
@@ -184,7 +184,7 @@ def decompose_hessian(system: ConstrainedSystem, x: Array) -> HessianDecompositi
         force=to_numpy(system.potential.force(c.delta)[overlaps]),
         symmetries=to_numpy(orthonormal_rows(system.symmetries(x)[:, dof])),
         bearing=inside,
-        kinks=to_numpy(kinks.jacobian(kinks.held))[:, inside],
+        kinks=to_numpy(held.jacobian(held.held))[:, inside],
         _without=without,
     )
 

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from ..arrays import Array
 from ..linalg import on_dof, projection
-from ..system import ConstrainedSystem
+from ..system import ConstrainedSystem, kinks
 from ..validation import require_positions
 
 
@@ -51,7 +51,7 @@ def count_constraints(system: ConstrainedSystem, x: Array) -> ConstraintCount:
     dof, constraints = c.bearing()
     n_bearing = int(dof.sum())
     n_overlaps = int((c.overlaps & constraints).sum()) if n_bearing else 0
-    n_kinks = int(c.kinks(system.potential.force(c.delta)).held.shape[0]) if n_bearing else 0
+    n_kinks = int(kinks(c).held.shape[0]) if n_bearing else 0
     n_symmetries = projection(on_dof(system.symmetries(x), dof))[1] if n_bearing else 0
     n_effective = n_bearing - n_symmetries
     ratio = (n_overlaps + n_kinks) / n_effective if n_effective > 0 else 0.0
