@@ -84,7 +84,9 @@ def certify(system: ConstrainedSystem, x: Array) -> Certificate:
     residual = gradient(system, c)
     h = decompose_hessian(system, x)
     values = h.eigenvalues("total")
-    largest = float(np.abs(to_numpy(h.total)).max(initial=0.0))  # the tangent space may hold zero modes only
+    # where U is linear, H vanishes but for rounding: forces and gradients tell its scale
+    typical = float(np.abs(h.force) @ (h.jacobian**2).sum(1)) / max(h.jacobian.shape[1], 1)
+    largest = max(float(np.abs(to_numpy(h.total)).max(initial=0.0)), typical)
     slopes = np.empty(0) if system.kinks is None else to_numpy(kinks(c).fractions(system.kinks[1]))
     n_kinks = len(slopes)
     return Certificate(

@@ -8,6 +8,7 @@ import numpy as np
 
 from ..arrays import Array, to_numpy
 from ..linalg import null_space, orthonormal_rows
+from ..potentials import Held
 from ..system import ConstrainedSystem, Constraints, hessian, kinks
 from ..validation import require_positions
 from .matrix_free import MatrixFreeHessian
@@ -190,5 +191,8 @@ def decompose_hessian(system: ConstrainedSystem, x: Array) -> HessianDecompositi
 
 
 def _blocks(system: ConstrainedSystem, c: Constraints, overlaps: Array, dof: Array) -> tuple[Array, Array]:
+    if isinstance(system.potential, Held):  # constraints held at Δ = 0 bear force too
+        overlaps = (1 * overlaps) > 0
+        overlaps[system.potential.index] = True
     h0, hp = hessian(system, c, overlaps)
     return h0[dof][:, dof], hp[dof][:, dof]
