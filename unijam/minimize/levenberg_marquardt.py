@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from ..validation import require
 from .loop import Solver
 from .objective import Objective, Point
 
@@ -24,6 +25,10 @@ class LevenbergMarquardt(Solver):
 
     max_steps: int = 1000
     matrix_free: bool | None = None
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        require(self.matrix_free in (None, True, False), "matrix_free", self.matrix_free, "True, False or None")
 
     def iterate(self, objective: Objective, point: Point) -> Iterator[Point]:
         curvature = objective.largest_curvature(point)
