@@ -43,7 +43,7 @@ def on_spheres(moves: Tensor, sphere: Sphere) -> Tensor:
     if not len(moves):
         return moves
     size = torch.sparse.sum(moves * moves, 1).to_dense().sqrt()
-    effect = (torch.sparse.mm(moves, sphere.normals) / size[:, None]).T.cpu().numpy()  # (layers, moves)
+    effect = np.array((torch.sparse.mm(moves, sphere.normals) / size[:, None]).T.tolist())  # (layers, moves): few
     _, triangle, order = scipy.linalg.qr(effect, mode="economic", pivoting=True)
     rank = int((abs(triangle.diagonal()) > NULL).sum())
     joined = scipy.linalg.solve_triangular(triangle[:rank, :rank], triangle[:rank, rank:])
