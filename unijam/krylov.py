@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 import scipy.linalg
 
-from .arrays import Array, is_torch, namespace, signs, to_numpy
+from .arrays import Array, is_torch, namespace, signs
 from .operators import Operator
 
 Projection = Callable[[Array], Array]
@@ -81,7 +81,7 @@ def lanczos(operator: Operator, start: Array, steps: int, project: Projection | 
         w = w if project is None else project(w)
         beta[k] = float(w @ w) ** 0.5
         size = max(abs(alpha[: k + 1]).max(), beta[: k + 1].max())
-        if beta[k] <= 10 * np.finfo(to_numpy(start[:1]).dtype).eps * size:  # the Krylov space is exhausted
+        if beta[k] <= 10 * float(xp.finfo(start.dtype).eps) * size:  # the Krylov space is exhausted
             steps = k + 1
             break
         before, q = q, w / beta[k]
@@ -134,7 +134,7 @@ def extreme_modes(
             w = w - along @ basis[: k + 1]
             again = basis[: k + 1] @ w
             w = project(w - again @ basis[: k + 1])
-            t[k, : k + 1] = t[: k + 1, k] = sign * to_numpy(along + again)
+            t[k, : k + 1] = t[: k + 1, k] = sign * np.array((along + again).tolist())
             beta, filled = float(w @ w) ** 0.5, k + 1
             exhausted = beta <= 1e-14 * max(abs(t[: k + 1, : k + 1]).max(), 1e-300)
             if exhausted:

@@ -7,8 +7,6 @@ times 1/a, with generator G x = (w_in, b, −w_out). C > 2 outputs: the same fun
 import math
 import warnings
 
-import numpy as np
-import scipy.linalg
 import torch
 from torch import Tensor
 
@@ -22,7 +20,7 @@ Shapes = tuple[tuple[int, int], ...]
 
 def rescalings(x: Tensor, shapes: Shapes) -> Tensor:
     """G x of each hidden unit that has any weights, a sparse (units, N) tensor."""
-    return of_shapes(shapes).to(x.device).generators(x)
+    return of_shapes(shapes, x.device).generators(x)
 
 
 def shifts(x: Tensor, shapes: Shapes) -> Tensor:
@@ -43,14 +41,22 @@ def on_spheres(moves: Tensor, sphere: Sphere) -> Tensor:
     if not len(moves):
         return moves
     size = torch.sparse.sum(moves * moves, 1).to_dense().sqrt()
-    effect = np.array((torch.sparse.mm(moves, sphere.normals) / size[:, None]).T.tolist())  # (layers, moves): few
-    _, triangle, order = scipy.linalg.qr(effect, mode="economic", pivoting=True)
-    rank = int((abs(triangle.diagonal()) > NULL).sum())
-    joined = scipy.linalg.solve_triangular(triangle[:rank, :rank], triangle[:rank, rank:])
-    k = len(order) - rank
-    combined = np.zeros((k, len(order)))
-    combined[:, order[:rank]], combined[np.arange(k), order[rank:]] = -joined.T, 1.0
-    mix = torch.as_tensor(combined, dtype=moves.dtype, device=moves.device) / size
+    effect = (torch.sparse.mm(moves, sphere.normals) / size[:, None]).T  # (layers, moves)
+    chosen: list[int] = []
+    left = effect.clone()
+    while len(chosen) < min(effect.shape):  # Gram-Schmidt, the largest first
+        norms = left.norm(dim=0)
+        largest = int(norms.argmax())
+        if float(norms[largest]) <= NULL:
+            break
+        chosen.append(largest)
+        left = left - torch.outer(left[:, largest], left[:, largest] @ left) / norms[largest] ** 2
+    others = torch.ones_like(size).index_fill(0, size.new_tensor(chosen).long(), 0.0).nonzero()[:, 0]
+    mix = torch.zeros(len(others), len(size), dtype=moves.dtype, device=moves.device)
+    mix[torch.arange(len(others), device=others.device), others] = 1.0
+    if chosen:
+        mix[:, chosen] = -torch.linalg.lstsq(effect[:, chosen], effect[:, others], driver="gels").solution.T
+    mix = mix / size
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", UserWarning)  # torch calls its own sparse product beta
         return torch.sparse.mm(mix.to_sparse(), moves)

@@ -5,7 +5,6 @@ convolutions) and of any size are the same here.
 """
 
 import warnings
-from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from itertools import accumulate, pairwise
@@ -31,21 +30,17 @@ class Rescalings:
     leaving: tuple[Tensor, ...]
 
     @classmethod
-    def of_shapes(cls, shapes: tuple[tuple[int, int], ...]) -> Self:
+    def of_shapes(cls, shapes: tuple[tuple[int, int], ...], device: torch.device) -> Self:
         """Of a fully connected network, whose θ_l of these shapes follow one another."""
         starts = [0, *accumulate(i * j for i, j in shapes)]
-        theta = [torch.arange(n, n + i * j).view(i, j) for n, (i, j) in zip(starts[:-1], shapes, strict=True)]
+        theta = [
+            torch.arange(n, n + i * j, device=device).view(i, j)
+            for n, (i, j) in zip(starts[:-1], shapes, strict=True)
+        ]
         return cls(
             tuple(theta[:-1]),
             tuple(above[:, : len(below)].T for below, above in pairwise(theta)),
         )
-
-    def to(self, device: torch.device) -> Self:
-        """The same positions on a device."""
-        if not self.entering or self.entering[0].device == device:
-            return self
-        sides: Sequence[tuple[Tensor, ...]] = (self.entering, self.leaving)
-        return type(self)(*(tuple(p.to(device) for p in side) for side in sides))
 
     def generators(self, x: Tensor) -> Tensor:
         """G x of each unit that has any weights, as a sparse (units, N) tensor."""
@@ -96,6 +91,6 @@ def sparse_rows(where: Tensor, values: Tensor, size: tuple[int, int]) -> Tensor:
 
 
 @lru_cache(maxsize=16)
-def of_shapes(shapes: tuple[tuple[int, int], ...]) -> Rescalings:
+def of_shapes(shapes: tuple[tuple[int, int], ...], device: torch.device) -> Rescalings:
     """`Rescalings.of_shapes`, kept."""
-    return Rescalings.of_shapes(shapes)
+    return Rescalings.of_shapes(shapes, device)
