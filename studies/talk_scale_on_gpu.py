@@ -50,7 +50,7 @@ class Fit(Sample):
 
 def measure_fit(system: uj.FullyConnected, max_steps: int) -> Fit:
     """Levenberg-Marquardt along softplus of rising β, then ReLU."""
-    solver = uj.LevenbergMarquardt(max_steps=max_steps)
+    solver = uj.LevenbergMarquardt(max_steps=max_steps, matrix_free=False)
     stages = [uj.Stage({"activation": "softplus", "beta": b}, solver) for b in SHARPNESS]
     result = uj.minimize(system, solver=uj.Stages((*stages, uj.Stage({"activation": "relu"}, solver))))
     n_effective, n_data = system.n_dof - sum(system.widths), len(system.labels)
@@ -88,7 +88,10 @@ def draw(fits: list[Fit], path: Path, title: str) -> None:
     figure, axes = plt.subplots(1, 2, figsize=(9, 3.6), layout="constrained")
     load = np.array([f.p_over_n for f in fits])
     for ax, value, label in zip(
-        axes, ([max(f.loss, 1e-26) for f in fits], [f.ratio for f in fits]), ("U/P", r"$N_\Delta/N_\mathrm{eff}$"), strict=True
+        axes,
+        ([max(f.loss, 1e-26) for f in fits], [f.ratio for f in fits]),
+        ("U/P", r"$N_\Delta/N_\mathrm{eff}$"),
+        strict=True,
     ):
         ax.axvspan(2.80, 3.31, color=GREY, alpha=0.12, lw=0, label="transition by Adam (talk)")
         ax.plot(load, value, "o", color=COLOURS["network"], label="softplus homotopy")

@@ -33,12 +33,11 @@ def newton_for(system: ConstrainedSystem, gradient_tolerance: float = 1e-10, max
 
 
 def default_solver(system: ConstrainedSystem) -> Solver | Stages | Rounds:
-    """Sparse: rounds of descent and Newton; with a scale, or matrix-free: Newton; dense without: Levenberg-Marquardt
-    first."""
+    """Sparse: rounds of descent and Newton; with a scale: Newton; without: Levenberg-Marquardt first."""
     if is_sparse(system):
         return Rounds()
     newton = newton_for(system)
-    if system.scale is not None or system.matrix_free:
+    if system.scale is not None:
         return newton
     quick = LevenbergMarquardt(gradient_tolerance=1e-4, max_steps=300)
     return Stages((Stage(solver=quick), Stage(solver=newton)))

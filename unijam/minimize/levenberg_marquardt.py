@@ -28,7 +28,9 @@ class LevenbergMarquardt(Solver):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        require(self.matrix_free in (None, True, False), "matrix_free", self.matrix_free, "True, False or None")
+        require(
+            self.matrix_free in (None, True, False), "matrix_free", self.matrix_free, "True, False or None"
+        )
 
     def iterate(self, objective: Objective, point: Point) -> Iterator[Point]:
         curvature = objective.largest_curvature(point)
