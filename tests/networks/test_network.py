@@ -329,3 +329,28 @@ def test_bad_input_is_answered_by_one_sentence(changes, message):
 def test_no_cuda_device():
     with pytest.raises(ValueError, match="device = 'cuda'"):
         uj.Network(**data(device="cuda"))
+
+
+@pytest.mark.slow
+def test_a_large_module_keeps_to_its_memory_and_its_symmetries():
+    """N = 101 561 in 60 MB: a product is symmetric, H G x + Gᵀ∇U = 0, and three Newton steps lower U."""
+    torch.manual_seed(0)
+    system = uj.Network(
+        sequential(40, 240, 240, 140),
+        torch.randn(200, 40),
+        torch.arange(200) % 2 * 2 - 1,
+        memory_limit=60_000_000,
+    )
+    x = system.initial
+    assert system.matrix_free and system.n_dof > 100_000
+    c = system.constraints(x)
+    h0, hp = hessian(system, c)
+    v, w = (torch.randn(system.n_dof, dtype=torch.float64) for _ in range(2))
+    assert float(w @ (hp @ v)) == pytest.approx(float(v @ (hp @ w)), rel=1e-9)
+    moves = system.symmetries(x)
+    assert moves.is_sparse and len(moves) == 620
+    move = moves[7].to_dense()
+    pull = torch.where(move == x, 1.0, -1.0) * (move != 0) * gradient(system, c)
+    torch.testing.assert_close((h0 + hp) @ move, -pull, atol=1e-10, rtol=0)
+    result = uj.minimize(system, solver=uj.TrustRegionNewton(max_steps=3))
+    assert result.energy < 0.5 * uj.energy(system, c)
