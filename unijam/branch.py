@@ -9,12 +9,13 @@ from collections.abc import Callable
 from dataclasses import replace
 
 from .arrays import Array
-from .minimize import MinimizeResult, Objective, Rounds, default_solver, minimize
+from .minimize import MinimizeResult, Objective, Rounds, TrustRegionNewton, default_solver, minimize
 from .minimize.default import is_sparse, newton_for
 from .system import ConstrainedSystem
 
 STATIONARY = 1e-7  # relative gradient of a state on the way
 MAX_LOG_STEP = math.log(10.0)  # of τ, one stage
+SMOOTH = (4.0, 16.0)  # β of the softplus from which a ReLU network is quenched
 MIN_LOG_STEP = math.log(1.02)
 
 
@@ -33,12 +34,21 @@ def distance_to_threshold(state: MinimizeResult) -> float:
 
 def quench(system: ConstrainedSystem, x: Array) -> MinimizeResult:
     """A state above jamming: the scale is raised, twice as much each time, while the quench is satisfied."""
-    rise = 0.05
+    x, rise = _smooth_start(system, x), 0.05
     while True:
         state = minimize(system, x)
         if state.status != "satisfied" or rise > 10:
             return state
         system, rise = system.at(scale=(system.scale or 0.0) + rise), 2 * rise
+
+
+def _smooth_start(system: ConstrainedSystem, x: Array) -> Array:
+    """x, or where that is the start of a ReLU network, a minimum of its softplus: ReLU at once kills units."""
+    if getattr(system, "activation", "") != "relu" or x is not system.initial:
+        return x
+    for beta in SMOOTH:
+        x = TrustRegionNewton(1e-2, 60).run(Objective(system.at(activation="softplus", beta=beta)), x).x
+    return x
 
 
 def settle(system: ConstrainedSystem, x: Array, tau: float) -> MinimizeResult:
