@@ -94,7 +94,7 @@ def measured(chosen: Configuration, store: Path) -> ParticlesReport:
         scaling=one_size(scaling),
         counting=samples(chosen.counting, counts, radii="uniform"),
         thresholds={name: by_size | scaling[name] for name, by_size in thresholds.items()},
-        shapes=ensemble(shapes, partial(measure_branch, pressures=(1e-7,), spectra=True), store),
+        shapes=ensemble(shapes, partial(measure_branch, pressures=(1e-6,), spectra=True), store),
         spectra=one_size(samples(chosen.spectra, modes, packing_fraction=1.0)),
         energies=one_size(samples(chosen.pushed, pushed))["ellipses"],
     )
