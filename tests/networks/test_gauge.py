@@ -5,6 +5,7 @@ import itertools
 import pytest
 import torch
 
+import unijam as uj
 from unijam.networks import FullyConnected
 
 KINDS = list(itertools.product(("tanh", "relu"), ("spherical", "free"), (True, False), range(4)))
@@ -77,3 +78,16 @@ def test_dead_relu_units_stay_as_they_are():
     assert len(system.symmetries(y)) == 5
     x[25] = 0.0
     assert len(system.symmetries(x)) == 4
+
+
+def test_units_that_died_away_to_nothing_have_no_rescaling():
+    """Weights whose squares underflow: no NaN among the symmetries."""
+    system = uj.FullyConnected.random(
+        depth=2, width=5, input_dimension=4, n_data=40, activation="relu", weights="spherical"
+    )
+    x = system.initial.clone()
+    first, second, _ = (p.view(s) for p, s in zip(x.split(system.sizes), system.shapes, strict=True))
+    first[2] *= 1e-200
+    second[:, 2] *= 1e-200
+    rows = system.symmetries(x)
+    assert bool(torch.isfinite(rows.to_dense() if rows.is_sparse else rows).all())

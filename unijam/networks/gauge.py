@@ -41,6 +41,9 @@ def on_spheres(moves: Tensor, sphere: Sphere) -> Tensor:
     if not len(moves):
         return moves
     size = torch.sparse.sum(moves * moves, 1).to_dense().sqrt()
+    if not bool(size.all()):  # of units whose weights have died away to nothing
+        moves = moves.index_select(0, size.nonzero()[:, 0])
+        return on_spheres(moves, sphere)
     effect = (torch.sparse.mm(moves, sphere.normals) / size[:, None]).T  # (layers, moves)
     chosen: list[int] = []
     left = effect.clone()
