@@ -6,6 +6,7 @@ from typing import Any
 from .branch import conjugate_force, distance_to_threshold
 from .follow import Branch, follow
 from .jamming import JamResult, jam
+from .margins import MarginCurve, jamming_margins
 from .minimize import (
     Adam,
     ConjugateGradient,
@@ -85,6 +86,7 @@ __all__ = [
     "Kinks",
     "LevenbergMarquardt",
     "LinearHinge",
+    "MarginCurve",
     "MinimizeResult",
     "Network",
     "Perceptron",
@@ -115,6 +117,7 @@ __all__ = [
     "gradient",
     "hessian",
     "jam",
+    "jamming_margins",
     "lammps_input",
     "minimize",
     "plot_packing",

@@ -43,7 +43,7 @@ def gram(jacobian: Array, weights: Array) -> Array:
     if sp.issparse(jacobian):
         return (jacobian.T @ weigh(weights, jacobian)).tocsc()
     if weights.ndim == 1 and _on_cpu(jacobian) and bool((weights >= 0).all()):
-        rows = jacobian if bool((weights == 1).all()) else weigh(weights**0.5, jacobian)
+        rows: Array = jacobian if bool((weights == 1).all()) else weigh(weights**0.5, jacobian)
         rows = np.from_dlpack(rows) if is_torch(rows) else rows  # a view: nothing moves
         product = rows.T @ rows  # NumPy sees that it is symmetric: half of the work
         return namespace(jacobian).from_numpy(product) if is_torch(jacobian) else product
