@@ -8,10 +8,11 @@ import json
 import torch
 from threadpoolctl import threadpool_limits
 
+from .curvature import curvatures
 from .fits import growth_exponent, relu_fits
 from .replicas import replicas_32_speedup
 
-BENCHMARKS = (relu_fits, growth_exponent, replicas_32_speedup)  # each returns its keys
+BENCHMARKS = (relu_fits, curvatures, growth_exponent, replicas_32_speedup)  # each returns its keys
 
 
 def main() -> None:
