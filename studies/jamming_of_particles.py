@@ -33,7 +33,7 @@ class Configuration(BaseModel):
     counting: Packings = {
         "discs": {32: 60, 64: 40, 128: 40, 256: 32},
         "spheres": {64: 40, 128: 16},
-        "4D spheres": {64: 10},
+        "4D spheres": {100: 10},
     }
     thresholds: Packings = {
         "discs": {32: 120, 64: 80, 128: 60, 256: 24},
@@ -50,7 +50,7 @@ class Configuration(BaseModel):
 
 QUICK = Configuration(
     scaling={"discs": {256: 4}, "spheres": {256: 2}},
-    counting={"discs": {32: 12, 64: 6}, "spheres": {64: 4}, "4D spheres": {64: 1}},
+    counting={"discs": {32: 12, 64: 6}, "spheres": {64: 4}, "4D spheres": {100: 1}},
     thresholds={"discs": {32: 12, 64: 8}, "spheres": {96: 4}},
     spectra={"discs": {64: 6}, "ellipses": {24: 6}},
     pushed={"ellipses": {24: 3}},

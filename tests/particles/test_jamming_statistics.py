@@ -27,7 +27,7 @@ def test_small_packings_are_isostatic(dimension, n, seeds):
 
 @pytest.mark.slow
 @pytest.mark.parametrize(
-    ("dimension", "n", "seeds"), [(2, 64, 40), (2, 128, 40), (3, 64, 40), (3, 128, 40), (4, 64, 10)]
+    ("dimension", "n", "seeds"), [(2, 64, 40), (2, 128, 40), (3, 64, 40), (3, 128, 40), (4, 100, 10)]
 )
 def test_packings_are_isostatic_in_any_dimension(dimension, n, seeds):
     """In at least 95 % of polydisperse packings."""
