@@ -64,7 +64,7 @@ class FitSearch:
 
     sharpness: tuple[float, ...] = (2.0,)
     weight_decay: tuple[float, ...] = (0.3,)
-    reheats: int = 4
+    reheats: int = 6
     noise: float = 0.5
     seed: int = 0
     finish: bool = True
@@ -108,7 +108,7 @@ class FitSearch:
         return start + self.noise * float(start @ start / len(start)) ** 0.5 * noise
 
 
-_APPROACH = ProximalNewton(gradient_tolerance=1e-2, max_steps=50, least_gain=0.05)
+_APPROACH = ProximalNewton(gradient_tolerance=1e-2, max_steps=100, least_gain=0.03)
 _DESCENT = LevenbergMarquardt(max_steps=100, least_gain=0.01)
 
 
