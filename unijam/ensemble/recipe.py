@@ -17,12 +17,16 @@ FAMILIES = {"particles", "networks"}  # neither uses the other
 
 
 class Recipe(BaseModel):
-    """How to draw systems: `kind` names a class of `unijam` with a constructor `random`, `parameters` its arguments."""
+    """How to draw systems: `kind` names a class of `unijam` with a constructor `random`, `parameters` its arguments.
+
+    Of several `replicas`, which a network can have, each seed draws as many and stacks them.
+    """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     kind: str
     parameters: dict[str, Any] = Field(default_factory=dict)
+    replicas: int = Field(default=1, ge=1)
 
     @field_validator("kind")
     @classmethod
@@ -36,10 +40,12 @@ class Recipe(BaseModel):
         return kind
 
     def system(self, seed: int) -> ConstrainedSystem:
-        """The system drawn with this seed."""
+        """The system drawn with this seed; of r replicas those with the seeds from r × seed on."""
         import unijam
 
-        return getattr(unijam, self.kind).random(**self.parameters, seed=seed)
+        kind, r = getattr(unijam, self.kind), self.replicas
+        drawn = [kind.random(**self.parameters, seed=r * seed + k) for k in range(r)]
+        return drawn[0] if r == 1 else kind.stack(drawn)
 
     def identity(self, seed: int, measurement: Measurement) -> str:
         """A name that changes with any parameter, the seed, the measurement, its options, and their source."""
@@ -50,6 +56,7 @@ class Recipe(BaseModel):
         content = {
             "kind": self.kind,
             "parameters": self.parameters,
+            "replicas": self.replicas,
             "seed": seed,
             "measurement": function.__qualname__,
             "options": options,
