@@ -3,6 +3,7 @@
 from .branches import BranchSample, measure_branch
 from .jammed import JammedSample, measure_jammed
 from .kernel_energies import KernelEnergySample, measure_kernel_energies
+from .landscape import LandscapeSample, measure_descent, measure_minimum
 from .recipe import Recipe
 from .run import ensemble
 from .sample import Measurement, Sample
@@ -11,11 +12,14 @@ __all__ = [
     "BranchSample",
     "JammedSample",
     "KernelEnergySample",
+    "LandscapeSample",
     "Measurement",
     "Recipe",
     "Sample",
     "ensemble",
     "measure_branch",
+    "measure_descent",
     "measure_jammed",
     "measure_kernel_energies",
+    "measure_minimum",
 ]

@@ -7,12 +7,16 @@ from typing import Any
 import numpy as np
 
 from ..arrays import Array, to_numpy
-from ..minimize import Adam, FitSearch, MinimizeResult, Objective, Watch, minimize
+from ..minimize import Adam, FitSearch, MinimizeResult, Objective, Watch, minimize, softplus_to_relu
 from ..minimize.default import newton_for
+from ..minimize.loop import joined
+from ..minimize.replicas import ReplicaResult
 from ..spectra import certify, decompose_hessian
 from ..statistics import count_constraints
 from ..system import ConstrainedSystem
 from .sample import Sample
+
+STEPS = 100  # of Newton's method, from where Adam stopped
 
 
 @dataclass(frozen=True, eq=False)
@@ -68,23 +72,29 @@ def measure_descent(
     The last state of each run is that minimum, found by Newton's method with the kinks in its model.
     """
     times = tuple(sorted(times))
-    lead = system.initial.shape[:-1]
     solver = Adam(learning_rate=learning_rate, max_steps=times[-1])
     result = minimize(system, None, solver, watch=Watch(keep=times, spacing=1e9))
-    runs = [result] if not lead else list(result.replicas.flat)
+    runs = list(result.replicas.flat) if isinstance(result, ReplicaResult) else [result]
     rows = []
     for run in runs:
         kept = {record.step: record.x for record in run.history if record.x is not None}
-        states = [(run.system, kept[t], "running") if t in kept else (run.system, run.x, run.status) for t in times]
-        below = run if run.fitted else newton_for(run.system).run(Objective(run.system), run.x)
+        states = [
+            (run.system, kept[t], "running") if t in kept else (run.system, run.x, run.status) for t in times
+        ]
+        below = (
+            run if run.fitted else newton_for(run.system, max_steps=STEPS).run(Objective(run.system), run.x)
+        )
         rows.append([_state(*state) for state in [*states, (below.system, below.x, _status(below))]])
     return _sample(runs[0].system, rows, [result.seconds / len(runs)] * len(runs))
 
 
 def measure_minimum(system: ConstrainedSystem, **search: Any) -> LandscapeSample:
-    """What a `FitSearch` of the given options reaches: U = 0, or a minimum."""
-    result = FitSearch(**search).run(Objective(system), system.initial)
-    return _sample(system, [[_state(result.system, result.x, _status(result))]], [result.seconds])
+    """U = 0 where a `FitSearch` of the given options finds it, else a minimum by `softplus_to_relu`."""
+    objective = Objective(system)
+    found = FitSearch(**search, finish=False).run(objective, system.initial)
+    if not found.fitted:
+        found = joined([found, softplus_to_relu().run(objective, system.initial)])
+    return _sample(system, [[_state(found.system, found.x, _status(found))]], [found.seconds])
 
 
 def _status(result: MinimizeResult) -> str:
@@ -92,7 +102,8 @@ def _status(result: MinimizeResult) -> str:
 
 
 def _state(system: ConstrainedSystem, x: Array, status: str) -> dict[str, Any]:
-    """The fields of one state."""
+    """The fields of one state, in the system's gauge."""
+    x = system.canonical(x)
     c = system.constraints(x)
     n_data = len(c.delta)
     force = system.potential.force(c.delta)
@@ -111,7 +122,9 @@ def _state(system: ConstrainedSystem, x: Array, status: str) -> dict[str, Any]:
         "n_negative": 0,
         "delta": to_numpy(c.delta),
     }
-    spectra = dict.fromkeys(("eigenvalues_h0", "eigenvalues_hp", "eigenvalues", "kernel_prestress"), np.empty(0))
+    spectra = dict.fromkeys(
+        ("eigenvalues_h0", "eigenvalues_hp", "eigenvalues", "kernel_prestress"), np.empty(0)
+    )
     count = count_constraints(system, x)
     if fitted or not count.n_overlaps:
         return found | spectra

@@ -11,7 +11,7 @@ import numpy as np
 from ..ensemble import BranchSample, KernelEnergySample
 from ..statistics import Estimate, estimate
 from . import packings as of
-from .record import check, write_record
+from .record import check, print_checks, write_record
 
 BySize = Mapping[int, Sequence[BranchSample]]
 
@@ -135,17 +135,7 @@ class ParticlesReport:
 
     def print_table(self) -> None:
         """The checks in the terminal."""
-        from rich.console import Console
-        from rich.table import Table
-
-        table = Table(title="Measured, with 95 % intervals")
-        for heading in ("", "value", "interval", "reference", "verdict"):
-            table.add_column(heading)
-        for c in self.checks:
-            numbers = [c["value"], c["low"], c["high"], c["reference"]]
-            value, low, high, reference = ("" if number is None else f"{number:.4g}" for number in numbers)
-            table.add_row(c["name"], value, f"{low} … {high}", reference, c["verdict"])
-        Console().print(table)
+        print_checks(self.checks)
 
     def write(self, output: Path, configuration: Mapping[str, Any], seconds: float) -> list[Path]:
         """Write figures and JSON into a folder; the paths of the figures."""

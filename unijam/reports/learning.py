@@ -1,6 +1,6 @@
 """Quantities of networks that learn, from samples of their landscape, each with its interval."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 
@@ -8,6 +8,7 @@ from ..ensemble import JammedSample, LandscapeSample
 from ..statistics import Estimate, Exponent, delta_statistics, estimate
 
 TALK = "the talk; Geiger et al., PRE 100, 012115 (2019)"
+TALK_EXPONENTS = {"θ": 0.3, "γ": 0.2}
 CUTS = (0.0, 0.01, 0.03)  # of the mean overlap: smallest overlaps that θ is read from
 RESOLVED = 15  # resolutions that delta_statistics asks of an overlap
 States = Sequence[tuple[LandscapeSample, int, int]]  # (sample, run, state)
@@ -34,6 +35,11 @@ def spectra(of: States, name: str) -> list[np.ndarray]:
     return [row[np.isfinite(row)] for row in values(of, name)]
 
 
+def deltas(of: States) -> list[np.ndarray]:
+    """Δ of each state."""
+    return [s.delta[r, k] for s, r, k in of]
+
+
 def density(of: States, kinks: bool = False) -> np.ndarray:
     """N_Δ/N_eff of states, or (N_Δ + N_kink)/N_eff; 0 where all data are fitted."""
     count = values(of, "n_overlaps") + (values(of, "n_kinks") if kinks else 0)
@@ -54,12 +60,6 @@ def fraction(chosen: np.ndarray) -> Estimate:
     middle, half = p + z**2 / (2 * n), z * np.sqrt(p * (1 - p) / n + z**2 / (4 * n**2))
     low, high = (middle - half) / (1 + z**2 / n), (middle + half) / (1 + z**2 / n)
     return Estimate(p, min(max(low, 0.0), p), max(min(high, 1.0), p))
-
-
-def load(samples: Sequence[LandscapeSample]) -> float:
-    """P/N_eff of samples of one P, N_eff of any of their states."""
-    n_effective = max(int(s.n_effective.max()) for s in samples)
-    return samples[0].n_data / n_effective if n_effective else np.nan
 
 
 def transition(by_load: Mapping[float, Sequence[LandscapeSample]], state: int) -> Estimate:
@@ -83,11 +83,11 @@ def transition(by_load: Mapping[float, Sequence[LandscapeSample]], state: int) -
 
 def exponents(of: States, cut: float = 0.0) -> tuple[Exponent, Exponent]:
     """θ, of overlaps above a fraction of their mean, and γ, of all gaps."""
-    deltas = list(values(of, "delta")) or [np.zeros(0)]
-    overlaps = [d[d > 0] for d in deltas]
+    every = deltas(of) or [np.zeros(0)]
+    overlaps = [d[d > 0] for d in every]
     means = [o.mean() for o in overlaps if len(o)]
     theta = delta_statistics(overlaps, resolution=cut * float(np.mean(means or [0.0])) / RESOLVED).theta
-    return theta, delta_statistics([d[d < 0] for d in deltas]).gamma
+    return theta, delta_statistics([d[d < 0] for d in every]).gamma
 
 
 def jammed_exponents(samples: Sequence[JammedSample]) -> tuple[Exponent, Exponent]:
@@ -114,8 +114,3 @@ def scale_law(of: States) -> Estimate:
     if len(table) < 3:
         return Estimate(np.nan, np.nan, np.nan)
     return estimate(lambda t: float(np.polyfit(np.log(t[:, 0]), np.log(t[:, 1]), 1)[0]), table)
-
-
-def pooled(by_load: Mapping[float, Sequence[LandscapeSample]], pick: Callable[[float], bool]) -> list[LandscapeSample]:
-    """All samples at loads that are picked."""
-    return [s for x in sorted(by_load) if pick(x) for s in by_load[x]]

@@ -9,12 +9,19 @@ import numpy as np
 
 
 def check(
-    name: str, value: float, low: float, high: float, reference: float | None, source: str, verdict: str = ""
+    name: str,
+    value: float,
+    low: float,
+    high: float,
+    reference: float | None,
+    source: str,
+    verdict: str = "",
+    explanation: str = "",
 ) -> dict[str, Any]:
     """A value with its confidence interval, against a reference number and where that is from.
 
     The verdict is "agrees" where the interval contains the reference, else "disagrees"; or as given
-    ("finite-size": the difference is understood and vanishes with size).
+    ("finite-size": the difference is understood and vanishes with size). An explanation says where it comes from.
     """
     if not verdict:
         inside = reference is not None and low - 1e-9 <= reference <= high + 1e-9
@@ -27,7 +34,23 @@ def check(
         "reference": reference,
         "source": source,
         "verdict": verdict,
+        **({"explanation": explanation} if explanation else {}),
     }
+
+
+def print_checks(checks: Sequence[Mapping[str, Any]]) -> None:
+    """The checks as a table in the terminal."""
+    from rich.console import Console
+    from rich.table import Table
+
+    table = Table(title="Measured, with 95 % intervals")
+    for heading in ("", "value", "interval", "reference", "verdict"):
+        table.add_column(heading)
+    for c in checks:
+        numbers = [c["value"], c["low"], c["high"], c["reference"]]
+        value, low, high, reference = ("" if number is None else f"{number:.4g}" for number in numbers)
+        table.add_row(c["name"], value, f"{low} … {high}", reference, c["verdict"])
+    Console().print(table)
 
 
 def number(value: Any) -> Any:

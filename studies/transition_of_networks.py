@@ -1,0 +1,120 @@
+"""The transition of deep networks: N*(P) by depth, the landscape where Adam stops and in the minima, P±(Δ).
+
+    python studies/transition_of_networks.py [--quick] [--seeds N] [--output results]
+
+Three figures, and a JSON of what was measured beside the talk's numbers; docs/transition_of_networks.md explains them.
+"""
+
+import argparse
+import sys
+import time
+from functools import partial
+from pathlib import Path
+
+from pydantic import BaseModel
+
+from unijam import FitSearch, find_transition
+from unijam.ensemble import Recipe, ensemble, measure_descent, measure_jammed, measure_minimum
+from unijam.reports.transition_of_networks import NetworksReport
+
+
+class Configuration(BaseModel):
+    """Widths (= input dimensions) by depth for N*(P); P of a network of depth 2; seeds of each."""
+
+    widths: dict[int, tuple[int, ...]] = {2: (8, 12), 1: (17,), 3: (10,), 5: (8,)}
+    brackets: tuple[float, float] = (1.5, 5.5)  # P over depth × width²
+    tolerance: float = 0.03
+    thresholds: int = 8
+    reheats: int = 0
+    width: int = 12
+    n_data: tuple[int, ...] = (1600, 1300, 1000, 850, 700, 550)
+    runs: int = 8
+    times: tuple[int, ...] = (1000, 10_000)
+    learning_rate: float = 3e-3
+    jammed_width: int = 8
+    load: float = 1.5
+    jammed: int = 8
+
+
+QUICK = Configuration(
+    widths={1: (7,), 2: (6,)},
+    brackets=(1.0, 6.0),
+    tolerance=0.1,
+    thresholds=2,
+    width=6,
+    n_data=(500, 300, 150),
+    runs=2,
+    times=(300, 1000),
+    jammed_width=5,
+    jammed=2,
+)
+
+
+def network(depth: int, width: int, **parameters) -> Recipe:
+    """ReLU units and free weights, unless said otherwise."""
+    shape = {"depth": depth, "width": width, "input_dimension": width}
+    return Recipe(
+        kind="FullyConnected", parameters={"activation": "relu", "weights": "free"} | shape | parameters
+    )
+
+
+def measured(chosen: Configuration, store: Path) -> NetworksReport:
+    """Measure what is missing from the store."""
+    descents = {p: (network(2, chosen.width, n_data=p), chosen.runs) for p in chosen.n_data}
+    replicas = {
+        p: (recipe.model_copy(update={"replicas": 2}), (chosen.runs + 1) // 2)
+        for p, (recipe, _) in descents.items()
+    }
+    spherical = {"weights": "spherical", "n_data": round(chosen.load * 2 * chosen.jammed_width**2)}
+    jammed = {
+        activation: (network(2, chosen.jammed_width, activation=activation, **spherical), chosen.jammed)
+        for activation in ("softplus", "relu", "tanh")
+    }
+    descent = partial(measure_descent, times=chosen.times, learning_rate=chosen.learning_rate)
+    minimum = partial(measure_minimum, reheats=0)
+    by_adam = ensemble(replicas, descent, store)
+    by_search = ensemble(descents, minimum, store)
+    at_jamming = ensemble(jammed, measure_jammed, store)
+    transitions = {
+        (depth, width): find_transition(
+            network(depth, width),
+            *(round(side * depth * width**2) for side in chosen.brackets),
+            seeds=chosen.thresholds,
+            search=FitSearch(reheats=chosen.reheats),
+            tolerance=chosen.tolerance,
+            store=store,
+            progress=True,
+        )
+        for depth, widths in chosen.widths.items()
+        for width in widths
+    }
+    return NetworksReport(chosen.times, transitions, by_adam, by_search, at_jamming)
+
+
+def main() -> None:
+    """Compute what is missing, print the table, write the figures and the JSON."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n")[0])
+    parser.add_argument("--quick", action="store_true", help="small networks, a minute")
+    parser.add_argument("--seeds", type=int, help="of everything (default: 8)")
+    parser.add_argument("--output", type=Path, default=Path("results"))
+    arguments = parser.parse_args()
+    if arguments.seeds is not None and arguments.seeds < 2:
+        parser.error(f"--seeds = {arguments.seeds} is not valid: it must be at least 2.")
+    begin = time.perf_counter()
+    chosen = QUICK if arguments.quick else Configuration()
+    if arguments.seeds is not None:
+        seeds = dict.fromkeys(("thresholds", "runs", "jammed"), arguments.seeds)
+        chosen = chosen.model_copy(update=seeds)
+    try:
+        report = measured(chosen, arguments.output / "samples")
+        report.print_table()
+        figures = report.write(arguments.output, chosen.model_dump(), time.perf_counter() - begin)
+    except (ValueError, OSError) as error:
+        sys.exit(f"error: {error}")
+    except KeyboardInterrupt:
+        sys.exit("interrupted: the samples that were done are kept; run again to go on")
+    print(*figures, f"({time.perf_counter() - begin:.0f} s)", sep="\n")
+
+
+if __name__ == "__main__":
+    main()
