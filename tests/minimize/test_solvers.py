@@ -102,6 +102,9 @@ def test_converged_states_are_minima(make_system):
         n_converged += 1
         system, x = result.system, result.x
         step, rows = 1e-7, []
+        c = system.constraints(x)
+        if system.kinks is not None or (abs(c.kinks(c.delta).values) < 100 * step).any():
+            continue  # a difference across a kink is no curvature: `certify` has tests of its own
         for k in range(len(x)):
             e = 0 * x
             e[k] = step
