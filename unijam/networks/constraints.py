@@ -12,7 +12,7 @@ from . import layers
 from .precision import rounding
 
 if TYPE_CHECKING:
-    from .fully_connected import FullyConnected
+    from .layered import LayeredSystem
 
 
 class NetworkConstraints(Constraints):
@@ -21,10 +21,10 @@ class NetworkConstraints(Constraints):
     For large N H is known by its products, which hold the pass of all data, some 4 P h numbers a layer.
     """
 
-    system: "FullyConnected"
+    system: "LayeredSystem"
     passed: layers.Forward
 
-    def __init__(self, system: "FullyConnected", x: Tensor) -> None:
+    def __init__(self, system: "LayeredSystem", x: Tensor) -> None:
         self.system, self.x = system, x.detach()
         self._sphere = system.sphere(self.x)
         self.passed = system.forward(

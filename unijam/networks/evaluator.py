@@ -17,7 +17,7 @@ from .layers import with_ones
 from .precision import rounding
 
 if TYPE_CHECKING:
-    from .fully_connected import FullyConnected
+    from .layered import LayeredSystem
 
 
 class Evaluator:
@@ -28,7 +28,7 @@ class Evaluator:
 
     takes_replicas = True
 
-    def __init__(self, system: "FullyConnected") -> None:
+    def __init__(self, system: "LayeredSystem") -> None:
         self.system, self.activation = system, activation(system.activation, system.beta)
         self.lead: torch.Size | None = None
 

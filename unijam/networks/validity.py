@@ -1,0 +1,81 @@
+"""Whether the attributes of a network fit together: each that does not is answered by one sentence."""
+
+import math
+from typing import TYPE_CHECKING, Literal, get_args
+
+import torch
+from torch import Tensor
+
+from ..potentials import Potential
+from ..validation import require, require_finite
+
+if TYPE_CHECKING:
+    from .layered import LayeredSystem
+
+ActivationName = Literal["tanh", "softplus", "gelu", "relu"]
+Weights = Literal["spherical", "free"]
+
+
+def require_valid(network: "LayeredSystem", changed: set[str]) -> None:
+    """Check the attributes that changed, each in one sentence."""
+    if changed & {"inputs", "labels", "initial", "widths", "bias", "n_classes"}:
+        _require_data(network)
+    if "kinks" in changed and network.kinks is not None:
+        _require_kinks(network, *network.kinks)
+    for field, choices in (("activation", ActivationName), ("weights", Weights)):
+        value = getattr(network, field)
+        require(value in get_args(choices), field, value, "one of " + ", ".join(get_args(choices)))
+    require(math.isfinite(network.margin), "margin", network.margin, "a finite number")
+    require(0 < network.beta < math.inf, "beta", network.beta, "positive and finite")
+    radii = torch.as_tensor(network.radii)
+    require_finite(radii, "radii")
+    require(
+        len(radii) == len(network.shapes),
+        "the number of radii",
+        len(radii),
+        f"{len(network.shapes)}, one a layer",
+    )
+    require(bool((radii > 0).all()), "the smallest of radii", float(radii.min()), "positive")
+    potential = network.potential
+    require(isinstance(potential, Potential), "potential", potential, "a Potential, as Harmonic()")
+    per_datum = network.targets.per_datum
+    require(
+        potential.coupled in (1, per_datum), "potential", potential, f"one of {network.n_classes} classes"
+    )
+    require(potential.finite_range or not network.margin, "margin", network.margin, "0 for this potential")
+
+
+def _require_kinks(network: "LayeredSystem", members: Tensor, slopes: Tensor) -> None:
+    shape = (tuple(members.shape), tuple(slopes.shape))
+    require(shape == ((len(slopes), 2), (len(slopes),)), "the shapes of kinks", shape, "((k, 2), (k,))")
+    hidden = members[:, 0] >= 0
+    bent = network.activation == "relu" or not bool(hidden.any())
+    require(bent, "activation", network.activation, "'relu' where kinks are held")
+    width = torch.where(hidden, network.n_data, network.n_data * network.targets.per_datum)
+    lowest = -1 if network.potential.kink else 0  # unit −1: the constraint itself
+    inside = (members[:, 0] >= lowest) & (members[:, 0] < sum(network.widths))
+    inside &= (members[:, 1] >= 0) & (members[:, 1] < width)
+    require(bool(inside.all()), "kinks", members, "(unit, datum) pairs of the network")
+
+
+def _require_data(network: "LayeredSystem") -> None:
+    n_data, lead = network.n_data, tuple(network.initial.shape[:-1])  # with a leading axis: replicas
+    require(n_data >= 1, "n_data", n_data, "at least 1")
+    labels = network.labels
+    fits = tuple(labels.shape) in ((n_data,), (*lead, n_data))
+    require(fits, "the shape of labels", tuple(labels.shape), f"({n_data},), one a datum")
+    fits = tuple(network.inputs.shape[:-2]) in ((), lead)
+    require(fits, "the shape of inputs", tuple(network.inputs.shape), "(P, d)")
+    classes = network.n_classes
+    if classes == 2:
+        wrong = labels[labels.abs() != 1]
+        require(len(wrong) == 0, "labels", wrong[:1].tolist(), "+1 or −1 for every datum")
+    else:
+        wrong = labels[(labels != labels.round()) | (labels < 0) | (labels >= classes)]
+        wanted = f"a whole number from 0 to {classes - 1} for every datum of {classes} classes"
+        require(len(wrong) == 0, "labels", wrong[:1].tolist(), wanted)
+    size = sum(network.sizes)
+    shape = tuple(network.initial.shape)
+    require(shape[-1:] == (size,), "the shape of initial", shape, f"({size},) for these layers")
+    for field in ("initial", "inputs"):
+        require_finite(getattr(network, field), field)
