@@ -17,7 +17,7 @@ from unijam.plotting import COLOURS, GREY, STYLE, TITLES
 SYSTEMS = {
     "spheres": uj.SoftSpheres.random(n=64, radii="uniform", packing_fraction=0.9, seed=0),
     "ellipses": uj.Ellipses.random(n=64, aspect_ratio=1.4, packing_fraction=1.0, seed=0),
-    "network": uj.FullyConnected.random(depth=2, width=8, input_dimension=8, n_data=250, seed=1),
+    "network": uj.FullyConnected.random(depth=2, width=8, input_dimension=8, n_data=200, seed=0),
 }
 
 
