@@ -6,6 +6,7 @@ import numpy as np
 
 from ..ensemble import JammedSample, LandscapeSample
 from ..statistics import Estimate, Exponent, delta_statistics, estimate
+from ..transition import Transition
 
 TALK = "the talk; Geiger et al., PRE 100, 012115 (2019)"
 TALK_EXPONENTS = {"θ": 0.3, "γ": 0.2}
@@ -62,8 +63,16 @@ def fraction(chosen: np.ndarray) -> Estimate:
     return Estimate(p, min(max(low, 0.0), p), max(min(high, 1.0), p))
 
 
+def ratio(found: Transition) -> Estimate:
+    """P*/N_eff; the interval holds that of the median of starts and the median bracket of a start."""
+    below = np.median([s.largest_fitted for s in found.samples])
+    above = np.median([s.smallest_missed for s in found.samples])
+    low, high = min(found.interval[0], float(below)), max(found.interval[1], float(above))
+    return Estimate(found.ratio, low / found.n_effective, high / found.n_effective)
+
+
 def transition(by_load: Mapping[float, Sequence[LandscapeSample]], state: int) -> Estimate:
-    """P/N_eff at which half of the runs fit, between loads by linear interpolation."""
+    """P/N_eff at which half of the runs fit, by interpolation; the interval holds the loads on both sides."""
     loads = np.array(sorted(by_load))
     fitted = [
         np.array([s.status[r, k] == "satisfied" for s, r, k in states(by_load[x], state, unfitted=False)])
@@ -78,7 +87,11 @@ def transition(by_load: Mapping[float, Sequence[LandscapeSample]], state: int) -
         part = (share[last] - 0.5) / (share[last] - share[last + 1])
         return float(loads[last] + part * (loads[last + 1] - loads[last]))
 
-    return estimate(crossing, *fitted)
+    found = estimate(crossing, *fitted)
+    if not np.isfinite(found.value):
+        return found
+    low, high = loads[loads <= found.value].max(), loads[loads > found.value].min()
+    return Estimate(found.value, min(found.low, float(low)), max(found.high, float(high)))
 
 
 def exponents(of: States, cut: float = 0.0) -> tuple[Exponent, Exponent]:

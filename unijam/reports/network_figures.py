@@ -38,7 +38,11 @@ def transition_figure(report: "NetworksReport") -> Figure:
 def _plot_thresholds(ax: Axes, report: "NetworksReport") -> None:
     every = list(report.transitions.items())
     for (depth, _), found in every:
-        error = [[found.n_data - found.interval[0]], [found.interval[1] - found.n_data]]
+        ratio = of.ratio(found)
+        error = [
+            [found.n_data - ratio.low * found.n_effective],
+            [ratio.high * found.n_effective - found.n_data],
+        ]
         ax.errorbar(
             found.n_data,
             found.n_effective,
@@ -49,7 +53,7 @@ def _plot_thresholds(ax: Axes, report: "NetworksReport") -> None:
             mfc="white" if depth % 2 else NETWORK,
             elinewidth=1,
             capsize=2,
-            label=rf"depth {depth}: $P/N^*$ = {found.ratio:.2f}",
+            label=rf"depth {depth}: $P/N^*$ = {ratio}",
         )
     sizes = np.array([t.n_data for _, t in every])
     line = np.array([0.6 * sizes.min(), 1.5 * sizes.max()])
@@ -96,7 +100,7 @@ def _plot_fitted(ax: Axes, report: "NetworksReport") -> None:
         ax.errorbar(x, y, [low, high], fmt=marker + "-", ms=4, color=colour, elinewidth=0.8, label=label)
     ax.axvline(3, color=THEORY, lw=2, zorder=1)
     ax.set(xlabel=r"$P/N_{\rm eff}$", ylabel="fraction of runs that fit all data", ylim=(-0.03, 1.03))
-    ax.legend(loc="lower left")
+    ax.legend(loc="upper right")
 
 
 def _plot_counts(ax: Axes, report: "NetworksReport") -> None:
@@ -112,10 +116,22 @@ def _plot_counts(ax: Axes, report: "NetworksReport") -> None:
         if any(of.values(states, "n_kinks").any() for states in every_kink):
             both = [of.density(states, kinks=True).mean() for states in every_kink]
             ax.plot(list(loads), both, "--", color=colour, lw=1.2, label="the same, kinks counted")
+    _plot_just_above(ax, report)
     ax.axhline(0.75, color=THEORY, lw=2, zorder=1, label="the talk's jump: 0.75")
     ax.axhline(1.0, color=GREY, lw=0.8, ls=":")
-    ax.set(xlabel=r"$P/N_{\rm eff}$", ylabel=r"$N_\Delta/N_{\rm eff}$", ylim=(-0.05, None))
+    ax.set(xlabel=r"$P/N_{\rm eff}$", ylabel=r"$N_\Delta/N_{\rm eff}$", ylim=(-0.05, 3.5))
     ax.legend(loc="upper left")
+
+
+def _plot_just_above(ax: Axes, report: "NetworksReport") -> None:
+    """Minima of the search at the smallest P that a start misses, of the same depth."""
+    found = [t for (depth, _), t in report.transitions.items() if depth == 2]
+    samples = [s for t in found for s in t.samples if s.status == "converged" and s.n_effective]
+    if samples:
+        x = [s.smallest_missed / (s.n_dof - s.n_symmetric) for s in samples]
+        y = [s.n_overlaps / s.n_effective for s in samples]
+        label = r"minima just above $P^*$, depth 2"
+        ax.plot(x, y, "D", ms=6, mfc="white", color=NETWORK, zorder=6, label=label)
 
 
 def landscape_figure(report: "NetworksReport") -> Figure:
@@ -208,7 +224,8 @@ def _plot_kernels(ax: Axes, report: "NetworksReport", kinds: dict[str, str]) -> 
 def exponents_figure(report: "NetworksReport") -> Figure:
     """P₊ and P₋ of the kinds of states, and θ and γ of each with their intervals."""
     with plt.rc_context(STYLE):
-        figure, axes = plt.subplots(1, 4, figsize=(14, 5.2), width_ratios=(1, 1, 0.9, 0.9))
+        figure, grid = plt.subplots(2, 2, figsize=(10.5, 9), height_ratios=(1, 0.9))
+        axes = grid.ravel()
         names = [f"Adam, {report.times[-1]} steps", "minima below Adam", "minima of the search"]
         for name, colour in zip(names, (GREYS[-1], BELOW, NETWORK), strict=True):
             deltas = of.deltas(report.kinds[name])
@@ -293,4 +310,4 @@ def _plot_exponents(ax: Axes, report: "NetworksReport", symbol: str, known: floa
     ax.axvline(0, color="black", lw=0.6, zorder=1)
     ax.set(ylim=(len(names) - 0.5, -0.5), xlim=(-0.8, 0.8))
     ax.set_yticks(range(len(names)), names if named else [])
-    ax.set_xlabel(rf"{symbol}  (yellow: the talk; dashed: isostatic, mean field)")
+    ax.set_xlabel(f"{symbol}: the talk (yellow), isostatic mean field (dashed)")

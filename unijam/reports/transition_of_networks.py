@@ -66,18 +66,17 @@ class NetworksReport:
 
     @cached_property
     def exponents(self) -> dict[str, dict[str, Exponent]]:
-        """θ and γ by kind: of all loads and of the highest; θ also with the smallest overlaps left out."""
+        """θ and γ by kind: of all loads and of each; θ also with the smallest overlaps left out."""
         found = {}
-        highest = max(self.descents)
         for name, states in self.kinds.items():
-            here = [one for one in states if one[0].n_data == highest]
             theta, gamma = of.exponents(states)
             found[name] = {"θ": theta, "γ": gamma}
             for cut in of.CUTS[1:]:
                 found[name][f"θ above {cut:g} of the mean overlap"] = of.exponents(states, cut)[0]
-            theta, gamma = of.exponents(here)
-            load = f"P/N_eff = {highest / self.n_effective:.1f}"
-            found[name] |= {f"θ at {load}": theta, f"γ at {load}": gamma}
+            for p in sorted({sample.n_data for sample, _, _ in states}):
+                theta, gamma = of.exponents([one for one in states if one[0].n_data == p])
+                load = f"P/N_eff = {p / self.n_effective:.1f}"
+                found[name] |= {f"θ at {load}": theta, f"γ at {load}": gamma}
         fitted = {"Adam, all data fitted": self._fitted(self.descents, len(self.times) - 1)}
         fitted["search, all data fitted"] = self._fitted(self.minima, 0)
         found |= {name: {"γ": of.exponents(states)[1]} for name, states in fitted.items() if states}
@@ -107,7 +106,7 @@ class NetworksReport:
     def _thresholds(self) -> Iterator[dict[str, Any]]:
         for (depth, _), found in self.transitions.items():
             name = f"depth {depth}, N_eff = {found.n_effective}"
-            ratio = Estimate(found.ratio, *found.ratio_interval)
+            ratio = of.ratio(found)
             yield _beside(f"{name}: P/N*", ratio, 3.0, 0.3, SEARCH)
             jump = Estimate(found.jump, *found.jump_interval)
             above = f"{found.n_certified} of {len(found.samples)} certified, at the smallest P missed"
