@@ -122,8 +122,10 @@ def test_an_interrupt_ends_at_once_and_keeps_what_is_done(tmp_path):
     """The script runs for minutes unless Ctrl-C ends it; what it leaves are whole samples that converged."""
     script = tmp_path / "script.py"
     script.write_text(
+        "import signal\n"
         "from pathlib import Path\n"
         "from unijam.ensemble import Recipe, ensemble, measure_jammed\n"
+        "signal.signal(signal.SIGINT, signal.default_int_handler)  # background jobs of a shell ignore it\n"
         "if __name__ == '__main__':\n"
         "    discs = Recipe(kind='SoftSpheres', parameters={'n': 64, 'packing_fraction': 1.0})\n"
         f"    ensemble({{'discs': (discs, 4000)}}, measure_jammed, Path({str(tmp_path / 's')!r}),"

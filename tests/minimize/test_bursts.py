@@ -1,5 +1,7 @@
 """Iterations inside one compiled call against the same iterations one by one: the same path, tests and limits."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -109,6 +111,23 @@ def test_an_interrupt_between_bursts_keeps_what_was_reached(monkeypatch):
     assert result.energy == pytest.approx(
         uj.energy(result.system, result.system.constraints(result.x)), rel=1e-12
     )
+
+
+def test_an_interrupt_while_rattlers_relax_is_not_forgotten(monkeypatch):
+    run = uj.ConjugateGradient.run
+
+    def interrupted(self, objective, x, progress=False):
+        result = run(self, objective, x, progress)
+        return result if objective.mask is None else replace(result, status="interrupted")
+
+    monkeypatch.setattr(uj.ConjugateGradient, "run", interrupted)
+    system = uj.SoftSpheres.random(n=64, radii="uniform", packing_fraction=0.86)
+    result = uj.minimize(system)
+    assert result.status == "interrupted"
+    assert result.energy == pytest.approx(
+        uj.energy(system, result.system.constraints(result.x)), rel=1e-9, abs=1e-25
+    )
+    assert uj.jam(system).status == "interrupted"
 
 
 def test_a_step_longer_than_the_list_serves_is_taken(one_by_one):

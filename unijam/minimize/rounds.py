@@ -4,7 +4,6 @@ import math
 from dataclasses import dataclass, field, replace
 
 from ..arrays import Array
-from ..system import ConstrainedSystem
 from ..validation import require, require_options
 from .conjugate_gradient import ConjugateGradient
 from .loop import MinimizeResult, joined
@@ -63,12 +62,13 @@ class Rounds:
         system, residual = objective.system, max(self.first_residual or first, self.gradient_tolerance)
         for _ in range(self.max_rounds):
             for solver in (replace(self.descent, gradient_tolerance=residual), newton):
-                results.append(solver.run(objective.on(system), x, progress))
-                system, x = results[-1].system, results[-1].x
-                if results[-1].status in ("satisfied", "interrupted"):
+                reached = solver.run(objective.on(system), x, progress)
+                if solver is not newton and reached.status not in ("satisfied", "interrupted"):
+                    reached = self._relaxed(reached)
+                results.append(reached)
+                system, x = reached.system, reached.x
+                if reached.status in ("satisfied", "interrupted"):
                     return joined(results)
-                if solver is not newton:
-                    x = self._relax_loose(system, x)
             if results[-1].status == "converged":
                 break
             residual = max(0.3 * min(residual, results[-1].relative_gradient), self.gradient_tolerance)
@@ -84,12 +84,18 @@ class Rounds:
             system, residual = results[-1].system, results[-1].relative_gradient
             if results[-1].status in ("converged", "interrupted") or not residual < wanted:
                 return joined(results)
-            x, wanted = self._relax_loose(system, results[-1].x), FALL * residual
+            relaxed = self._relaxed(results[-1])
+            if relaxed.status == "interrupted":
+                return joined([*results[:-1], relaxed])
+            x, wanted = relaxed.x, FALL * residual
 
-    def _relax_loose(self, system: ConstrainedSystem, x: Array) -> Array:
-        """x with what bears no force moved, alone and at fixed scale, to where nothing presses on it."""
-        loose = ~system.constraints(x).bearing()[0]
+    def _relaxed(self, state: MinimizeResult) -> MinimizeResult:
+        """What bears no force moved, alone and at fixed scale, to where nothing presses on it."""
+        loose = ~state.system.constraints(state.x).bearing()[0]
         if not bool(loose.any()):
-            return x
+            return state
         descent = replace(self.descent, gradient_tolerance=0.1 * self.gradient_tolerance, max_steps=2000)
-        return descent.run(Objective(system, mask=loose), x).x
+        moved = descent.run(Objective(state.system, mask=loose), state.x)
+        if moved.status == "interrupted":
+            return replace(state, status="interrupted")
+        return replace(state, x=moved.x)
