@@ -311,6 +311,7 @@ def _bearing(c: Constraints, h0: Array) -> Array:
 
 
 def append(x: Array, last: float | Array) -> Array:
+    """x with one more entry, (n + 1,), where x is."""
     if is_torch(x):
         xp = namespace(x)
         return xp.concat([x, xp.asarray(last, dtype=x.dtype, device=x.device).reshape(1)])
