@@ -13,6 +13,7 @@ from typing import Any, Self
 from .arrays import Array, column_norms, gram, namespace, signs, weigh
 from .operators import MEMORY, ConstraintOperator
 from .potentials import Harmonic, Potential, holding
+from .redundancy import Redundancy
 from .validation import require
 
 PROBES = 4  # random signs of the data that stand for J where it is no matrix
@@ -309,9 +310,13 @@ class ConstrainedSystem(ABC):
         """The rounding error of one Δ_i, in units of Δ (default: Δ of order one in double precision)."""
         return 1e-15
 
+    def redundancy(self, x: Array) -> Redundancy:
+        """Dead units, copies and trapped data at x: of networks; nothing for other systems."""
+        return Redundancy()
+
     def reduced(self, x: Array) -> "tuple[ConstrainedSystem, Array] | None":
         """The same Δ with fewer degrees of freedom (dead units dropped, copies merged), or None."""
-        return None
+        return self.redundancy(x).reduced
 
 
 def kinks(c: Constraints) -> Kinks:

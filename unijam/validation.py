@@ -94,8 +94,15 @@ def is_interrupt(error: BaseException | None) -> bool:
     return False
 
 
+def require_system(system: Any) -> None:
+    """Raise a `ValueError` where this is no system of constraints."""
+    known = hasattr(system, "constraints") and hasattr(system, "initial")
+    require(known, "system", system, "a ConstrainedSystem, as SoftSpheres or FullyConnected")
+
+
 def require_positions(system: Any, x: Array, replicas: bool = False) -> Array:
     """x as an array of the system's own kind, or a `ValueError` that names its shape; leading axes where allowed."""
+    require_system(system)
     if not is_torch(x):
         try:
             x = np.asarray(x, dtype=float)

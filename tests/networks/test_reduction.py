@@ -3,11 +3,13 @@
 import pytest
 import torch
 
+import unijam as uj
 from unijam.networks import FullyConnected
 
 
 def network(activation="tanh", weights="spherical", bias=True, depth=2):
-    return FullyConnected.random(depth, 5, 4, 30, activation, 2.0, weights, bias=bias, seed=3)
+    """One of whose units none is silent for all data."""
+    return FullyConnected.random(depth, 5, 4, 30, activation, 2.0, weights, bias=bias, seed=8)
 
 
 def layers_of(system, x):
@@ -93,3 +95,50 @@ def test_near_copies_that_matter_are_kept():
     theta[0][2, 0] += 1e-3
     theta[1][:, 2] -= 2 * theta[1][:, 0]
     assert system.reduced(flat(theta)) is None
+
+
+def with_a_cluster():
+    """Data that one unit moves, and five whose signal it does not pass: three of one label and two of the other."""
+    inputs = torch.tensor([[-1.0], [-0.5], [0.0], [0.5], [1.0], [3.0], [4.0]], dtype=torch.float64)
+    labels = [1, 1, -1, 1, -1, 1, 1]
+    system = FullyConnected.from_data(inputs, labels, depth=1, width=3, activation="relu", weights="free")
+    first = torch.tensor([[1.0, -2.0], [0.0, 0.0], [-1.0, -5.0]], dtype=torch.float64)
+    last = torch.tensor([[3.0, 0.5, 2.0, 0.1]], dtype=torch.float64)
+    return system, flat([first, last])
+
+
+def test_trapped_data_and_units_are_named():
+    """U = 2 n₊n₋/n where the bias alone answers; the data and the two units without effect are named."""
+    system, x = with_a_cluster()
+    result = uj.minimize(system, x, uj.LevenbergMarquardt())
+    assert result.status == "converged" and result.energy == pytest.approx(2 * 3 * 2 / 5, rel=1e-12)
+    found = system.redundancy(result.x)
+    assert found.trapped == (0, 1, 2, 3, 4) and found.dead == (1, 2) and found.copies == ()
+    signal = torch.autograd.functional.jacobian(lambda v: system.output(result.x, v), system.inputs)
+    assert not signal[:5].any() and signal[5, 5].abs() > 1 and signal[6, 6].abs() > 1
+    count = uj.count_constraints(system, result.x)
+    assert (count.trapped, count.dead) == (found.trapped, found.dead)
+    assert count.reduced.n_dof == 4 and count.reduced.n_overlaps == count.n_overlaps == 5
+    text = str(count)
+    assert (
+        "2 dead units (1, 2)" in text and "5 trapped data (0, 1, 2, 3, 4)" in text and "without them" in text
+    )
+
+
+def test_copies_are_named():
+    system = network()
+    theta = layers_of(system, moved(system))
+    theta[0][2] = -theta[0][0]
+    theta[1][3] = theta[1][1]
+    x = flat(theta)
+    assert system.redundancy(x).copies == ((2, 0), (8, 6))
+    assert "2 copies (2 of 0, 8 of 6)" in str(uj.count_constraints(system, x))
+    assert system.redundancy(moved(system)).reduced is None and not system.redundancy(moved(system)).trapped
+
+
+def test_a_unit_held_on_a_kink_is_not_dead():
+    system, x = with_a_cluster()
+    assert system.redundancy(x).dead == (1, 2)
+    held = system.at(kinks=([[2, 6]], [0.5]))
+    assert held.redundancy(x).dead == (1,)
+    assert system.at(kinks=([[0, 4]], [0.5])).redundancy(x).trapped == (0, 1, 2, 3)

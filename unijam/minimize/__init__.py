@@ -4,7 +4,7 @@ from typing import cast
 
 from ..arrays import Array
 from ..system import ConstrainedSystem
-from ..validation import require, require_positions
+from ..validation import require, require_positions, require_system
 from .adam import Adam
 from .conjugate_gradient import ConjugateGradient
 from .default import default_solver
@@ -88,6 +88,7 @@ def minimize(
     >>> uj.minimize(uj.SoftSpheres.random(n=64, packing_fraction=0.9)).status
     'converged'
     """
+    require_system(system)
     known = solver is None or hasattr(solver, "run")
     require(known, "solver", solver, "a Solver, Stages, Rounds or FitSearch")
     start = x0.x if isinstance(x0, MinimizeResult) else x0

@@ -53,11 +53,14 @@ class NetworkConstraints(Constraints):
         return self.system.targets.distances(along[-1], 0.0)
 
     def jacobian(self, select: Array | None = None) -> Tensor:
+        return self._project(layers.jacobian(*self.signals(select)))
+
+    def signals(self, select: Array | None = None) -> tuple[layers.Forward, list[Tensor]]:
+        """The pass of the data of each selected constraint, and its ∂Δ/∂z_l, (h_l, m') a layer."""
         targets = self.system.targets
         data = targets.data(select)
         passed = self.passed if data is None else self.passed.of(data)
-        errors = layers.backward(passed, targets.seeds(select).to(self.delta.dtype))
-        return self._project(layers.jacobian(passed, errors))
+        return passed, layers.backward(passed, targets.seeds(select).to(self.delta.dtype))
 
     def stiffness(self, weights: Array) -> Tensor:
         k = self.system.targets.per_datum

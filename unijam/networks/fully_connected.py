@@ -8,11 +8,12 @@ from pydantic import Field
 from torch import Tensor
 
 from ..potentials import Harmonic, Potential
+from ..redundancy import Redundancy
 from ..validation import Count, Finite, Positive, Seed, checked, require
 from .data import as_tensor, generators, initial_weights, layer_shapes, n_outputs, random_data
 from .data_set import DataSet
 from .layered import LayeredSystem
-from .reduction import reduced
+from .reduction import redundancy
 from .sphere import layer_norms
 from .validity import ActivationName, Weights
 
@@ -210,15 +211,11 @@ class FullyConnected(LayeredSystem):
         parts = {k: torch.stack([getattr(n, k) for n in networks]) for k in ("initial", "inputs", "labels")}
         return first.at(**parts, radii=first.radii)
 
-    def reduced(self, x: Tensor) -> "tuple[FullyConnected, Tensor] | None":
-        """The same f on the data from fewer hidden units; radii are the norms of the new weights.
+    def redundancy(self, x: Tensor) -> Redundancy:
+        """Dead units, copies, trapped data, and the same f on the data from fewer hidden units, whose radii are the
+        norms of the new weights.
 
-        Made for counting: k copies count k times in their layer's norm and their unit once, so that spherical
-        weights in force balance are in general none in the reduced network.
-
-        Returns
-        -------
-        (system, x) or None
-            None where no unit is dead or a copy of another.
+        The reduced network is made for counting: k copies count k times in their layer's norm and their unit once,
+        so that spherical weights in force balance are in general none there.
         """
-        return reduced(self, x)
+        return redundancy(self, x)

@@ -1,9 +1,9 @@
-"""The same function with fewer hidden units: dead ones dropped, identical ones merged.
+"""The same function with fewer hidden units: dead ones dropped, identical ones merged; and data that are trapped.
 
-A unit is dead where its in-weights and its out-weights are both below a tolerance times the mean of their
-layer. Units are copies where their [w_in|b] agree to that tolerance, up to a sign where σ is odd, up to a
-factor where σ is homogeneous. Of TOLERANCES the largest is taken that leaves f on the data unchanged to
-UNCHANGED of its size.
+A unit is dead where its in-weights and its out-weights are both below a tolerance times the mean of their layer, or
+where it puts out 0 for every datum. Units are copies where their [w_in|b] agree to that tolerance, up to a sign where
+σ is odd, up to a factor where σ is homogeneous. Of TOLERANCES the largest is taken that leaves f on the data
+unchanged to UNCHANGED of its size.
 """
 
 import dataclasses
@@ -13,37 +13,59 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor
 
+from ..redundancy import Redundancy
+from . import layers
 from .activations import Activation
 
 if TYPE_CHECKING:
+    from .constraints import NetworkConstraints
     from .fully_connected import FullyConnected
 
 TOLERANCES = (1e-2, 1e-3, 1e-4, 1e-5, 1e-6)
 UNCHANGED = 1e-6
+VANISHED = 1e-12  # of the largest ∂f/∂z_1: a datum whose signal is below is trapped
 
 
-def reduced(network: "FullyConnected", x: Tensor) -> "tuple[FullyConnected, Tensor] | None":
-    """The network of fewer units and its weights, or None where no unit is dead or a copy of another."""
-    passed = network.constraints(x).passed
+def redundancy(network: "FullyConnected", x: Tensor) -> Redundancy:
+    """Dead units, copies and trapped data at x, and the network of fewer units with its weights."""
+    c = network.constraints(x)
+    passed, trapped = c.passed, trapped_data(c)
     size = max(abs(network.margin), float(passed.outputs.square().mean().sqrt()))
+    silent = _silent(passed, network.kinks_by_layer)
     for tolerance in TOLERANCES:
-        weights, places = reduce_weights(passed.weights, passed.activation, network.bias, tolerance)
+        weights, places = reduce_weights(passed.weights, passed.activation, network.bias, tolerance, silent)
         widths = tuple(len(theta) for theta in weights[:-1])
         if widths == network.widths:
-            return None
+            break
         smaller = torch.cat([theta.reshape(-1) for theta in weights])
         radii = torch.stack([theta.norm() for theta in weights])
         kinks = None if network.kinks is None else _moved(network.kinks, places)
         other = dataclasses.replace(network, initial=smaller, widths=widths, radii=radii, kinks=kinks)
         if float((other.constraints(smaller).passed.outputs - passed.outputs).abs().max()) < UNCHANGED * size:
-            return other, smaller
-    return None
+            return Redundancy(*_numbers(places), trapped, (other, smaller))
+    return Redundancy(trapped=trapped)
+
+
+def trapped_data(c: "NetworkConstraints") -> tuple[int, ...]:
+    """Data inside the margin for which ∂f/∂z_1 of every unit of the first hidden layer vanishes."""
+    if not c.system.depth or not bool(c.overlaps.any()):
+        return ()
+    signal = c.signals(c.overlaps)[1][0].abs().amax(0)
+    lost, data = signal <= VANISHED * signal.max(), c.members[c.overlaps, 0]
+    return tuple(sorted(set(data[lost].tolist()) - set(data[~lost].tolist())))
 
 
 def reduce_weights(
-    weights: Sequence[Tensor], activation: Activation, bias: bool, tolerance: float
+    weights: Sequence[Tensor],
+    activation: Activation,
+    bias: bool,
+    tolerance: float,
+    silent: Sequence[Tensor] | None = None,
 ) -> tuple[list[Tensor], list[Tensor]]:
-    """θ_l of the reduced network, and where each unit of each hidden layer went (dead: −1)."""
+    """θ_l of the reduced network, and where each unit of each hidden layer went (dead: −1).
+
+    `silent` units, a mask a layer, are dead whatever their weights.
+    """
     weights = list(weights)
     places = [torch.arange(len(theta), device=theta.device) for theta in weights[:-1]]
     reduced = True
@@ -51,14 +73,43 @@ def reduce_weights(
         reduced = False
         for l in range(len(weights) - 1):
             units = len(weights[l])
+            quiet = torch.zeros(units, dtype=torch.bool, device=weights[l].device)
+            if silent is not None:
+                kept = places[l] >= 0
+                quiet[places[l][kept]] = silent[l][kept]
             *weights[l : l + 2], place = _without_dead(
-                weights[l], weights[l + 1], activation, bias, tolerance
+                weights[l], weights[l + 1], activation, bias, tolerance, quiet
             )
             places[l] = _followed(places[l], place)
             *weights[l : l + 2], place = _without_copies(weights[l], weights[l + 1], activation, tolerance)
             places[l] = _followed(places[l], place)
             reduced |= len(weights[l]) < units
     return weights, places
+
+
+def _silent(passed: layers.Forward, kinks: Sequence[tuple[Tensor, Tensor, Tensor]] | None) -> list[Tensor]:
+    """Units of each hidden layer that put out 0 for every datum, none of them held on a kink."""
+    found = []
+    for l, z in enumerate(passed.sums[:-1]):
+        quiet = (passed.entering[l + 1][: len(z)] == 0).all(1)
+        found.append(quiet if kinks is None else quiet.index_fill(0, kinks[l][0], False))
+    return found
+
+
+def _numbers(places: list[Tensor]) -> tuple[tuple[int, ...], tuple[tuple[int, int], ...]]:
+    """Dead units and (copy, unit) pairs, units numbered through the layers."""
+    dead, copies, first = [], [], 0
+    for place in places:
+        seen: dict[int, int] = {}
+        for unit, new in enumerate(place.tolist(), first):
+            if new < 0:
+                dead.append(unit)
+            elif new in seen:
+                copies.append((unit, seen[new]))
+            else:
+                seen[new] = unit
+        first += len(place)
+    return tuple(dead), tuple(copies)
 
 
 def _followed(place: Tensor, further: Tensor) -> Tensor:
@@ -82,13 +133,14 @@ def _moved(kinks: tuple[Tensor, Tensor], places: list[Tensor]) -> tuple[Tensor, 
 
 
 def _without_dead(
-    theta: Tensor, above: Tensor, activation: Activation, bias: bool, tolerance: float
+    theta: Tensor, above: Tensor, activation: Activation, bias: bool, tolerance: float, quiet: Tensor
 ) -> list[Tensor]:
-    """Drop dead units; what they put out without input, σ(0), goes into the biases above."""
+    """Drop dead and quiet units; what they put out without input, σ(0), goes into the biases above."""
     units = len(theta)
     entering, leaving = theta.norm(dim=1), above[:, :units].norm(dim=0)
     dead = (entering <= tolerance * entering.mean()) & (leaving <= tolerance * leaving.mean())
-    dead[entering.argmax()] = False
+    dead |= quiet
+    dead[(entering * ~quiet).argmax()] = False
     if bias:
         constant = activation.value(theta.new_zeros(())) * above[:, :units][:, dead].sum(1)
         above = torch.cat([above[:, :units], above[:, units:] + constant[:, None]], 1)
