@@ -53,6 +53,27 @@ def test_a_weak_fold_is_passed():
     assert float(result.x[0]) == pytest.approx(0.3, abs=1e-10)
 
 
+class Leaning(uj.AutodiffSystem):
+    """U = ½ (1 + max(x − 3, 0))² + ½ (1 − s x + 3 s)²: the minimum sits on the kink with a slope s."""
+
+    def __init__(self, slope: float) -> None:
+        self.initial, self.slope = [3.0], slope
+
+    def delta(self, x: torch.Tensor) -> torch.Tensor:
+        return torch.cat([1 + torch.relu(x - 3), 1 - self.slope * (x - 3)])
+
+
+@pytest.mark.parametrize(
+    ("slope", "n_degenerate"), [(0.4, 0), (1e-3, 0), (1e-7, 0), (1e-12, 1), (1e-15, 1), (1 - 1e-12, 1)]
+)
+def test_a_slope_at_its_bound_is_not_inside(slope, n_degenerate):
+    slopes = torch.tensor([slope], dtype=torch.float64)
+    held = Leaning(slope).at(kinks=(torch.zeros(1, 2, dtype=torch.long), slopes))
+    found = uj.certify(held, held.initial)
+    assert found.relative_gradient < 1e-15 and 0 < found.slopes[0] == slope and not found.n_negative
+    assert found.n_degenerate == n_degenerate and found.minimum == (not n_degenerate)
+
+
 @pytest.mark.parametrize(
     ("bend", "z", "sides"),
     [

@@ -12,6 +12,9 @@ from .decomposition import HessianDecomposition, decompose_hessian
 
 STEP = 1e-8  # of |x|: how far a kink is left to see whether U rises
 ZERO = 1e-8  # an eigenvalue of H within this fraction of its largest entry is zero
+DEGENERATE = (
+    1e-9  # a slope as near as this to that of a side is no better known than the gradient: not inside
+)
 
 
 @dataclass(frozen=True)
@@ -26,6 +29,8 @@ class Certificate:
         N_Δ, N_kink and N_−, the negative modes of Hp; at a minimum N_Δ + N_kink ≥ N_−.
     slopes : (float, float)
         The lowest and the highest slope held, 0 and 1 standing for those of the two sides.
+    n_degenerate : int
+        Kinks with a slope within 1e-9 of that of a side: whether they bear force is not decided there.
     rise : float
         The smallest one-sided slope of U where one kink is left to either side, over ‖u'‖, from plain evaluations.
     independent : bool
@@ -40,6 +45,7 @@ class Certificate:
     n_kinks: int
     n_negative_hp: int
     slopes: tuple[float, float]
+    n_degenerate: int
     rise: float
     independent: bool
     n_negative: int
@@ -51,6 +57,7 @@ class Certificate:
         """Whether all holds: stationary to 1e-9, slopes inside, U rising to both sides, stable but for symmetries."""
         return (
             self.relative_gradient <= 1e-9
+            and not self.n_degenerate
             and 0 < self.slopes[0] <= self.slopes[1] < 1
             and self.rise >= 0
             and self.independent
@@ -95,6 +102,7 @@ def certify(system: ConstrainedSystem, x: Array) -> Certificate:
         n_kinks=n_kinks,
         n_negative_hp=h.n_negative_hp,
         slopes=(float(slopes.min()), float(slopes.max())) if n_kinks else (0.5, 0.5),
+        n_degenerate=int((np.minimum(slopes, 1 - slopes) < DEGENERATE).sum()),
         rise=_rise(system, x, h) / size if n_kinks and size else 0.0,
         independent=rank_of(np.linalg.svd(h.kinks, compute_uv=False), h.kinks.shape) == n_kinks,
         n_negative=int((values < -ZERO * largest).sum()),

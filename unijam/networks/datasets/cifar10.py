@@ -4,24 +4,27 @@ A batch is a sequence of records of 3073 bytes: the label, then 32 × 32 bytes o
 """
 
 import os
+from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
 
 from ...validation import checked, require
 from ..data_set import DataSet
-from .arrays import arrays
-from .files import first, missing, place_of
-from .npz import images
+from .images import Images
 
 TRAIN = tuple(f"data_batch_{k}.bin" for k in range(1, 6))
 TEST = "test_batch.bin"
-FOLDERS = ("cifar-10-batches-bin", "cifar10", "cifar10/cifar-10-batches-bin")
-WANTED = (
-    "cifar-10-batches-bin (data_batch_1.bin to data_batch_5.bin, test_batch.bin), or cifar10.npz "
-    "(x_train, y_train, x_test, y_test)"
-)
 RECORD = 1 + 3 * 32 * 32
+_CIFAR10 = Images(
+    name="CIFAR-10",
+    n_pixels=3072,
+    files={name: (name,) for name in (*TRAIN, TEST)},
+    folders=("cifar-10-batches-bin", "cifar10", "cifar10/cifar-10-batches-bin"),
+    archive="cifar10*.npz",
+    wanted="cifar-10-batches-bin (data_batch_1.bin to data_batch_5.bin, test_batch.bin), or cifar10.npz "
+    "(x_train, y_train, x_test, y_test)",
+)
 
 
 @checked
@@ -41,29 +44,18 @@ def cifar10(data: str | os.PathLike | None = None) -> DataSet:
     ValueError
         Where a file is truncated or corrupt.
     """
-    place = place_of(data, WANTED)
-    if place.is_file():
-        return images(place, 3072, "CIFAR-10")
-    files = {name: first(place, FOLDERS, (name,)) for name in (*TRAIN, TEST)}
-    if not any(files.values()):
-        archive = first(place, FOLDERS, ("cifar10*.npz",))
-        if archive is None:
-            raise missing(data, WANTED)
-        return images(archive, 3072, "CIFAR-10")
-    batches = []
-    for name, file in files.items():
-        if file is None:
-            raise missing(data, name)
-        batches.append(read_batch(file))
-    (pixels, labels), (test_pixels, test_labels) = zip(*batches[:-1], strict=True), batches[-1]
-    return arrays(
-        np.concatenate(pixels),
-        np.concatenate(labels),
-        test_pixels,
-        test_labels,
-        n_classes=10,
-        name="CIFAR-10",
-    )
+    return _CIFAR10.load(data, _read)
+
+
+def _read(files: Mapping[str, Path]) -> dict[str, np.ndarray]:
+    pixels, labels = zip(*(read_batch(files[name]) for name in TRAIN), strict=True)
+    test_pixels, test_labels = read_batch(files[TEST])
+    return {
+        "x_train": np.concatenate(pixels),
+        "y_train": np.concatenate(labels),
+        "x_test": test_pixels,
+        "y_test": test_labels,
+    }
 
 
 def read_batch(file: Path) -> tuple[np.ndarray, np.ndarray]:

@@ -14,9 +14,7 @@ import numpy as np
 
 from ...validation import checked, require
 from ..data_set import DataSet
-from .arrays import arrays
-from .files import first, missing, place_of
-from .npz import images
+from .images import Images
 
 PARTS = {
     "x_train": "train-images-idx3-ubyte",
@@ -24,8 +22,19 @@ PARTS = {
     "x_test": "t10k-images-idx3-ubyte",
     "y_test": "t10k-labels-idx1-ubyte",
 }
-FOLDERS = ("mnist", "MNIST", "MNIST/raw")
-WANTED = f"{', '.join(PARTS.values())} (also as .gz), or mnist.npz (x_train, y_train, x_test, y_test)"
+_FILES = {
+    name: (name, other, f"{name}.gz", f"{other}.gz")
+    for name in PARTS.values()
+    for other in [name.replace("-idx", ".idx")]  # some copies write the last dash as a dot
+}
+_MNIST = Images(
+    name="MNIST",
+    n_pixels=784,
+    files=_FILES,
+    folders=("mnist", "MNIST", "MNIST/raw"),
+    archive="mnist*.npz",
+    wanted=f"{', '.join(PARTS.values())} (also as .gz), or mnist.npz (x_train, y_train, x_test, y_test)",
+)
 
 
 @checked
@@ -45,20 +54,7 @@ def mnist(data: str | os.PathLike | None = None) -> DataSet:
     ValueError
         Where a file is truncated or corrupt.
     """
-    place = place_of(data, WANTED)
-    if place.is_file():
-        return images(place, 784, "MNIST")
-    files = {field: _file(place, name) for field, name in PARTS.items()}
-    found = {field: file for field, file in files.items() if file is not None}
-    if not found:
-        archive = first(place, FOLDERS, ("mnist*.npz",))
-        if archive is None:
-            raise missing(data, WANTED)
-        return images(archive, 784, "MNIST")
-    absent = [PARTS[field] for field in PARTS if field not in found]
-    if absent:
-        raise missing(data, absent[0])
-    return arrays(**{field: read_idx(file) for field, file in found.items()}, n_classes=10, name="MNIST")
+    return _MNIST.load(data, lambda files: {field: read_idx(files[name]) for field, name in PARTS.items()})
 
 
 def read_idx(file: Path) -> np.ndarray:
@@ -84,8 +80,3 @@ def read_idx(file: Path) -> np.ndarray:
         len(raw) == promised, "file", str(file), f"{promised} bytes long, as its header says, not {len(raw)}"
     )
     return np.frombuffer(raw, dtype=np.uint8, offset=header).reshape(shape)
-
-
-def _file(place: Path, name: str) -> Path | None:
-    other = name.replace("-idx", ".idx")  # some copies write the last dash as a dot
-    return first(place, FOLDERS, (name, other, f"{name}.gz", f"{other}.gz"))

@@ -54,14 +54,6 @@ def npz(path: str | os.PathLike, *, n_classes: int | None = None, name: str | No
     return arrays(**found, n_classes=n_classes, name=name or file.stem)
 
 
-def images(file: Path, n_pixels: int, name: str) -> DataSet:
-    """A data set of ten classes from an archive whose images must have so many bytes."""
-    data_set = npz(file, n_classes=10, name=name)
-    found = data_set.inputs.shape[1]
-    require(found == n_pixels, "file", str(file), f"an archive of images of {n_pixels} bytes, not {found}")
-    return data_set
-
-
 def _corrupt(file: Path) -> ValueError:
     return ValueError(
         f"file = {str(file)!r} is not valid: it must be a whole .npz archive; it is truncated or corrupt."
