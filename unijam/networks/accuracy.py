@@ -4,22 +4,22 @@ from typing import Any
 
 from ..arrays import Array
 from ..validation import require, require_positions
-from .data import as_tensor
 from .data_set import DataSet
 from .fully_connected import FullyConnected
+from .network import Network
 
 
 def accuracy(
-    network: FullyConnected, x: Array, inputs: Any | None = None, labels: Any | None = None
+    network: FullyConnected | Network, x: Array, inputs: Any | None = None, labels: Any | None = None
 ) -> float:
     """The fraction of data that are classified as they are labelled.
 
     Parameters
     ----------
-    network : FullyConnected
+    network : FullyConnected or Network
     x : (N,) array
         Its weights.
-    inputs, labels : (M, d), (M,) arrays, optional
+    inputs, labels : (M, …), (M,) arrays, optional
         Other data than the network's own.
 
     Raises
@@ -30,15 +30,12 @@ def accuracy(
     both = (inputs is None) == (labels is None)
     require(both, "inputs and labels", "one of them", "given together, or neither")
     if inputs is not None:
-        place = network.initial.dtype, network.initial.device
-        network = network.at(
-            inputs=as_tensor(inputs, "inputs", *place), labels=as_tensor(labels, "labels", *place)
-        )
-    passed = network.constraints(require_positions(network, x)).passed
-    return float(network.targets.correct(passed.outputs).sum()) / len(network.labels)
+        network = network.at(inputs=inputs, labels=labels)
+    outputs = network.constraints(require_positions(network, x)).outputs
+    return float(network.targets.correct(outputs).sum()) / len(network.labels)
 
 
-def test_error(network: FullyConnected, x: Array, data_set: DataSet) -> float:
+def test_error(network: FullyConnected | Network, x: Array, data_set: DataSet) -> float:
     """The fraction of the test data of a data set that are classified wrongly."""
     require(
         len(data_set.test_labels) > 0, "test data", len(data_set.test_labels), f"some, of {data_set.name}"

@@ -34,6 +34,11 @@ class NetworkConstraints(Constraints):
         self._weighing: tuple = (None, None)
 
     @property
+    def outputs(self) -> Tensor:
+        """f, or z of each class, (outputs, P)."""
+        return self.passed.outputs
+
+    @property
     def members(self) -> Tensor:  # type: ignore[override]
         return self.system.targets.members()
 
