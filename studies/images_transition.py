@@ -6,24 +6,20 @@ Cross-entropy, 50 principal components, ReLU, free weights. N* is bisected in th
 search reaches a training accuracy of 98 %. By Adam, as in the talk, or by Newton along softplus of rising sharpness.
 """
 
-import argparse
 import json
-import sys
 import time
+from argparse import Namespace
 from pathlib import Path
-
-import matplotlib.pyplot as plt
-import numpy as np
+from typing import Any
 
 import unijam as uj
-from unijam.plotting import GREY, STYLE
-from unijam.reports.record import check, write_record
+from unijam.reports.images import TITLES, Bracket, ImagesReport
+from unijam.reports.record import write_record
+from unijam.reports.study import quick, run_study, seeds
 
 RULE, COMPONENTS, DEPTHS = 0.98, 50, (1, 3)
 ADAM_STEPS = (500, 1000, 2000, 4000, 7000, 10_000)  # looked at after so many
 SHARPNESS = (1.0, 2.0, 4.0, 8.0, 32.0)
-TITLES = {"adam": "Adam", "newton": "Newton along softplus"}
-TALK = "the talk: the transition of CIFAR-10 is independent of depth"
 
 
 def adam(network: uj.FullyConnected) -> tuple[float, uj.MinimizeResult]:
@@ -50,7 +46,7 @@ def newton(network: uj.FullyConnected) -> tuple[float, uj.MinimizeResult]:
     return reached, result
 
 
-def threshold(data: uj.DataSet, depth: int, seed: int, search: str, store: Path) -> tuple[int, int]:
+def threshold(data: uj.DataSet, depth: int, seed: int, search: str, store: Path) -> Bracket:
     """The largest N that misses and the smallest that fits, of neighbouring widths; tries are kept in the store."""
 
     def n_dof(width: int) -> int:
@@ -81,74 +77,27 @@ def threshold(data: uj.DataSet, depth: int, seed: int, search: str, store: Path)
     return n_dof(low), n_dof(high)
 
 
-def main() -> None:
-    """Find what is missing, write the figure and the JSON."""
-    parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n")[0])
-    parser.add_argument("--quick", action="store_true", help="P = 100, 200, 400: a minute")
-    parser.add_argument("--seeds", type=int, default=2, help="images and initial weights")
-    parser.add_argument("--search", choices=("adam", "newton"), default="adam")
-    parser.add_argument("--data", help="where CIFAR-10 lies (default: UNIJAM_DATA)")
-    parser.add_argument("--output", type=Path, default=Path("results"))
-    arguments = parser.parse_args()
-    begin, sizes = time.perf_counter(), (100, 200, 400) if arguments.quick else (500, 1000, 2000)
-    try:
-        images = uj.datasets.cifar10(arguments.data)
-        found: dict[tuple[int, int], list[tuple[int, int]]] = {(d, p): [] for d in DEPTHS for p in sizes}
-        for n_data in sizes:
-            for seed in range(arguments.seeds):
-                data = images.subset(n_data, 2000, seed=seed).principal_components(COMPONENTS)
-                for depth in DEPTHS:
-                    bracket = threshold(data, depth, seed, arguments.search, arguments.output / "images")
-                    found[depth, n_data].append(bracket)
-    except (ValueError, OSError) as error:
-        sys.exit(f"error: {error}")
-    except KeyboardInterrupt:
-        sys.exit("interrupted: the tries that were done are kept; run again to go on")
-    write(found, sizes, arguments, time.perf_counter() - begin)
-
-
-def write(found: dict, sizes: tuple[int, ...], arguments: argparse.Namespace, seconds: float) -> None:
-    """The figure, N* against P by depth, and the JSON."""
-    with plt.rc_context(STYLE):
-        figure, ax = plt.subplots(figsize=(4.2, 3.4), layout="constrained")
-        for depth, colour, marker in zip(DEPTHS, ("#d9610f", "#7a3b0a"), "os", strict=True):
-            for n_data in sizes:
-                for low, high in found[depth, n_data]:
-                    ax.plot([n_data, n_data], [low, high], "-", color=colour, lw=1, alpha=0.5)
-            middle = [np.median(found[depth, n_data]) for n_data in sizes]
-            ax.plot(
-                sizes, middle, marker, color=colour, ms=6, label=f"{depth} hidden layer{'s' * (depth > 1)}"
-            )
-        ax.plot(sizes, sizes, "--", color=GREY, lw=1, label="N = P")
-        ax.set(xscale="log", yscale="log", xlabel="images P", ylabel=r"parameters $N^*$ (98 % fitted)")
-        ticks = [n for n in (100, 200, 400, 500, 1000, 2000) if sizes[0] <= n <= sizes[-1]]
-        ax.set_xticks(ticks, [str(n) for n in ticks])
-        ax.set_yticks(ticks, [str(n) for n in ticks])
-        ax.minorticks_off()
-        ax.set_title(f"CIFAR-10, ten classes, cross-entropy; {TITLES[arguments.search]}", fontsize=9)
-        ax.legend()
-        figure.savefig(arguments.output / f"images_transition_{arguments.search}.png", dpi=200)
-    checks = []
+def study(given: Namespace) -> tuple[ImagesReport, dict[str, Any]]:
+    """Every bracket."""
+    sizes = (100, 200, 400) if given.quick else (500, 1000, 2000)
+    images = uj.datasets.cifar10(given.data)
+    found: dict[tuple[int, int], list[Bracket]] = {(d, p): [] for d in DEPTHS for p in sizes}
     for n_data in sizes:
-        one, three = (np.array(found[depth, n_data]) for depth in DEPTHS)
-        value, low, high = (
-            three.mean() / one.mean(),
-            three[:, 0].min() / one[:, 1].max(),
-            three[:, 1].max() / one[:, 0].min(),
-        )
-        checks.append(check(f"N*(depth 3) / N*(depth 1), P = {n_data}", value, low, high, 1.0, TALK))
-    brackets = [{"depth": d, "P": p, "brackets": b} for (d, p), b in found.items()]
-    configuration = {
-        "search": arguments.search,
-        "seeds": arguments.seeds,
-        "rule": RULE,
-        "components": COMPONENTS,
-    }
-    path = arguments.output / f"images_transition_{arguments.search}.json"
-    write_record(path, configuration, seconds, checks, brackets=brackets)
-    for line in (*brackets, *checks):
-        print(line)
+        for seed in range(given.seeds):
+            data = images.subset(n_data, 2000, seed=seed).principal_components(COMPONENTS)
+            for depth in DEPTHS:
+                bracket = threshold(data, depth, seed, given.search, given.output / "images")
+                found[depth, n_data].append(bracket)
+    chosen = {"search": given.search, "seeds": given.seeds, "rule": RULE, "components": COMPONENTS}
+    return ImagesReport(found, given.search), chosen
 
 
 if __name__ == "__main__":
-    main()
+    run_study(
+        study,
+        __doc__,
+        quick=quick("P = 100, 200, 400: a minute"),
+        seeds=seeds("images and initial weights", default=2),
+        search={"choices": tuple(TITLES), "default": "adam", "help": "how nets are fitted"},
+        data={"help": "where CIFAR-10 lies (default: UNIJAM_DATA)"},
+    )

@@ -5,17 +5,17 @@
 Three figures, and a JSON of what was measured against published numbers; docs/jamming_of_particles.md explains them.
 """
 
-import argparse
-import sys
-import time
+from argparse import Namespace
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from pydantic import BaseModel
 
 from unijam.ensemble import Recipe, ensemble, measure_branch, measure_kernel_energies
 from unijam.reports.jamming_of_particles import ParticlesReport
+from unijam.reports.study import quick, run_study
 
 Packings = dict[str, dict[int, int]]  # how many of each kind and size
 KINDS = {
@@ -100,24 +100,11 @@ def measured(chosen: Configuration, store: Path) -> ParticlesReport:
     )
 
 
-def main() -> None:
-    """Compute what is missing, print the table, write the figures and the JSON."""
-    parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n")[0])
-    parser.add_argument("--quick", action="store_true", help="small packings, a minute")
-    parser.add_argument("--output", type=Path, default=Path("results"))
-    arguments = parser.parse_args()
-    begin = time.perf_counter()
-    chosen = QUICK if arguments.quick else Configuration()
-    try:
-        report = measured(chosen, arguments.output / "samples")
-        report.print_table()
-        figures = report.write(arguments.output, chosen.model_dump(), time.perf_counter() - begin)
-    except (ValueError, OSError) as error:
-        sys.exit(f"error: {error}")
-    except KeyboardInterrupt:
-        sys.exit("interrupted: the samples that were done are kept; run again to go on")
-    print(*figures, f"({time.perf_counter() - begin:.0f} s)", sep="\n")
+def study(given: Namespace) -> tuple[ParticlesReport, dict[str, Any]]:
+    """All curves."""
+    chosen = QUICK if given.quick else Configuration()
+    return measured(chosen, given.output / "samples"), chosen.model_dump()
 
 
 if __name__ == "__main__":
-    main()
+    run_study(study, __doc__, quick=quick("small packings, a minute"))

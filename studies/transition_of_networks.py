@@ -5,16 +5,16 @@
 Three figures, and a JSON of what was measured beside the talk's numbers; docs/transition_of_networks.md explains them.
 """
 
-import argparse
-import sys
-import time
+from argparse import Namespace
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 from pydantic import BaseModel
 
 from unijam import FitSearch, find_transition
 from unijam.ensemble import Recipe, ensemble, measure_descent, measure_jammed, measure_minimum
+from unijam.reports.study import quick, run_study, seeds
 from unijam.reports.transition_of_networks import NetworksReport
 
 
@@ -91,30 +91,14 @@ def measured(chosen: Configuration, store: Path) -> NetworksReport:
     return NetworksReport(chosen.times, transitions, by_adam, by_search, at_jamming)
 
 
-def main() -> None:
-    """Compute what is missing, print the table, write the figures and the JSON."""
-    parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n")[0])
-    parser.add_argument("--quick", action="store_true", help="small networks, a minute")
-    parser.add_argument("--seeds", type=int, help="of everything (default: 8)")
-    parser.add_argument("--output", type=Path, default=Path("results"))
-    arguments = parser.parse_args()
-    if arguments.seeds is not None and arguments.seeds < 2:
-        parser.error(f"--seeds = {arguments.seeds} is not valid: it must be at least 2.")
-    begin = time.perf_counter()
-    chosen = QUICK if arguments.quick else Configuration()
-    if arguments.seeds is not None:
-        seeds = dict.fromkeys(("thresholds", "runs", "jammed"), arguments.seeds)
-        chosen = chosen.model_copy(update=seeds)
-    try:
-        report = measured(chosen, arguments.output / "samples")
-        report.print_table()
-        figures = report.write(arguments.output, chosen.model_dump(), time.perf_counter() - begin)
-    except (ValueError, OSError) as error:
-        sys.exit(f"error: {error}")
-    except KeyboardInterrupt:
-        sys.exit("interrupted: the samples that were done are kept; run again to go on")
-    print(*figures, f"({time.perf_counter() - begin:.0f} s)", sep="\n")
+def study(given: Namespace) -> tuple[NetworksReport, dict[str, Any]]:
+    """All curves."""
+    chosen = QUICK if given.quick else Configuration()
+    if given.seeds is not None:
+        chosen = chosen.model_copy(update=dict.fromkeys(("thresholds", "runs", "jammed"), given.seeds))
+    return measured(chosen, given.output / "samples"), chosen.model_dump()
 
 
 if __name__ == "__main__":
-    main()
+    options = {"quick": quick("small networks, a minute"), "seeds": seeds("of everything (default: 8)")}
+    run_study(study, __doc__, least_seeds=2, **options)

@@ -284,25 +284,25 @@ def with_decay(h: Array, mu: float) -> Array:
     return h + mu * namespace(h).eye(h.shape[0], dtype=h.dtype, device=h.device)
 
 
-def null_space(matrix: np.ndarray) -> np.ndarray:
+def null_space(matrix: np.ndarray, floor: float = 0.0) -> np.ndarray:
     """Orthonormal basis of the kernel of a dense (m, n) matrix as columns (n, n − rank).
 
     The rank is where log σ has its largest gap below 1e-3 of the largest singular value (no gap of a factor
-    10 there: full rank).
+    10 there: full rank). Gaps below the floor, or below rounding, do not count: there σ is noise.
     """
     m, n = matrix.shape
     if m == 0:
         return np.eye(n)
     _, sigma, rows = scipy.linalg.svd(matrix, full_matrices=True, check_finite=False)
-    return rows[rank_of(sigma, (m, n)) :].T
+    return rows[rank_of(sigma, (m, n), floor) :].T
 
 
-def rank_of(sigma: np.ndarray, shape: tuple[int, int]) -> int:
-    """Rank from descending singular values, by the largest gap in log σ below `NULL_CUT` σ_max."""
+def rank_of(sigma: np.ndarray, shape: tuple[int, int], floor: float = 0.0) -> int:
+    """Rank from descending singular values, by the largest gap in log σ below `NULL_CUT` σ_max, above the floor."""
     if sigma.size == 0 or sigma[0] == 0:
         return 0
-    rounding = np.finfo(float).eps * max(shape) * sigma[0]
-    levels = np.log(np.append(np.maximum(sigma, rounding), rounding))
+    floor = max(floor, np.finfo(float).eps * max(shape) * sigma[0])
+    levels = np.log(np.append(np.maximum(sigma, floor), floor))
     drops = levels[:-1] - levels[1:]
     allowed = np.append(sigma[1:], 0.0) < NULL_CUT * sigma[0]
     drops = np.where(allowed, drops, 0.0)

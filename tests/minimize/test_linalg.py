@@ -146,5 +146,7 @@ def test_ranks_of_trivial_matrices():
     assert rank_of(np.array([]), (0, 3)) == 0
     assert rank_of(np.array([1.0, 0.5, 1e-8]), (3, 3)) == 2
     assert rank_of(np.array([1.0, 1e-2, 1e-4]), (3, 3)) == 3  # no gap: full rank
+    noisy = np.array([1.0, 3e-3, 3e-8, 6e-14])  # a zero known to 1e-7, beside one known to rounding
+    assert rank_of(noisy, (4, 4)) == 3 and rank_of(noisy, (4, 4), floor=1e-7) == 2
     rows = orthonormal_rows(np.array([[1.0, 0, 0], [2.0, 0, 0], [0, 1e-5, 0]]))
     assert rows.shape == (2, 3) and orthonormal_rows(np.empty((0, 3))).shape == (0, 3)

@@ -73,6 +73,21 @@ def test_discs_without_some_contacts_lose_their_kernel_modes(jammed, seed):
     np.testing.assert_allclose(prestress, np.linalg.eigvalsh(form), rtol=1e-6, atol=1e-6 * abs(form).max())
 
 
+def test_the_self_stress_of_forces_that_balance_poorly_is_counted():
+    """Nearly round ellipses, moved along ker H0: σ_min rises with ‖Jᵀu'‖/‖u'‖ far above rounding, and is zero still."""
+    jammed = uj.jam(uj.Ellipses.random(n=24, aspect_ratio=1.01, packing_fraction=0.97, seed=0), pressure=1e-6)
+    system, x = jammed.system, jammed.x
+    h, count = uj.decompose_hessian(system, x), uj.count_constraints(system, x)
+    assert h.self_stress.shape[1] == 1 and h.kernel.shape[1] == count.n_effective - count.n_overlaps + 1
+    mode = embedded(h, h.kernel) @ np.random.default_rng(0).standard_normal(h.kernel.shape[1])
+    for size in (1e-7, 1e-6, 1e-5):
+        moved = uj.decompose_hessian(system, x + size * mode)
+        assert moved.self_stress.shape == h.self_stress.shape and moved.kernel.shape == h.kernel.shape
+        assert abs(moved.self_stress[:, 0] @ h.self_stress[:, 0]) > 1 - 1e-3
+    second, last = np.linalg.svd(moved.jacobian, compute_uv=False)[-2:]
+    assert second < 1e-2 and last > 1e-8  # the gap down to rounding, 1e-14, is the larger one
+
+
 @pytest.mark.parametrize("name", ["discs", "spheres"])
 def test_prestress_of_spheres_never_holds(jammed, name):
     for seed in range(3):

@@ -13,7 +13,7 @@ from ..spectra.density import missing_modes
 from ..spectra.theory import JAMMING_EXPONENTS
 from ..statistics import DeltaStatistics, Exponent, delta_statistics
 from ..validation import require
-from .record import check, number, write_record
+from .record import check, number, write_study
 
 ISOSTATIC_SOURCE = {
     "spheres": "Goodrich, Liu, Nagel, PRL 109, 095704 (2012)",
@@ -184,22 +184,15 @@ class Comparison:
                 words.append(f"the interval of {name} {inside} {TALK[name]}")
         return f": {', '.join(words)}" if words else ""
 
-    def write(self, output: Path, configuration: dict[str, Any], seconds: float) -> Path:
+    def write(self, output: Path, configuration: Mapping[str, Any], seconds: float) -> list[Path]:
         """Write figure and JSON into a folder; the path of the figure. `seconds` are this run's, kept samples apart."""
-        import matplotlib
-
-        matplotlib.use("Agg")
         from ..plotting import comparison_figure
 
-        output.mkdir(parents=True, exist_ok=True)
         samples = {name: s.samples for name, s in self.systems.items()}
         figure = comparison_figure(samples, {name: s.law for name, s in self.systems.items()}, self.caption)
-        picture = output / "spheres_vs_nets.png"
-        figure.savefig(picture, dpi=150)
         entries = {name: self._entry(s) for name, s in self.systems.items()}
-        record = picture.with_suffix(".json")
-        write_record(record, configuration, seconds, self.checks(), systems=entries)
-        return picture
+        of = (configuration, seconds, self.checks())
+        return write_study(output, "spheres_vs_nets", {"": figure}, *of, systems=entries)
 
     def checks(self) -> list[dict[str, Any]]:
         """Measured values against reference numbers."""

@@ -11,7 +11,7 @@ import numpy as np
 from ..ensemble import BranchSample, KernelEnergySample
 from ..statistics import Estimate, estimate
 from . import packings as of
-from .record import check, print_checks, write_record
+from .record import check, print_checks, write_study
 
 BySize = Mapping[int, Sequence[BranchSample]]
 
@@ -139,22 +139,14 @@ class ParticlesReport:
 
     def write(self, output: Path, configuration: Mapping[str, Any], seconds: float) -> list[Path]:
         """Write figures and JSON into a folder; the paths of the figures."""
-        import matplotlib
-
-        matplotlib.use("Agg")
         from .packing_figures import ellipses_figure, scaling_figure, spectra_figure
 
-        output.mkdir(parents=True, exist_ok=True)
         figures = {
             "scaling": scaling_figure(self.scaling, self.counting, self.thresholds),
             "ellipses": ellipses_figure(self.shapes, self.energies),
             "spectra": spectra_figure(self.spectra),
         }
-        paths = [output / f"jamming_of_particles_{name}.png" for name in figures]
-        for path, figure in zip(paths, figures.values(), strict=True):
-            figure.savefig(path, dpi=150)
-        write_record(output / "jamming_of_particles.json", configuration, seconds, self.checks)
-        return paths
+        return write_study(output, "jamming_of_particles", figures, configuration, seconds, self.checks)
 
 
 def _against(

@@ -3,9 +3,12 @@
 import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 
 def check(
@@ -56,6 +59,26 @@ def print_checks(checks: Sequence[Mapping[str, Any]]) -> None:
 def number(value: Any) -> Any:
     """A value that JSON can hold: no NaN."""
     return None if isinstance(value, float) and not np.isfinite(value) else value
+
+
+def write_study(
+    output: Path,
+    name: str,
+    figures: Mapping[str, "Figure"],
+    configuration: Mapping[str, Any],
+    seconds: float,
+    checks: Sequence[Mapping[str, Any]],
+    *,
+    dpi: int = 150,
+    **more: Any,
+) -> list[Path]:
+    """Write the figures `<name>_<figure>.png` of a study (`<name>.png` of one without a name) and `<name>.json`."""
+    output.mkdir(parents=True, exist_ok=True)
+    paths = {output / f"{name}_{part}".rstrip("_"): figure for part, figure in figures.items()}
+    for path, figure in paths.items():
+        figure.savefig(f"{path}.png", dpi=dpi)
+    write_record(output / f"{name}.json", configuration, seconds, checks, **more)
+    return [path.with_name(path.name + ".png") for path in paths]
 
 
 def write_record(

@@ -12,7 +12,7 @@ from ..ensemble import JammedSample, LandscapeSample
 from ..statistics import Estimate, Exponent, estimate
 from ..transition import Transition
 from . import learning as of
-from .record import check, number, print_checks, write_record
+from .record import check, number, print_checks, write_study
 
 ByData = Mapping[int, Sequence[LandscapeSample]]
 SEARCH = "by our search; the talk's P/N* is Adam's, and a transition belongs to its algorithm"
@@ -215,24 +215,19 @@ class NetworksReport:
 
     def write(self, output: Path, configuration: Mapping[str, Any], seconds: float) -> list[Path]:
         """Write figures and JSON into a folder; the paths of the figures."""
-        import matplotlib
-
-        matplotlib.use("Agg")
         from .network_figures import exponents_figure, landscape_figure, transition_figure
 
-        output.mkdir(parents=True, exist_ok=True)
         figures = {
             "counts": transition_figure(self),
             "spectra": landscape_figure(self),
             "exponents": exponents_figure(self),
         }
-        paths = [output / f"transition_of_networks_{name}.png" for name in figures]
-        for path, figure in zip(paths, figures.values(), strict=True):
-            figure.savefig(path, dpi=150)
         searches = {t.algorithm for t in self.transitions.values()}
         cost = {f"depth {d}, width {w}": number(_seconds(t)) for (d, w), t in self.transitions.items()}
-        write_record(
-            output / "transition_of_networks.json",
+        return write_study(
+            output,
+            "transition_of_networks",
+            figures,
             configuration,
             seconds,
             self.checks,
@@ -240,7 +235,6 @@ class NetworksReport:
             search=sorted(searches),
             seconds_of_transitions=cost,
         )
-        return paths
 
 
 def _seconds(found: Transition) -> float:

@@ -7,13 +7,14 @@ from functools import cached_property
 import numpy as np
 
 from ..arrays import Array, to_numpy
-from ..linalg import null_space, orthonormal_rows
+from ..linalg import null_space, orthonormal_rows, projection
 from ..potentials import Held
 from ..system import ConstrainedSystem, Constraints, hessian, kinks
 from ..validation import require_positions
 from .matrix_free import MatrixFreeHessian
 
 NULL_MODE = 1e-12  # an eigenvalue within this fraction of the largest one is zero
+BALANCED = 1e-5  # relative gradient of a state at which forces are taken to balance
 
 
 @dataclass(frozen=True, eq=False)
@@ -81,13 +82,23 @@ class HessianDecomposition:
     def self_stress(self) -> np.ndarray:
         """States of self stress: an orthonormal basis of the kernel of Jᵀ as columns, (N_Δ + K, s), positive in sum
         over the overlaps; the last K entries are those of the kinks."""
-        basis = null_space(np.vstack([self.jacobian, self._rows(self.kinks)]).T)
+        basis = null_space(np.vstack([self.jacobian, self._rows(self.kinks)]).T, self._imbalance)
         return basis * np.where(basis[: self.force.size].sum(axis=0) < 0, -1.0, 1.0)
 
     @cached_property
     def kernel(self) -> np.ndarray:
         """Orthonormal basis of the kernel of H0 on the tangent space, symmetries apart, as columns (n, k)."""
-        return null_space(np.vstack([self.jacobian, self._rows(self.symmetries), self._rows(self.kinks)]))
+        rows = np.vstack([self.jacobian, self._rows(self.symmetries), self._rows(self.kinks)])
+        return null_space(rows, self._imbalance)
+
+    @cached_property
+    def _imbalance(self) -> float:
+        """‖Jᵀu'‖/‖u'‖ across the kinks: at most so large is the smallest singular value of J, a state of self stress
+        of imperfect forces. 0 where they do not balance: no minimum, no self stress to be expected."""
+        size = float(np.linalg.norm(self.force))
+        residual = projection(self.kinks)[0](self.force @ self.jacobian)
+        found = float(np.linalg.norm(residual)) / size if size else 0.0
+        return found if found < BALANCED else 0.0
 
     @property
     def rank_h0(self) -> int:
