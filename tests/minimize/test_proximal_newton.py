@@ -49,6 +49,16 @@ def test_the_quadratic_in_a_box_is_at_its_minimum(seed, size, rank):
     assert bool((gradient[s == 0] > -1e-8).all()) and bool((gradient[s == 1] < 1e-8).all())
 
 
+def test_variables_of_the_box_without_curvature():
+    """Units that have died away leave rows of zeros, or of what is left after underflow."""
+    q = torch.diag(torch.tensor([2.0, 0.0, 1e-300, 0.0, 5e-324], dtype=torch.float64))
+    c = torch.tensor([-1.0, -1e-200, 1e-310, 0.0, -1e-323], dtype=torch.float64)
+    s = minimize_in_box(q, c, torch.full((5,), 0.3, dtype=torch.float64))
+    assert s.tolist() == [pytest.approx(0.5), 1.0, 0.0, 0.3, 1.0]
+    s = minimize_in_box(0 * q, c, torch.full((5,), 0.3, dtype=torch.float64))
+    assert s.tolist() == [1.0, 1.0, 0.0, 0.3, 1.0]
+
+
 @pytest.mark.parametrize("weights", ["free", "spherical"])
 def test_derivatives_with_kinks_held(weights):
     """∇U, Hp + H0, ∇z and ∂U/∂h of a network with some h = s z, against finite differences."""

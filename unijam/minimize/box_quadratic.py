@@ -3,6 +3,7 @@
 from ..arrays import Array, namespace
 from ..linalg import factor_dense
 
+NULL = 1e-28  # of the largest diagonal entry: a variable without curvature (a unit that died away)
 RIDGE = 1e-13  # of each diagonal entry: where kinks' gradients are dependent, Q is singular
 TOLERANCE = 1e-13
 MAX_ITERATIONS = 200
@@ -22,9 +23,12 @@ def minimize_in_box(q: Array, c: Array, s: Array) -> Array:
     xp = namespace(c)
     q = q + RIDGE * xp.diag(xp.diagonal(q))
     scale = float(abs(c).max()) + float(abs(q).max())
+    linear = xp.diagonal(q) <= NULL * xp.diagonal(q).max()  # its row vanishes too
+    s = xp.where(linear & (c != 0), 1.0 * (c < 0), s)
     gradient = q @ s + c
     for _ in range(MAX_ITERATIONS):
-        free = xp.nonzero(~(((s <= 0) & (gradient > 0)) | ((s >= 1) & (gradient < 0))))[0]
+        bound = linear | ((s <= 0) & (gradient > 0)) | ((s >= 1) & (gradient < 0))
+        free = xp.nonzero(~bound)[0]
         inner = gradient[free]
         if not len(free) or float(abs(inner).max()) <= TOLERANCE * scale:
             break
