@@ -65,7 +65,8 @@ def _on_cpu(a: Array) -> bool:
 def column_norms(jacobian: Array) -> Array:
     """Euclidean norm of each column, (n,)."""
     if sp.issparse(jacobian):
-        return np.sqrt(np.asarray(jacobian.multiply(jacobian).sum(axis=0)).ravel())
+        rows = jacobian.tocsr()  # sums in NumPy: SciPy's own take a millisecond
+        return np.sqrt(np.bincount(rows.indices, rows.data**2, rows.shape[1]))
     return (jacobian * jacobian).sum(0) ** 0.5
 
 

@@ -156,8 +156,7 @@ class Ellipses(Packing):
         """A fresh x -> (U, ∇U, Σ u'², N_Δ) with its own list of near pairs and of their t*."""
         if type(self.potential) is not Harmonic:
             return super().evaluator()
-        near, scale = _NearPairs(self), self.scale
-        return lambda x: near(x, scale)[:4]
+        return _NearPairs(self)
 
     def scaled_evaluator(self) -> Callable[[Array, float], tuple[float, Array, float, int, float]]:
         """A fresh (x, λ) -> (U, ∇U, Σ u'², N_Δ, Σ u' c): the evaluator where the mean diameter moves too."""
@@ -257,46 +256,61 @@ class _NearPairs:
 
     Two ellipses that touch when scaled by √F are at least (√F − 1)(b_i + b_j) apart, and the distance falls
     at most by |δr| + (a − b)|δangle| of each, so contacts and next to nothing else are listed.
+
+    Attributes
+    ----------
+    kernel : EllipseList
+        The list.
+    places, back : (3n,) integer arrays
+        Its numbering and the inverse: the user's own.
     """
 
     def __init__(self, system: Ellipses):
         self.system, self.scale = system, system.scale
-        self.shapes = (system.radii, system.aspect_ratio)
         self.threshold = OVERLAP_RESOLUTIONS * system.resolution(system.initial)
-        self.skin, self.age = 0.1 * self.scale, 40
-        self.built = (np.full(system.n_dof, np.nan), 1.0)  # no list yet: outdated anywhere
+        self.skin, self.served = 0.1 * self.scale, 40
+        self.places = self.back = np.arange(system.n_dof)
         none = np.empty((4, 0))
-        self.listed = (*np.empty((2, 0), dtype=np.int64), none[:2], none[0], none[0], none)
+        pairs = (*np.empty((2, 0), dtype=np.int64), none[:2], none[0])
+        self._list(np.full(system.n_dof, np.nan), 1.0, pairs)  # outdated anywhere
 
-    def __call__(self, x: Array, scale: float) -> tuple[float, np.ndarray, float, int, float]:
-        x, ratio = _plain(x), scale / self.scale
+    def __call__(self, x: Array, scale: float | None = None) -> tuple:
+        x, ratio = _plain(x), 1.0 if scale is None else scale / self.scale
         if not ratio > 0:
             self.system.at(scale=scale)  # says what is wrong
         while True:
-            valid, squares, count, load, gradient = pw.evaluate(
-                x, ratio, self.threshold, *self.built, self.skin, *self.shapes, *self.listed
-            )
-            if valid:
-                self.age += 1
-                return 0.5 * squares, gradient, squares, count, load / self.scale
+            squares, count, load, gradient = pw.evaluate(self.kernel, x, ratio)
+            if squares >= 0:
+                self.served += 1
+                found = 0.5 * squares, gradient, squares, count
+                return found if scale is None else (*found, load / self.scale)
             if not np.isfinite(x).all():
-                return np.nan, np.full(len(x), np.nan), np.nan, 0, np.nan
-            self.skin *= 1.25 if self.age < 20 else 0.8 if self.age > 80 else 1.0
-            self._search(x, ratio)
+                found = np.nan, np.full(len(x), np.nan), np.nan, 0
+                return found if scale is None else (*found, np.nan)
+            self.renew(x, ratio * self.scale)
 
-    def _search(self, x: np.ndarray, ratio: float) -> None:
-        """Make the list anew; it holds until a particle has used up half of the skin."""
-        system, widest = self.system, self.system.largest_diameter * ratio
+    def renew(self, x: np.ndarray, scale: float) -> None:
+        """Make the list anew at x and λ; it holds until a particle has used up half of the skin."""
+        system, ratio = self.system, scale / self.scale
+        widest = system.largest_diameter * ratio
         if widest > 0.5 * system.shortest_side:
-            system.at(scale=ratio * self.scale)  # says what is wrong
+            system.at(scale=scale)  # says what is wrong
         room = 0.5 * system.shortest_side - widest
+        self.skin *= 1.25 if self.served < 20 else 0.8 if self.served > 80 else 1.0
         self.skin = min(max(self.skin, 1e-3 * self.scale), 0.5 * self.scale, room)
         wide, thin = system.semi_axes
         pairs = neighbour_pairs(system.positions(x), system.sides, ratio * wide, self.skin)
         farthest = ratio + self.skin / thin[pairs].sum(axis=1)
-        near = pw.near_pairs(x, system.sides, *self.shapes, pairs, farthest)
-        self.listed = (*near, np.empty(len(near[0])), np.empty((4, len(near[0]))))
-        self.built, self.age = (x.copy(), ratio), 0
+        near = pw.near_pairs(x, system.sides, system.radii, system.aspect_ratio, pairs, farthest)
+        self._list(x.copy(), ratio, near)
+        self.served = 0
+
+    def _list(self, built: np.ndarray, ratio: float, near: tuple) -> None:
+        shapes = (self.system.radii, self.system.aspect_ratio)
+        room = (np.empty(len(near[0])), np.empty((4, len(near[0]))))
+        self.kernel = pw.EllipseList(
+            built, ratio, self.skin, *shapes, self.scale, self.threshold, *near, *room
+        )
 
 
 @njit(nogil=True, cache=True, error_model="numpy")

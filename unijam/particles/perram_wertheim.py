@@ -13,11 +13,13 @@ Source: J. W. Perram and M. S. Wertheim, J. Comput. Phys. 58, 409 (1985).
 """
 
 from math import sqrt
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numba import njit
 
+from ..arrays import Array
+from ..compiled import implements, listed_forces
 from .disc_kernel import DistinctArrays
 
 STEP = 1e-7  # Halley's method is of third order: after a step this small, t is good to rounding
@@ -257,6 +259,38 @@ def hessians(x, radii, alpha, first, second, shift, t, factors):
     return out
 
 
+class EllipseList(NamedTuple):
+    """Near pairs with all that an evaluation by them needs; its numbering is the user's.
+
+    Attributes
+    ----------
+    built, built_ratio, skin : array, float, float
+        x and λ (in units of the system's) for which the list was made, and by how much it reaches beyond contact.
+    radii, alpha, unit : array, float, float
+        The system's, and its λ.
+    threshold : float
+        Δ from which on it counts as an overlap.
+    first, second, shift, t : arrays
+        See `near_pairs`; t is kept up to date.
+    root, rows : arrays
+        Room for √F, (m,), and its slopes, (4, m).
+    """
+
+    built: Array
+    built_ratio: float
+    skin: float
+    radii: Array
+    alpha: float
+    unit: float
+    threshold: float
+    first: Array
+    second: Array
+    shift: Array
+    t: Array
+    root: Array
+    rows: Array
+
+
 @njit(pipeline_class=DistinctArrays, **_flags)
 def outdated(x, ratio, built, built_ratio, skin, radii, alpha):
     """How many particles moved, turned and grew by more than half the skin since built; NaN counts."""
@@ -274,25 +308,25 @@ def outdated(x, ratio, built, built_ratio, skin, radii, alpha):
 
 
 @njit(**_flags)
-def evaluate(
-    x, ratio, threshold, built, built_ratio, skin, radii, alpha, first, second, shift, t, root, rows
-):
-    """(valid, Σ Δ², overlaps above threshold, Σ Δ σ, ∇ ½ΣΔ²) over the Δ = σ (ratio − √F) > 0 of listed pairs.
+def forces(listed, x, total, ratio):
+    """Σ Δ², overlaps above the threshold and Σ Δ σ over the Δ = σ (ratio − √F) > 0 of listed pairs; ∇ ½ΣΔ² filled in.
 
-    Where the list, made for built and built_ratio, is outdated, `valid` is False and no more is told.
+    Where the list is outdated, Σ Δ² is −1 and no more is told.
     """
-    n = len(radii)
-    total, squares, count, load = np.zeros(3 * n), 0.0, 0, 0.0
-    if outdated(x, ratio, built, built_ratio, skin, radii, alpha) > 0:
-        return False, squares, count, load, total
-    contacts(x, radii, alpha, first, second, shift, t, root, rows)
+    radii, alpha, first, second = listed.radii, listed.alpha, listed.first, listed.second
+    root, rows = listed.root, listed.rows
+    if not ratio > 0 or outdated(x, ratio, listed.built, listed.built_ratio, listed.skin, radii, alpha) > 0:
+        return -1.0, 0, 0.0
+    contacts(x, radii, alpha, first, second, listed.shift, listed.t, root, rows)
+    n, squares, count, load = len(radii), 0.0, 0, 0.0
+    total[:] = 0.0
     for k in range(len(first)):
         if root[k] < ratio:
             i, j = first[k], second[k]
             sigma = radii[i] + radii[j]
             delta = sigma * (ratio - root[k])
             squares += delta * delta
-            count += delta > threshold
+            count += delta > listed.threshold
             load += delta * sigma
             weight = -delta * sigma
             total[2 * i] -= weight * rows[0, k]
@@ -301,7 +335,22 @@ def evaluate(
             total[2 * j + 1] += weight * rows[1, k]
             total[2 * n + i] += weight * rows[2, k]
             total[2 * n + j] += weight * rows[3, k]
-    return True, squares, count, load, total
+    return squares, count, load
+
+
+@njit(**_flags)
+def evaluate(listed, x, ratio):
+    """`forces`, and ∇ ½ΣΔ² itself."""
+    total = np.empty(3 * len(listed.radii))
+    squares, count, load = forces(listed, x, total, ratio)
+    return squares, count, load, total
+
+
+@implements(listed_forces, EllipseList)
+def _listed_forces(listed, y, gradient, scale):
+    size = 3 * len(listed.radii)
+    squares, count, load = forces(listed, y[:size], gradient[:size], scale / listed.unit)
+    return 0.5 * squares, squares, np.int64(count), load / listed.unit
 
 
 @njit(**_flags)

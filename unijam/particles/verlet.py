@@ -14,7 +14,8 @@ from .base import Packing
 from .neighbours import neighbour_pairs
 from .slabs import build_slabs
 
-FIRST_SKIN, LEAST_SKIN, LARGEST_SKIN = 0.3, 0.02, 0.5  # in mean diameters
+PLANE_SKINS, SPACE_SKINS = (0.4, 0.65), (0.3, 0.5)  # first and largest, in mean diameters
+LEAST_SKIN = 0.02
 SHORT_LIFE, LONG_LIFE = 40, 120  # evaluations a list should serve; between them the time hardly depends on it
 
 
@@ -30,7 +31,8 @@ class SphereForces:
         self.shape = system.initial.shape
         self.width = system.largest_diameter
         self.threshold = OVERLAP_RESOLUTIONS * system.resolution(system.initial)
-        self.skin = FIRST_SKIN * self.scale
+        first, largest = PLANE_SKINS if system.dimension < 3 else SPACE_SKINS
+        self.skin, self.largest_skin = first * self.scale, largest * self.scale
         self.factor = 0.0  # λ of the list in units of the system's; zero before the first
         self.served = SHORT_LIFE
 
@@ -67,7 +69,7 @@ class SphereForces:
             self.system.at(scale=factor * self.scale)  # says what is wrong
         if self.factor > 0:
             longer = 1.25 if self.served < SHORT_LIFE else 0.7 if self.served > LONG_LIFE else 1.0
-            self.skin = min(max(self.skin * longer, LEAST_SKIN * self.scale), LARGEST_SKIN * self.scale)
+            self.skin = min(max(self.skin * longer, LEAST_SKIN * self.scale), self.largest_skin)
         self.served, self.factor = 0, factor
         self.build(x, factor * self.radii + 0.5 * self.skin)
 
