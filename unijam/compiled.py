@@ -8,9 +8,11 @@ compiled, and neither imports the other.
 import zlib
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 from numba import types
-from numba.extending import overload
+from numba.core.imputils import impl_ret_borrowed
+from numba.extending import intrinsic, overload
 
 from .arrays import Array
 
@@ -34,6 +36,33 @@ def implements(stub: Callable, kind: type) -> Callable[[Callable], Callable]:
 def fingerprint() -> int:
     """A number that changes with the sources of what is registered (of itself numba sees one file only)."""
     return zlib.crc32(b"".join(Path(name).read_bytes() for name in sorted(_sources)))
+
+
+def _unnamed_type(kind: Any) -> Any:
+    members: Any = types.BaseTuple  # its kinds have `types`, which it does not declare
+    return members.from_types([_unnamed_type(t) for t in kind.types]) if isinstance(kind, members) else kind
+
+
+def _unnamed(typingctx, value):
+    """A NamedTuple, and those in it, as plain tuples, for compiled code to return.
+
+    NamedTuples are made by Python code, in which a signal may raise where numba does not look for errors: the
+    process would crash. `named` gives the names back.
+    """
+
+    def codegen(context, builder, signature, arguments):
+        return impl_ret_borrowed(context, builder, signature.return_type, arguments[0])  # laid out alike
+
+    return _unnamed_type(value)(value), codegen
+
+
+unnamed: Any = intrinsic(_unnamed)
+
+
+def named(plain: tuple, like: tuple) -> tuple:
+    """What was `unnamed`, with the names of another such value."""
+    members = zip(plain, like, strict=True)
+    return type(like)(*(named(v, of) if isinstance(of, tuple) else v for v, of in members))
 
 
 def listed_forces(kernel: tuple, y: Array, gradient: Array, scale: float) -> tuple:

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 import unijam as uj
+from unijam.compiled import named
 from unijam.minimize import Objective, bursts, first_order
 from unijam.minimize.first_order import FirstOrder
 from unijam.minimize.loop import Solver
@@ -146,6 +147,19 @@ def test_a_step_longer_than_the_list_serves_is_taken(one_by_one, kind):
     slow = one_by_one(solver, Objective(system), system.initial)
     np.testing.assert_allclose(fast.x, slow.x, rtol=0, atol=1e-6)
     assert fast.n_steps == slow.n_steps
+
+
+@pytest.mark.parametrize("name", METHODS)
+def test_compiled_code_runs_no_python(name):
+    """A signal that raised in it, as in the making of a NamedTuple, would crash the process."""
+    system = SYSTEMS["ellipses"]()
+    objective, method = Objective(system), METHODS[name]()
+    state = method.begin(objective, objective.first(system.initial))
+    under_way = bursts.Bursts(objective, state, method.advance)
+    plain, *_ = bursts._burst()(under_way.state, under_way.compiled, 3, bursts.Ends(*5 * (0.0,)))
+    assert type(plain) is tuple and not any(hasattr(member, "_fields") for member in plain)
+    assert type(named(plain, state)) is type(state)
+    assert named(plain, state).point.y.shape == (system.n_dof + 1,)
 
 
 def test_what_runs_in_bursts():

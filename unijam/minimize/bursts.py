@@ -14,7 +14,7 @@ from numba import njit
 from numba.extending import register_jitable
 
 from ..arrays import Array
-from ..compiled import fingerprint
+from ..compiled import fingerprint, named, unnamed
 
 if TYPE_CHECKING:
     from .objective import Objective, Point
@@ -70,7 +70,8 @@ class Bursts:
         """The point reached, in the user's numbering, after at most so many iterations, and how many they were."""
         taken, renewed = 0, False
         while True:
-            self.state, more, stale = _burst()(self.state, self.compiled, most - taken, ends)
+            plain, more, stale = _burst()(self.state, self.compiled, most - taken, ends)
+            self.state = named(plain, self.state)
             taken += more
             self.objective.n_evaluations += more
             self.evaluator.served += more
@@ -131,15 +132,15 @@ def _burst():
     """The compiled loop; numba's cache knows it by the sources of all that it calls."""
 
     def burst(state, objective, most, ends):
-        """The state after at most so many iterations, how many they were, and whether the list no longer serves."""
+        """The state (unnamed) after at most so many iterations, how many, and whether the list no longer serves."""
         for taken in range(most):
             reached = advance(state, objective)
             if reached.point.energy < 0:
-                return state, taken, True
+                return unnamed(state), taken, True
             state = reached
             if state.finished or _worth_a_look(state.point, objective.moving, ends):
-                return state, taken + 1, False
-        return state, most, False
+                return unnamed(state), taken + 1, False
+        return unnamed(state), most, False
 
     burst.__qualname__ = f"burst_{fingerprint():08x}"
     return njit(nogil=True, cache=True, error_model="numpy")(burst)

@@ -307,10 +307,10 @@ class _NearPairs:
 
     def _list(self, built: np.ndarray, ratio: float, near: tuple) -> None:
         shapes = (self.system.radii, self.system.aspect_ratio)
-        room = (np.empty(len(near[0])), np.empty((4, len(near[0]))))
-        self.kernel = pw.EllipseList(
-            built, ratio, self.skin, *shapes, self.scale, self.threshold, *near, *room
-        )
+        first, second, shift, t = near
+        root, rows = np.empty(len(t)), np.empty((4, len(t)))
+        made = (built, ratio, self.skin, *shapes, self.scale, self.threshold)
+        self.kernel = pw.EllipseList(*made, first, second, shift, t, root, rows)
 
 
 @njit(nogil=True, cache=True, error_model="numpy")
