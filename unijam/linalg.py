@@ -23,7 +23,7 @@ from .operators import Operator, is_operator
 TETHER = (
     1e-2  # of ρ: holds what bears no force. Stiffer, a rattler that is touched would hold its neighbours up
 )
-LARGE = 3000  # a sparse matrix larger than this is not made dense
+LARGE = 3000  # the spectrum of a matrix larger than this is not computed whole
 NULL_CUT = 1e-3  # ranks: the largest gap in log σ below this fraction of the largest σ
 PRODUCTS = 500  # of a matrix-free H in one Newton step, or in one search for a negative eigenvalue
 
@@ -114,8 +114,7 @@ class QuadraticModel:
         if is_torch(self._whole):
             return int((namespace(self._whole).linalg.eigvalsh(self._whole) < -threshold).sum())
         if self._whole.shape[0] > LARGE:
-            lowest = spla.eigsh(self._whole, k=1, which="SA", return_eigenvectors=False)[0]
-            return int(lowest < -threshold)
+            return int(self._softest()[0] < -threshold)
         return int((np.linalg.eigvalsh(to_numpy(self._whole)) < -threshold).sum())
 
     def lowest_mode(self) -> Array:
@@ -124,9 +123,23 @@ class QuadraticModel:
             return self._lowest(0.0)[1][0]
         if is_torch(self._whole):
             return namespace(self._whole).linalg.eigh(self._whole)[1][:, 0]
-        if self._whole.shape[0] <= LARGE or not sp.issparse(self.matrix):
+        if self._whole.shape[0] <= LARGE:
             return np.linalg.eigh(to_numpy(self._whole))[1][:, 0]
-        return spla.eigsh(self._whole, k=1, which="SA", tol=1e-3)[1][:, 0]
+        return self._softest()[1]
+
+    def _softest(self) -> tuple[float, np.ndarray]:
+        """The lowest eigenvalue of a large matrix and its mode, by the inverse of matrix + shift.
+
+        The shift is the first, of a series times four, that makes it positive definite: the lowest mode is then the
+        largest of the inverse, however close to zero many others lie.
+        """
+        shift = 10 * (self.floor or 1e-14)
+        while not (factor := self.factor(shift)).positive:
+            shift *= 4
+        n = self._whole.shape[0]
+        inverse = spla.LinearOperator((n, n), matvec=factor.solve, dtype=float)
+        values, vectors = spla.eigsh(inverse, k=1, which="LA", tol=1e-3)
+        return 1 / float(values[0]) - shift, vectors[:, 0]
 
     def _lowest(self, enough: float) -> tuple[np.ndarray, Array, np.ndarray]:
         return extreme_modes(self._whole, max_products=PRODUCTS, enough=enough)

@@ -6,6 +6,7 @@ import scipy.sparse as sp
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scipy.linalg import eigh_tridiagonal
 
 from unijam.arrays import to_numpy
 from unijam.elimination import factor_sparse
@@ -138,6 +139,23 @@ def test_null_space_has_the_dimension_that_the_rank_leaves(seed, m, n, rank):
     assert kernel.shape == (n, n - rank)
     np.testing.assert_allclose(kernel.T @ kernel, np.eye(n - rank), atol=1e-12)
     np.testing.assert_allclose(matrix @ kernel, 0, atol=1e-13)
+
+
+@pytest.mark.parametrize("bordered", [False, True])
+def test_the_lowest_mode_of_a_large_matrix_among_many_soft_ones(bordered):
+    """A long chain with one weak negative bond to the ground: thousands of modes at zero, one below."""
+    n = 4000
+    chain = sp.diags([np.full(n, 2.0), np.full(n - 1, -1.0), np.full(n - 1, -1.0)], [0, 1, -1], format="lil")
+    chain[n // 2, n // 2] -= 4e-3
+    values, vectors = eigh_tridiagonal(
+        chain.diagonal(), np.full(n - 1, -1.0), select="i", select_range=(0, 1)
+    )
+    assert values[0] < -1e-6 < 0 < values[1] < 1e-5
+    border = np.zeros(n) if bordered else None
+    model = QuadraticModel(sp.csc_matrix(chain), border, 1.0, 2.0)
+    mode = model.lowest_mode()
+    assert abs(mode[:n] @ vectors[:, 0]) > 1 - 1e-4
+    assert model.negative_modes() == 1 and model._softest()[0] == pytest.approx(values[0], rel=1e-2)
 
 
 def test_ranks_of_trivial_matrices():
