@@ -24,28 +24,31 @@ KINDS = {
     "4D spheres": ("SoftSpheres", {"dimension": 4, "packing_fraction": 0.52}),
     "ellipses": ("Ellipses", {"aspect_ratio": 1.4, "packing_fraction": 0.97}),
 }
+NEAR_ROUND = (1.003, 1.006, 1.01, 1.02, 1.03, 1.06, 1.1)
 
 
 class Configuration(BaseModel):
-    """How many packings for each curve; `shapes` are aspect ratios of ellipses."""
+    """How many packings for each curve; of ellipses of each size, how many of which aspect ratios."""
 
-    scaling: Packings = {"discs": {1024: 24}, "spheres": {512: 12}}
+    scaling: Packings = {"discs": {4096: 8}, "spheres": {1024: 8}}
     counting: Packings = {
         "discs": {32: 60, 64: 40, 128: 40, 256: 32},
         "spheres": {64: 40, 128: 16},
         "4D spheres": {100: 10},
     }
     thresholds: Packings = {
-        "discs": {32: 120, 64: 80, 128: 60, 256: 24},
-        "spheres": {64: 60, 128: 32, 256: 12},
+        "discs": {32: 120, 64: 80, 128: 60, 256: 40, 1024: 24},
+        "spheres": {64: 60, 128: 40, 256: 24, 512: 12},
     }
     spectra: Packings = {"discs": {256: 12}, "ellipses": {96: 12}}
     pushed: Packings = {"ellipses": {48: 10}}
-    shapes: tuple[float, ...] = (
-        *(1.003, 1.006, 1.01, 1.02, 1.03, 1.06, 1.1, 1.2, 1.3),
-        *(1.4, 1.5, 1.6, 1.8, 2.0, 2.5, 3.0, 4.0, 5.0),
-    )
-    of_shape: tuple[int, int] = (96, 8)
+    shapes: dict[int, tuple[int, tuple[float, ...]]] = {
+        96: (
+            8,
+            (*NEAR_ROUND, 1.2, 1.3, 1.35, *(1.4, 1.45, 1.5, 1.55, 1.6, 1.7), 1.8, 2.0, 2.5, 3.0, 4.0, 5.0),
+        ),
+        256: (6, (1.003, 1.01, 1.03, 1.1)),
+    }
 
 
 QUICK = Configuration(
@@ -54,8 +57,7 @@ QUICK = Configuration(
     thresholds={"discs": {32: 12, 64: 8}, "spheres": {96: 4}},
     spectra={"discs": {64: 6}, "ellipses": {24: 6}},
     pushed={"ellipses": {24: 3}},
-    shapes=(1.01, 1.03, 1.1, 1.2, 1.4, 1.8, 3.0),
-    of_shape=(32, 4),
+    shapes={32: (4, (1.01, 1.03, 1.1, 1.2, 1.4, 1.8, 3.0))},
 )
 
 
@@ -79,9 +81,14 @@ def measured(chosen: Configuration, store: Path) -> ParticlesReport:
     def one_size(found):
         return {name: next(iter(by_size.values())) for name, by_size in found.items()}
 
-    n, count = chosen.of_shape
-    ellipses = {alpha: KINDS["ellipses"][1] | {"n": n, "aspect_ratio": alpha} for alpha in chosen.shapes}
-    shapes = {alpha: (Recipe(kind="Ellipses", parameters=some), count) for alpha, some in ellipses.items()}
+    shapes = {
+        (n, alpha): (
+            Recipe(kind="Ellipses", parameters=KINDS["ellipses"][1] | {"n": n, "aspect_ratio": alpha}),
+            k,
+        )
+        for n, (k, alphas) in chosen.shapes.items()
+        for alpha in alphas
+    }
     curves = partial(measure_branch, pressures=decades(-2.5, -6.5), moduli=True)
     counts = partial(measure_branch, pressures=decades(-2.5, -8))
     modes = partial(measure_branch, pressures=decades(-1.5, -6), spectra=True)
@@ -90,11 +97,12 @@ def measured(chosen: Configuration, store: Path) -> ParticlesReport:
     )
     scaling = samples(chosen.scaling, curves)
     thresholds = samples(chosen.thresholds, measure_branch)
+    of_shape = ensemble(shapes, partial(measure_branch, pressures=(1e-6,), spectra=True), store)
     return ParticlesReport(
         scaling=one_size(scaling),
         counting=samples(chosen.counting, counts, radii="uniform"),
         thresholds={name: by_size | scaling[name] for name, by_size in thresholds.items()},
-        shapes=ensemble(shapes, partial(measure_branch, pressures=(1e-6,), spectra=True), store),
+        shapes={n: {a: of_shape[n, a] for a in alphas} for n, (_, alphas) in chosen.shapes.items()},
         spectra=one_size(samples(chosen.spectra, modes, packing_fraction=1.0)),
         energies=one_size(samples(chosen.pushed, pushed))["ellipses"],
     )

@@ -14,16 +14,17 @@ PRESSURES = 10 ** -np.arange(2.5, 8.1, 0.5)
 RNG = np.random.default_rng(0)
 
 
-def branch(n=800, dimension=2, threshold=0.842, coordination=None, extra=None, contacts=3.6, alpha=1.4):
+def branch(n=4000, dimension=2, threshold=0.842, coordination=None, extra=None, contacts=3.6, alpha=1.4):
     """A packing whose G/K is 0.24 (z − z_iso), K = 0.35, p = K Δφ/φ_J."""
     bulk, k, noise = 0.35, len(PRESSURES), RNG.normal(1.0, 0.02, len(PRESSURES))
     excess = PRESSURES * threshold / bulk
     surplus = contacts * np.sqrt(excess) * noise if extra is None else extra / n
     effective = np.full(k, dimension * (n - 1.0))
     overlaps = effective + n * surplus / 2 if coordination is None else np.full(k, n * coordination / 2)
-    omega = np.sort(np.linspace(0, 1.5, n) + 0.2 * surplus[:, None], axis=1)
-    spectrum = np.pad(omega**2, ((0, 0), (0, dimension * n - n)), constant_values=np.nan)
-    kernel = np.full((k, dimension * n), np.nan)
+    modes = min(n, 200)
+    omega = np.sort(np.linspace(0, 1.5, modes) + 0.2 * surplus[:, None], axis=1)
+    spectrum = np.pad(omega**2, ((0, 0), (0, dimension * modes - modes)), constant_values=np.nan)
+    kernel = np.full((k, dimension * modes), np.nan)
     kernel[:, :5] = 0.17 * PRESSURES[:, None] * np.arange(1, 6)
     spectrum_h = spectrum.copy()
     spectrum_h[:, :5] = kernel[:, :5]
@@ -69,7 +70,7 @@ def report():
     return ParticlesReport(
         scaling={
             "discs": [branch() for _ in range(10)],
-            "spheres": [branch(400, 3, 0.639, contacts=7.7) for _ in range(10)],
+            "spheres": [branch(2000, 3, 0.639, contacts=7.7) for _ in range(10)],
         },
         counting={"discs": sized((32, 64)), "4D spheres": sized((32,), dimension=4)},
         thresholds={
@@ -77,7 +78,7 @@ def report():
                 n: [branch(n, threshold=t + RNG.normal(0, 1e-4)) for _ in range(9)] for n, t in shift.items()
             }
         },
-        shapes=shapes,
+        shapes={50: shapes, 200: {a: shapes[a] for a in (1.003, 1.01, 1.03, 1.1)}},
         spectra={
             "discs": [branch(200) for _ in range(6)],
             "ellipses": [branch(60, 3, coordination=5.5) for _ in range(6)],
@@ -126,7 +127,12 @@ def test_figures_and_json_are_written(report, tmp_path):
     figures = report.write(tmp_path, {"shapes": [1.4]}, 1.0)
     assert all(path.stat().st_size > 20_000 for path in figures)
     record = json.loads((tmp_path / "jamming_of_particles.json").read_text())
-    assert set(record) == {"configuration", "seconds", "checks"}
+    assert set(record) == {"configuration", "seconds", "checks", "by_decade"}
+    first = record["by_decade"][0]
+    assert first["kind"] == "discs" and first["from"] / first["to"] == pytest.approx(10)
+    assert all(
+        abs(d["z − z_iso"][0] - 0.5) < 0.05 and d["p"][0] == pytest.approx(1) for d in record["by_decade"]
+    )
     wanted = {"name", "value", "low", "high", "reference", "source", "verdict"}
     assert all(set(c) == wanted for c in record["checks"])
     report.print_table()

@@ -33,8 +33,13 @@ def scaling_figure(
     """U/n and p, z − z_iso, the moduli, G/K, the collapse of n(z − z_iso), and φ_J against n."""
     with plt.rc_context(STYLE):
         figure, axes = plt.subplots(2, 3, figsize=(12, 7.4))
+        levels = axes[0, 1].inset_axes([0.6, 0.13, 0.37, 0.3])
         for name, samples in scaling.items():
             _plot_scaling(axes.ravel(), name, samples)
+            _plot_level(levels, name, samples)
+        levels.set(xscale="log", ylim=(0, None), title=r"$(z-z_{\rm iso})/\Delta\phi^{1/2}$")
+        levels.title.set_fontsize(7)
+        levels.tick_params(labelsize=6)
         for name, by_size in counting.items():
             if name in MARKER and name != "4D spheres":
                 _plot_collapse(axes[1, 1], name, by_size)
@@ -81,6 +86,16 @@ def _plot_scaling(axes: Sequence[Axes], name: str, samples: Sequence[BranchSampl
     _guide(axes[3], contacts[inside], ratio[inside], 1.0)
 
 
+def _plot_level(ax: Axes, name: str, samples: Sequence[BranchSample]) -> None:
+    excess, contacts = of.means(samples, "excess", "excess_coordination")
+    inside, error = of.window(samples), _errors(samples, "excess_coordination")
+    for shown, face in ((inside, COLOUR[name]), (~inside, "white")):
+        level, bar = (y[shown] / np.sqrt(excess[shown]) for y in (contacts, error))
+        look: Any = {"fmt": MARKER[name], "ms": 3, "mfc": face, "elinewidth": 0.8}
+        ax.errorbar(excess[shown], level, bar, color=COLOUR[name], **look)
+    ax.axhline(of.CONTACTS[name], color=THEORY, lw=1.2, zorder=0)
+
+
 def _plot_collapse(ax: Axes, name: str, by_size: BySize) -> None:
     pooled = []
     for k, (n, samples) in enumerate(by_size.items()):
@@ -109,40 +124,13 @@ def _plot_thresholds(ax: Axes, name: str, by_size: BySize) -> None:
 
 
 def ellipses_figure(
-    shapes: Mapping[float, Sequence[BranchSample]], energies: Sequence[KernelEnergySample]
+    shapes: Mapping[int, Mapping[float, Sequence[BranchSample]]], energies: Sequence[KernelEnergySample]
 ) -> Figure:
     """φ_J(α), z(α), and the energy along the modes of ker H0."""
     with plt.rc_context(STYLE):
         figure, axes = plt.subplots(1, 3, figsize=(12, 3.9))
-        alpha, threshold, contacts = of.shape_curves(shapes)
-        data: Any = {"fmt": "o", "ms": 4.5, "color": COLOUR["ellipses"]}
-        at, top = of.densest_shape(shapes)
-        largest = f"largest: {top.value:.3f} at α = {at.value:.2f} ± {(at.high - at.low) / 2:.2f}"
-        axes[0].errorbar(
-            alpha,
-            *threshold,
-            **data,
-            label=largest,
-        )
-        axes[0].axvspan(1.3, 1.6, color=THEORY, alpha=0.3, lw=0)
-        _finish(axes[0], "(a)", r"aspect ratio $\alpha$", r"$\langle\phi_J\rangle$", y="linear")
-        axes[0].set_xticks([1, 1.5, 2, 3, 4, 5], ["1", "1.5", "2", "3", "4", "5"])
-        axes[0].minorticks_off()
-        law, amplitude = of.contacts_of_shape(shapes)
-        axes[1].errorbar(
-            alpha - 1, contacts[0] - 4, contacts[1], **data, label=f"exponent {_short(law)} up to α = 1.1"
-        )
-        x = np.geomspace(0.003, 0.1, 9)
-        axes[1].plot(x, amplitude * x**law.value, color="black", lw=1.2, zorder=5)
-        axes[1].plot(
-            x,
-            amplitude * 0.03 ** (law.value - 0.5) * x**0.5,
-            color=THEORY,
-            lw=2,
-            zorder=4,
-            label=r"$(\alpha-1)^{1/2}$",
-        )
-        axes[1].axhline(2, color=GREY, lw=1, ls="--", label="isostatic, z = 6")
+        _plot_densities(axes[0], next(iter(shapes.values())))
+        _plot_contacts(axes[1], shapes)
         _finish(axes[1], "(b)", r"$\alpha-1$", r"$z-4$")
         _plot_energies(axes[2], energies)
         _finish(
@@ -153,6 +141,31 @@ def ellipses_figure(
         )
         figure.tight_layout()
     return figure
+
+
+def _plot_densities(ax: Axes, shapes: Mapping[float, Sequence[BranchSample]]) -> None:
+    alpha, (threshold, error), _ = of.shape_curves(shapes)
+    at, top = of.densest_shape(shapes)
+    label = f"largest: {top.value:.3f} at α = {at.value:.2f} ± {(at.high - at.low) / 2:.2f}"
+    ax.errorbar(alpha, threshold, error, fmt="o", ms=4.5, color=COLOUR["ellipses"], label=label)
+    ax.axvspan(1.3, 1.6, color=THEORY, alpha=0.3, lw=0)
+    _finish(ax, "(a)", r"aspect ratio $\alpha$", r"$\langle\phi_J\rangle$", y="linear")
+    ax.set_xticks([1, 1.5, 2, 3, 4, 5], ["1", "1.5", "2", "3", "4", "5"])
+    ax.minorticks_off()
+
+
+def _plot_contacts(ax: Axes, by_size: Mapping[int, Mapping[float, Sequence[BranchSample]]]) -> None:
+    data: Any = {"ls": "", "ms": 4.5, "color": COLOUR["ellipses"]}
+    x = np.geomspace(0.003, 0.1, 9)
+    for k, (n, shapes) in enumerate(by_size.items()):
+        alpha, _, contacts = of.shape_curves(shapes)
+        law, amplitude = of.contacts_of_shape(shapes)
+        look = {"marker": "os"[k % 2], "mfc": "white" if k == 0 else COLOUR["ellipses"]}
+        label = f"n = {n}: exponent {_short(law)} up to α = 1.1"
+        ax.errorbar(alpha - 1, contacts[0] - 4, contacts[1], **data | look, label=label)
+    half = amplitude * 0.1 ** (law.value - 0.5)
+    ax.plot(x, half * x**0.5, color=THEORY, lw=2, zorder=4, label=r"$(\alpha-1)^{1/2}$")
+    ax.axhline(2, color=GREY, lw=1, ls="--", label="isostatic, z = 6")
 
 
 def _plot_energies(ax: Axes, energies: Sequence[KernelEnergySample]) -> None:
@@ -233,6 +246,8 @@ def _errors(samples: Sequence[BranchSample], field: str) -> np.ndarray:
 
 
 def _short(law: Estimate) -> str:
+    if np.isnan(law.value):
+        return "not fitted"
     half = (law.high - law.low) / 2
     digits = 3 if half < 0.01 else 2
     return f"{law.value:.{digits}f} ± {half:.{digits}f}"

@@ -1,6 +1,6 @@
 """What ensembles of packings say of jamming: laws, counts and thresholds, each against its published number."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 import numpy as np
 from scipy.stats import beta
@@ -18,8 +18,11 @@ SCHRECK = "Schreck, Mailman, Chakraborty, O'Hern, PRE 85, 061305 (2012)"
 CONTACTS = {"discs": 3.6, "spheres": 7.7}  # (z − z_iso)/Δφ^½, to 15 %
 THRESHOLDS = {"discs": 0.842, "spheres": 0.639}  # φ_J, to 0.001
 NU = 0.71  # φ_J(n) = φ_J − a n^(−1/(dν))
-EXCESS = 1.2e-2  # Δφ up to which laws are fitted, and
-LARGE = 60.0  # p n² down to which they are: far below it a packing has few contacts too many
+EXCESS = (
+    2.6e-3  # Δφ up to which laws are fitted: beyond, K itself changes by a tenth, and they are not yet powers
+)
+MANY = 100.0  # n(z − z_iso) down to which those of contacts and shear are: with few contacts too many both are lower
+LARGE = 60.0  # p n² from which n(z − z_iso) is compared with its power law
 SMALL = 1.1e-3  # p n² up to which the count is that of jamming
 STEADY = 2e-3  # p below which the contacts of ellipses stay, and the soft band follows p alone
 MODES = (0.8e-2, 5e-2)  # δ between which the energy along kernel modes is fitted, at the lowest pressure
@@ -41,18 +44,30 @@ def mean(values: np.ndarray) -> np.ndarray:
     return np.where(seen, values, 0.0).sum(axis=0) / np.where(seen.any(axis=0), seen.sum(axis=0), np.nan)
 
 
+def near(samples: Sequence[BranchSample]) -> np.ndarray:
+    """Where the laws of U, p and K are fitted: near jamming; a mask, (pressures,)."""
+    return means(samples, "excess")[0] <= EXCESS
+
+
 def window(samples: Sequence[BranchSample]) -> np.ndarray:
-    """Where the scaling laws are fitted: near jamming, but where the packing is large; a mask, (pressures,)."""
-    excess, pressure = means(samples, "excess", "pressure")
-    return (excess <= EXCESS) & (pressure * samples[0].n ** 2 >= LARGE)
+    """Where those of contacts and shear are: near jamming, but where the packing is large; a mask, (pressures,)."""
+    return near(samples) & (samples[0].n * means(samples, "excess_coordination")[0] >= MANY)
+
+
+LAWS = {
+    "U/n": ("energy", near),
+    "p": ("pressure", near),
+    "K": ("bulk", near),
+    "z − z_iso": ("excess_coordination", window),
+    "G": ("shear", window),
+}
 
 
 def laws(samples: Sequence[BranchSample]) -> dict[str, Estimate]:
     """Exponents of U/n, p, K, z − z_iso, G and G/K against Δφ, and of G/K against z − z_iso."""
-    inside, fields = window(samples), ("energy", "pressure", "bulk", "excess_coordination", "shear")
     found = {
-        symbol: estimate(exponent_of_means, table(samples, "excess", field)[:, :, inside])
-        for symbol, field in zip(("U/n", "p", "K", "z − z_iso", "G"), fields, strict=True)
+        symbol: estimate(exponent_of_means, table(samples, "excess", field)[:, :, fitted(samples)])
+        for symbol, (field, fitted) in LAWS.items()
     }
 
     def of_ratio(t: np.ndarray) -> float:
@@ -60,12 +75,28 @@ def laws(samples: Sequence[BranchSample]) -> dict[str, Estimate]:
         return power_law(x, shear / bulk)[0]
 
     for x, name in (("excess", "G/K"), ("excess_coordination", "G/K against z − z_iso")):
-        found[name] = estimate(of_ratio, table(samples, x, "shear", "bulk")[:, :, inside])
+        found[name] = estimate(of_ratio, table(samples, x, "shear", "bulk")[:, :, window(samples)])
     return found
 
 
+def by_decade(samples: Sequence[BranchSample]) -> Iterator[tuple[float, float, dict[str, Estimate]]]:
+    """Exponents of p, z − z_iso and G decade by decade of p: Δφ from, Δφ to, and the estimates."""
+    excess, pressure = means(samples, "excess", "pressure")
+    for k, top in enumerate(pressure):
+        inside = (pressure <= 1.05 * top) & (pressure >= 0.095 * top)
+        if pressure[-1] > 0.105 * top or not inside.sum() > 1:
+            continue
+        found = {
+            symbol: estimate(exponent_of_means, table(samples, "excess", LAWS[symbol][0])[:, :, inside])
+            for symbol in ("p", "z − z_iso", "G")
+        }
+        yield float(excess[k]), float(excess[inside][-1]), found
+
+
 def contacts_amplitude(samples: Sequence[BranchSample]) -> Estimate:
-    """(z − z_iso)/Δφ^½, geometric mean over the window."""
+    """(z − z_iso)/Δφ^½, geometric mean over the window; NaN where that is empty."""
+    if not window(samples).any():
+        return Estimate(np.nan, np.nan, np.nan)
 
     def amplitude(t: np.ndarray) -> float:
         excess, contacts = mean(t)
@@ -75,13 +106,14 @@ def contacts_amplitude(samples: Sequence[BranchSample]) -> Estimate:
 
 
 def limit_threshold(by_size: Mapping[int, Sequence[BranchSample]]) -> tuple[Estimate, Estimate]:
-    """φ_J and a of φ_J(n) = φ_J − a n^(−1/(dν)), by least squares over the means."""
+    """φ_J and a of φ_J(n) = φ_J − a n^(−1/(dν)), by least squares over the means, each weighed by its error."""
     sizes = np.array(list(by_size))
     x = sizes ** (-1.0 / (NU * next(iter(by_size.values()))[0].dimension))
-    thresholds = [[s.threshold for s in samples] for samples in by_size.values()]
+    thresholds = [np.array([s.threshold for s in samples]) for samples in by_size.values()]
+    weights = [np.sqrt(len(t)) / t.std() for t in thresholds]
 
     def fit(*tables: np.ndarray) -> np.ndarray:
-        return np.polyfit(x, [t.mean() for t in tables], 1)
+        return np.polyfit(x, [t.mean() for t in tables], 1, w=weights)
 
     return estimate(lambda *t: fit(*t)[1], *thresholds), estimate(lambda *t: -fit(*t)[0], *thresholds)
 
