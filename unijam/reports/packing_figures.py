@@ -46,12 +46,18 @@ def scaling_figure(
         for name, by_size in thresholds.items():
             _plot_thresholds(axes[1, 2], name, by_size)
         excess, energy = r"$\phi-\phi_J$", r"$U/n$, $p$  (stiffness, diameters)"
-        _finish(axes[0, 0], "(a)", excess, energy)
+        _finish(axes[0, 0], "(a)", excess, energy, loc="upper left")
+        axes[0, 0].set_ylim(None, 10)
         _finish(axes[0, 1], "(b)", excess, r"$z-z_{\rm iso}$")
-        _finish(axes[0, 2], "(c)", excess, r"$K$ (open), $G$ (filled)  (stiffness, diameters)")
+        _finish(
+            axes[0, 2], "(c)", excess, r"$K$ (open), $G$ (filled)  (stiffness, diameters)", loc=(0.01, 0.58)
+        )
         _finish(axes[1, 0], "(d)", r"$z-z_{\rm iso}$", r"$G/K$")
         axes[1, 1].axhline(2, color=THEORY, lw=2, zorder=5, label="one state of self stress: 2")
         axes[1, 1].set_ylim(1.2, None)
+        axes[1, 1].set_yscale("log")
+        axes[1, 1].set_yticks([2, 5, 10, 20, 50], ["2", "5", "10", "20", "50"])
+        axes[1, 1].minorticks_off()
         _finish(axes[1, 1], "(e)", r"$p\,n^2$  (stiffness, diameters)", r"$n\,(z-z_{\rm iso})$")
         axes[1, 2].axhline(0, color=THEORY, lw=2, zorder=1)
         published = "0.842 (discs), 0.639 (spheres)"
@@ -253,10 +259,11 @@ def _short(law: Estimate) -> str:
     return f"{law.value:.{digits}f} ± {half:.{digits}f}"
 
 
-def _finish(ax: Axes, letter: str, x_label: str, y_label: str, y: str = "log") -> None:
+def _finish(ax: Axes, letter: str, x_label: str, y_label: str, y: str = "log", loc: Any = "best") -> None:
     ax.set_xscale("log")
-    ax.set_yscale(y)
+    if ax.get_yscale() != y:  # else its ticks would be lost
+        ax.set_yscale(y)
     ax.set_xlabel(x_label)
     ax.set_ylabel(y_label)
     ax.set_title(letter, loc="left", fontweight="bold")
-    ax.legend(labelspacing=0.3, handlelength=1.4)
+    ax.legend(labelspacing=0.3, handlelength=1.4, loc=loc)
