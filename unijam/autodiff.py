@@ -98,7 +98,7 @@ class AutodiffConstraints(Constraints):
 
     def __init__(self, system: AutodiffSystem, x: Tensor) -> None:
         self.system, self.x = system, x.detach()
-        self._tracer = KinkTracer(system.kinks)
+        self._tracer = KinkTracer(self._held)
         with torch.enable_grad():
             self._leaf = self.x.clone().requires_grad_()
             with self._tracer:
@@ -159,21 +159,26 @@ class AutodiffConstraints(Constraints):
             return torch.cat([part.reshape(-1) for part in found])
 
         def gradients(select: Tensor) -> Tensor:
-            chosen = torch.arange(len(z), device=z.device)[select]
-            return _batched(z, self._leaf, torch.nn.functional.one_hot(chosen, len(z)).to(z.dtype))
+            chosen = z[torch.arange(len(z), device=z.device)[select]]
+            return _batched(chosen, self._leaf, torch.eye(len(chosen), dtype=z.dtype, device=z.device))
 
         def members(select: Tensor) -> Tensor:
             return torch.stack(
                 [call[select], torch.arange(len(z), device=z.device)[select] - starts[call[select]]], 1
             )
 
-        kept = self.system.kinks
+        kept = self._held
         held = call[:0]
         if kept is not None:
             calls, places = kept[0][kept[0][:, 0] >= 0].T
             held = starts[calls] + places
         left, right = torch.tensor(traced.sides, dtype=z.dtype, device=z.device)[call].T
         return Kinks(z.detach(), members, held, forces, gradients, left, right)
+
+    @property
+    def _held(self) -> tuple[Tensor, Tensor] | None:
+        """The kinks that the system holds, by call and place, and their slopes."""
+        return self.system.kinks
 
     def _transposed(self) -> tuple[Tensor, Tensor]:
         """The graph of w -> Jᵀw at w = 0: it is linear in w, so its derivative is J."""

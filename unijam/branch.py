@@ -9,13 +9,14 @@ from collections.abc import Callable
 from dataclasses import replace
 
 from .arrays import Array
-from .minimize import MinimizeResult, Objective, Rounds, TrustRegionNewton, default_solver, minimize
+from .minimize import MinimizeResult, Objective, Rounds, Solver, TrustRegionNewton, default_solver, minimize
 from .minimize.default import is_sparse, newton_for
 from .system import ConstrainedSystem
 
 STATIONARY = 1e-7  # relative gradient of a state on the way
 MAX_LOG_STEP = math.log(10.0)  # of τ, one stage
-SMOOTH = (4.0, 16.0)  # β of the softplus from which a ReLU network is quenched
+SHARPNESS = (4.0, 8.0, 16.0, 32.0)  # β of the softplus through which a ReLU network is quenched
+START = 0.3  # the largest scale at which that begins: higher ones cost units
 MIN_LOG_STEP = math.log(1.02)
 
 
@@ -33,22 +34,35 @@ def distance_to_threshold(state: MinimizeResult) -> float:
 
 
 def quench(system: ConstrainedSystem, x: Array) -> MinimizeResult:
-    """A state above jamming: the scale is raised, twice as much each time, while the quench is satisfied."""
-    x, rise = _smooth_start(system, x), 0.05
+    """A state above jamming; of a ReLU network that begins at its own start, by way of smooth networks.
+
+    Lowered from the start as it is, a ReLU network loses units, and traps data: of those the first layer feels
+    nothing any more, and two of different labels leave no threshold but 0.
+    """
+    if getattr(system, "activation", "") != "relu" or x is not system.initial:
+        return _raised(system, x)
+    rough = TrustRegionNewton(1e-2, 60)
+    scale = min(system.scale or 0.0, START)
+    state = _raised(system.at(activation="softplus", beta=SHARPNESS[0], scale=scale), x, rough)
+    if state.status in ("satisfied", "interrupted"):
+        return state
+    tau = conjugate_force(state.system, state.x)
+    for beta in SHARPNESS[1:]:
+        tau *= math.exp(-MAX_LOG_STEP / 2)
+        state = rough.run(Objective(state.system.at(beta=beta), conjugate=tau), state.x)
+        if state.status == "interrupted":
+            return state
+    return settle(state.system.at(activation="relu"), state.x, tau)
+
+
+def _raised(system: ConstrainedSystem, x: Array, solver: Solver | None = None) -> MinimizeResult:
+    """A minimum; the scale is raised, twice as much each time, while it is satisfied."""
+    rise = 0.05
     while True:
-        state = minimize(system, x)
+        state = minimize(system, x, solver)
         if state.status != "satisfied" or rise > 10:
             return state
         system, rise = system.at(scale=(system.scale or 0.0) + rise), 2 * rise
-
-
-def _smooth_start(system: ConstrainedSystem, x: Array) -> Array:
-    """x, or where that is the start of a ReLU network, a minimum of its softplus: ReLU at once kills units."""
-    if getattr(system, "activation", "") != "relu" or x is not system.initial:
-        return x
-    for beta in SMOOTH:
-        x = TrustRegionNewton(1e-2, 60).run(Objective(system.at(activation="softplus", beta=beta)), x).x
-    return x
 
 
 def settle(system: ConstrainedSystem, x: Array, tau: float) -> MinimizeResult:

@@ -77,7 +77,8 @@ def jam(
     """Bring a system to its jamming point, or to a given state above it.
 
     A quench at the system's own scale (raised where that is satisfied), then stages of τ lowered tenfold, each a
-    true minimum of U − τλ; a stage that fails is retried from the last state with half the logarithmic step.
+    true minimum of U − τλ; a stage that fails is retried from the last state with half the logarithmic step. A ReLU
+    network begins as softplus, at a margin of at most 0.3, and is made sharper while τ is lowered.
 
     Parameters
     ----------
@@ -280,9 +281,9 @@ class _Way:
     def result(self) -> JamResult:
         """What `jam` returns."""
         state = self.last
-        lowest = min(self.states or [state], key=lambda s: s.system.scale or 0.0)
+        lowest = min(self.states or [state], key=lambda s: s.energy)  # its scale may not be: minima rearrange
         floor = (lowest.system.scale or 0.0) - distance_to_threshold(lowest)
-        states = tuple(sorted(self.states, key=lambda s: -(s.system.scale or 0.0)))
+        states = tuple(sorted(self.states, key=lambda s: -s.energy))
         return JamResult(
             state.system,
             state.x,

@@ -8,7 +8,8 @@ from torch import Tensor
 
 from ..arrays import Array, weigh
 from ..operators import ConstraintOperator
-from ..system import OVERLAP_RESOLUTIONS, Constraints
+from ..system import OVERLAP_RESOLUTIONS, Constraints, Kinks
+from .module_kinks import TracedConstraints
 from .precision import rounding
 
 if TYPE_CHECKING:
@@ -111,6 +112,11 @@ class ModuleConstraints(Constraints):
         with torch.enable_grad():
             (gradient,) = torch.autograd.grad(self._total(part, a, w)(leaf), leaf, create_graph=True)
         return (leaf, gradient) if gradient.requires_grad else ()
+
+    def kinks(self, weights: Array) -> Kinks:
+        if not self.system.kinked_units:
+            return super().kinks(weights)
+        return TracedConstraints(self.system, self.x).kinks(weights)
 
     def loading(self) -> Tensor:
         return torch.ones_like(self.delta)

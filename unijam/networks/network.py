@@ -12,15 +12,18 @@ from torch import Tensor, nn
 
 from ..arrays import Array
 from ..operators import MEMORY
-from ..potentials import Harmonic, Potential
+from ..potentials import Harmonic, Potential, holding
 from ..system import OVERLAP_RESOLUTIONS, ConstrainedSystem
 from ..validation import Count, Finite, checked, require, require_finite
 from .data import as_tensor
 from .functional import FLOATS, FunctionalModule
+from .kinks import Kinks, as_kinks, kinks_on
 from .labels import Classes, Labels, Signs
 from .module_constraints import ModuleConstraints
+from .module_kinks import TracedConstraints, kinked_units
 from .precision import DENSE, rounding
 from .sequential import Symmetries
+from .validity import require_kinks
 
 Device = Literal["cpu", "cuda"]
 Precision = Literal["float64", "float32"]
@@ -34,7 +37,8 @@ class Network(ConstrainedSystem):
     (frozen parameters, buffers) is held. Weights are free, so no margin jams the network.
 
     Up to `dense_limit` parameters J and H are matrices. Beyond, they are known by their products, forward over
-    reverse mode in micro-batches of data that keep to `memory_limit`.
+    reverse mode in micro-batches of data that keep to `memory_limit`. Kinks of ReLU, |·|, max, min and one-sided clamps
+    are known where J and H are matrices and all data fit into that limit at once.
 
     Parameters
     ----------
@@ -78,6 +82,7 @@ class Network(ConstrainedSystem):
     inputs: Tensor
     labels: Tensor
     margin: float
+    kinks: Kinks | None = None
 
     @checked
     def __init__(
@@ -137,17 +142,31 @@ class Network(ConstrainedSystem):
     def _symmetries(self) -> Symmetries:
         return Symmetries.of(self.function.module, self.function.positions, self.n_outputs)
 
+    @cached_property
+    def kinked_units(self) -> tuple[int, ...]:
+        """How many units each call of ReLU and its like bends; none where kinks are not known."""
+        whole = self.function.data_within(self.memory_limit, self.inputs) >= self.n_data
+        return kinked_units(self.function, self.inputs) if whole and not self.matrix_free else ()
+
     def label(self, labels: Tensor) -> Labels:
         """Labels of some data, as the map from outputs to distances."""
         return Signs(labels) if self.n_outputs == 1 else Classes(labels, self.n_outputs)
 
     def at(self, **changes: Any) -> Self:
-        """A copy with other `initial`, `inputs`, `labels`, `margin`, `potential`, `memory_limit` or `dense_limit`."""
-        known = ("initial", "inputs", "labels", "margin", "potential", "memory_limit", "dense_limit")
+        """A copy with other `initial`, `inputs`, `labels`, `margin`, `potential`, `memory_limit`, `dense_limit` or
+        `kinks`; kinks held are let go where data change."""
+        known = ("initial", "inputs", "labels", "margin", "potential", "memory_limit", "dense_limit", "kinks")
         if not getattr(changes.get("potential"), "finite_range", True):
             changes = {"margin": 0.0} | changes
+        if {"inputs", "labels"} & set(changes):  # (unit, datum) means another pair
+            changes = {"kinks": None} | changes
+        if changes.get("kinks") is not None:
+            changes["kinks"] = as_kinks(changes["kinks"], self.initial)
+        if "kinks" in changes:
+            changes["potential"] = holding(changes.get("potential", self.potential), changes["kinks"])
         other = copy.copy(self)
-        other.__dict__.pop("targets", None)
+        for cached in ("targets", "kinked_units"):
+            other.__dict__.pop(cached, None)
         for name, value in changes.items():
             require(name in known, "parameter", name, "one of " + ", ".join(known))
             if name == "inputs":
@@ -164,6 +183,9 @@ class Network(ConstrainedSystem):
         other = copy.copy(self)  # quick: a mini-batch makes one a step
         other.__dict__.pop("targets", None)
         other.__dict__.update(inputs=self.inputs[select], labels=self.labels[select])
+        if self.kinks is not None:
+            kinks = kinks_on(self.kinks, torch.arange(self.n_data)[select])
+            other.__dict__.update(kinks=kinks, potential=holding(self.potential, kinks))
         return other
 
     def trained(self, x: Array) -> nn.Module:
@@ -181,11 +203,17 @@ class Network(ConstrainedSystem):
         outputs = self.function(x, self.inputs[part])
         return self.label(self.labels[part]).distances(outputs, self.margin)
 
-    def constraints(self, x: Tensor, reach: float = 0.0) -> ModuleConstraints:
+    def delta(self, x: Tensor) -> Tensor:
+        """Δ of all data, differentiable."""
+        return self.distances(x, slice(None))
+
+    def constraints(self, x: Tensor, reach: float = 0.0) -> ModuleConstraints | TracedConstraints:
         """The constraints of all data at x, gaps of any width included."""
-        return ModuleConstraints(self, x)
+        return ModuleConstraints(self, x) if self.kinks is None else TracedConstraints(self, x)
 
     def evaluator(self) -> Callable[[Tensor], tuple[float, Tensor, float, int]]:
+        if self.kinks is not None:
+            return super().evaluator()
         size = self.function.data_within(self.memory_limit, self.inputs)
 
         def evaluate(x: Tensor) -> tuple[float, Tensor, float, int]:
@@ -264,3 +292,5 @@ class Network(ConstrainedSystem):
         require(math.isfinite(self.margin), "margin", self.margin, "a finite number")
         require(potential.finite_range or not self.margin, "margin", self.margin, "0 for this potential")
         self.function.data_within(self.memory_limit, self.inputs)
+        if self.kinks is not None:
+            require_kinks(self.kinks, sum(self.kinked_units), shape[0], per_datum, potential)

@@ -21,7 +21,11 @@ def require_valid(network: "LayeredSystem", changed: set[str]) -> None:
     if changed & {"inputs", "labels", "initial", "widths", "bias", "n_classes"}:
         _require_data(network)
     if "kinks" in changed and network.kinks is not None:
-        _require_kinks(network, *network.kinks)
+        require_kinks(
+            network.kinks, sum(network.widths), network.n_data, network.targets.per_datum, network.potential
+        )
+        bent = network.activation == "relu" or not bool((network.kinks[0][:, 0] >= 0).any())
+        require(bent, "activation", network.activation, "'relu' where kinks are held")
     for field, choices in (("activation", ActivationName), ("weights", Weights)):
         value = getattr(network, field)
         require(value in get_args(choices), field, value, "one of " + ", ".join(get_args(choices)))
@@ -45,15 +49,16 @@ def require_valid(network: "LayeredSystem", changed: set[str]) -> None:
     require(potential.finite_range or not network.margin, "margin", network.margin, "0 for this potential")
 
 
-def _require_kinks(network: "LayeredSystem", members: Tensor, slopes: Tensor) -> None:
+def require_kinks(
+    kinks: tuple[Tensor, Tensor], units: int, n_data: int, per_datum: int, potential: Potential
+) -> None:
+    """Kinks held must be (unit, datum) pairs of so many units and data, or constraints where u' jumps (unit −1)."""
+    members, slopes = kinks
     shape = (tuple(members.shape), tuple(slopes.shape))
     require(shape == ((len(slopes), 2), (len(slopes),)), "the shapes of kinks", shape, "((k, 2), (k,))")
-    hidden = members[:, 0] >= 0
-    bent = network.activation == "relu" or not bool(hidden.any())
-    require(bent, "activation", network.activation, "'relu' where kinks are held")
-    width = torch.where(hidden, network.n_data, network.n_data * network.targets.per_datum)
-    lowest = -1 if network.potential.kink else 0  # unit −1: the constraint itself
-    inside = (members[:, 0] >= lowest) & (members[:, 0] < sum(network.widths))
+    width = torch.where(members[:, 0] >= 0, n_data, n_data * per_datum)
+    lowest = -1 if potential.kink else 0
+    inside = (members[:, 0] >= lowest) & (members[:, 0] < units)
     inside &= (members[:, 1] >= 0) & (members[:, 1] < width)
     require(bool(inside.all()), "kinks", members, "(unit, datum) pairs of the network")
 
