@@ -12,10 +12,11 @@ from pydantic import Field
 
 from .arrays import Array
 from .branch import at_scale, conjugate_force, descend, distance_to_threshold, quench, settle
+from .interrupts import deferred, is_interrupt, pressed
 from .minimize import MinimizeResult, minimize
 from .minimize.progress import Progress
 from .system import ConstrainedSystem
-from .validation import Finite, Positive, checked, is_interrupt, require, require_positions
+from .validation import Finite, Positive, checked, require, require_positions
 
 
 @dataclass(frozen=True)
@@ -126,7 +127,7 @@ def jam(
     x = require_positions(system, system.initial if x0 is None else x0)
     _require_linear(system, x)
     way = _Way(system, progress)
-    with way.report:
+    with deferred(), way.report:
         try:
             if given:
                 way.to_control(x, next(iter(given.values())))
@@ -136,11 +137,13 @@ def jam(
                 way.to_jamming(x)
                 if excess is not None and way.status == "converged":
                     way.back_to(excess)
+            if pressed():
+                way.interrupted()
             return way.result()
         except (KeyboardInterrupt, SystemError) as error:
             if way.state is None or not is_interrupt(error):
                 raise
-            way.status, way.reason = "interrupted", "interrupted on the way."
+            way.interrupted()
             return way.result()
 
 
@@ -180,6 +183,10 @@ class _Way:
         self.report.say(
             f"√(2U/N_Δ) = {state.typical_overlap:.1e}, {state.n_overlaps} overlaps, {state.status}"
         )
+
+    def interrupted(self) -> None:
+        """The way ends here."""
+        self.status, self.reason = "interrupted", "interrupted on the way."
 
     def quench(self, system: ConstrainedSystem, x: Array) -> MinimizeResult:
         """The first state; `status` tells whether to go on from it."""

@@ -85,15 +85,6 @@ def require_options(options: Any) -> None:
         require(field.type is not int or value == int(value), field.name, value, "a whole number")
 
 
-def is_interrupt(error: BaseException | None) -> bool:
-    """Whether an error is Ctrl-C, or stands for it: compiled code that it hits raises SystemError from it."""
-    while error is not None:
-        if isinstance(error, KeyboardInterrupt):
-            return True
-        error = error.__cause__ or error.__context__
-    return False
-
-
 def require_system(system: Any) -> None:
     """Raise a `ValueError` where this is no system of constraints."""
     known = hasattr(system, "constraints") and hasattr(system, "initial")

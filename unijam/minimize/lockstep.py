@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 
 from ..arrays import Array, namespace
+from ..interrupts import deferred, is_interrupt, pressed
 from ..system import ConstrainedSystem
-from ..validation import is_interrupt
 from .batched import Replicas, batched
 from .learning import Descent
 from .loop import MinimizeResult
@@ -44,6 +44,7 @@ class LockstepObjective(Objective):
         return np.array([single.largest_curvature(_row(point, k), n_products) for k, single in each])
 
 
+@deferred()
 def run_in_lockstep(
     solver: Descent,
     systems: Replicas,
@@ -74,6 +75,8 @@ def run_in_lockstep(
         due = min(logs[k].due for k in todo)
         try:
             while not ended and steps < solver.max_steps:
+                if pressed():
+                    raise KeyboardInterrupt
                 point, steps = next(points), steps + 1
                 if solver.sampled and steps < due:
                     continue

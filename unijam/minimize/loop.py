@@ -8,8 +8,9 @@ from dataclasses import dataclass, replace
 from typing import Any, ClassVar
 
 from ..arrays import Array
+from ..interrupts import deferred, is_interrupt, pressed
 from ..system import ConstrainedSystem
-from ..validation import is_interrupt, require, require_options
+from ..validation import require, require_options
 from .objective import Objective, Point
 from .progress import Progress
 from .watch import Log, Record, Watch
@@ -142,6 +143,18 @@ class Solver(ABC):
         earlier: "MinimizeResult | None" = None,
     ) -> MinimizeResult:
         """Follow `iterate` from x until a test stops it; or go on from an earlier result of the same solver."""
+        with deferred():
+            result = self._followed(objective, x, progress, watch, earlier)
+            return replace(result, status="interrupted") if pressed() else result
+
+    def _followed(
+        self,
+        objective: Objective,
+        x: Array,
+        progress: bool,
+        watch: Watch | None,
+        earlier: "MinimizeResult | None",
+    ) -> MinimizeResult:
         log, steps, status = Log(watch or Watch(), self.max_steps), 0, ""
         objective = self.prepared(objective)
         if earlier is None:
@@ -161,8 +174,8 @@ class Solver(ABC):
                 points = self.visits(objective, point, most)
                 values = deque([math.inf] * GAIN_STEPS, GAIN_STEPS)
                 while not status:
-                    if steps >= self.max_steps:
-                        status = "step-limit"
+                    if steps >= self.max_steps or pressed():
+                        status = "interrupted" if pressed() else "step-limit"
                         break
                     reached, taken = next(points, (None, 0))
                     if reached is None or not math.isfinite(reached.value):
