@@ -16,7 +16,7 @@ from .system import ConstrainedSystem
 STATIONARY = 1e-7  # relative gradient of a state on the way
 MAX_LOG_STEP = math.log(10.0)  # of τ, one stage
 SHARPNESS = (4.0, 8.0, 16.0, 32.0)  # β of the softplus through which a ReLU network is quenched
-START = 0.3  # the largest scale at which that begins: higher ones cost units
+STARTS = (0.3, 0.2, 0.45)  # scales at which that begins: much higher ones cost units
 MIN_LOG_STEP = math.log(1.02)
 
 
@@ -37,12 +37,20 @@ def quench(system: ConstrainedSystem, x: Array) -> MinimizeResult:
     """A state above jamming; of a ReLU network that begins at its own start, by way of smooth networks.
 
     Lowered from the start as it is, a ReLU network loses units, and traps data: of those the first layer feels
-    nothing any more, and two of different labels leave no threshold but 0.
+    nothing any more, and two of different labels leave no threshold but 0. A way that traps some is begun anew.
     """
     if getattr(system, "activation", "") != "relu" or x is not system.initial:
         return _raised(system, x)
+    for start in STARTS:
+        state = _by_smooth_ones(system, x, min(system.scale or 0.0, start))
+        if state.status in ("satisfied", "interrupted") or not state.system.redundancy(state.x).trapped:
+            break
+    return state
+
+
+def _by_smooth_ones(system: ConstrainedSystem, x: Array, scale: float) -> MinimizeResult:
+    """Softplus of rising β at falling τ, then the network itself."""
     rough = TrustRegionNewton(1e-2, 60)
-    scale = min(system.scale or 0.0, START)
     state = _raised(system.at(activation="softplus", beta=SHARPNESS[0], scale=scale), x, rough)
     if state.status in ("satisfied", "interrupted"):
         return state

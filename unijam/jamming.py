@@ -79,7 +79,7 @@ def jam(
 
     A quench at the system's own scale (raised where that is satisfied), then stages of τ lowered tenfold, each a
     true minimum of U − τλ; a stage that fails is retried from the last state with half the logarithmic step. A ReLU
-    network begins as softplus, at a margin of at most 0.3, and is made sharper while τ is lowered.
+    network begins as softplus, at a margin of 0.2 to 0.45 at most, and is made sharper while τ is lowered.
 
     Parameters
     ----------
@@ -197,15 +197,22 @@ class _Way:
 
     def to_jamming(self, x: Array) -> None:
         """Down to the overlap at which a state counts as jammed."""
+        least = self.start.least_threshold
+
+        def arrived(
+            state: MinimizeResult,
+        ) -> bool:  # below the least threshold, which lies lower still, also there
+            return _jammed(state) or (least is not None and self.control(state) < least)
+
         state = self.quench(self.start, x)
         if not self.status:
-            self.status = descend(state, _jammed, self.keep)
+            self.status = descend(state, arrived, self.keep)
         last = self.states[-1] if self.states else state
         if self.status == "converged" and not _jammed(last):
             self.status = "stalled"
         if self.status != "converged":
             self.reason = f"the way down ended at √(2U/N_Δ) = {last.typical_overlap:.1e}."
-        least, threshold = self.start.least_threshold, self.control(last, -distance_to_threshold(last))
+        threshold = self.control(last, -distance_to_threshold(last))
         if least is not None and threshold < least and self.status != "interrupted":
             self.status = "stalled"
             self.reason = (

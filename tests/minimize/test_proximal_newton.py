@@ -217,7 +217,10 @@ def jammed(depth: int, width: int, n_data: int, seed: int) -> uj.JamResult:
     return uj.jam(uj.FullyConnected.random(**shape, activation="relu", seed=seed))
 
 
-@pytest.mark.parametrize(("depth", "width", "n_data", "seed"), [(1, 8, 120, 0), (2, 6, 110, 4)])
+# the first way of (1, 10, 182, 4) traps two data of different labels
+@pytest.mark.parametrize(
+    ("depth", "width", "n_data", "seed"), [(1, 8, 120, 0), (2, 6, 110, 4), (1, 10, 182, 4)]
+)
 def test_spherical_relu_networks_jam(depth, width, n_data, seed):
     """One state of self stress of overlaps and kinks together, hypostatic by what Hp holds on the kernel."""
     result = jammed(depth, width, n_data, seed)
