@@ -2,7 +2,7 @@
 
     python studies/transition_of_networks.py [--quick] [--seeds N] [--output results]
 
-Three figures, and a JSON of what was measured beside the talk's numbers; docs/transition_of_networks.md explains them.
+Four figures, and a JSON of what was measured beside the talk's numbers; docs/transition_of_networks.md explains them.
 """
 
 from argparse import Namespace
@@ -12,7 +12,7 @@ from typing import Any
 
 from pydantic import BaseModel
 
-from unijam import FitSearch, find_transition
+from unijam import FitSearch, MarginCurve, find_transition, jamming_margins
 from unijam.ensemble import Recipe, ensemble, measure_descent, measure_jammed, measure_minimum
 from unijam.reports.study import quick, run_study, seeds
 from unijam.reports.transition_of_networks import NetworksReport
@@ -34,6 +34,13 @@ class Configuration(BaseModel):
     jammed_width: int = 8
     load: float = 1.5
     jammed: int = 8
+    margins: dict[int, tuple[float, ...]] = {  # P/N of spherical tanh networks by depth
+        0: (1.0, 1.25, 1.5, 1.75, 2.0, 2.25, 2.5),
+        1: (1.0, 1.5, 2.0, 2.5, 3.0, 3.5),
+        2: (1.0, 1.5, 2.0, 2.5, 3.0, 3.5),
+        3: (1.0, 1.5, 2.0, 2.5),
+    }
+    margin_seeds: int = 3
 
 
 QUICK = Configuration(
@@ -47,6 +54,8 @@ QUICK = Configuration(
     times=(300, 1000),
     jammed_width=5,
     jammed=2,
+    margins={0: (1.0, 1.5, 2.0, 2.5), 1: (1.0, 2.0, 4.0)},
+    margin_seeds=2,
 )
 
 
@@ -56,6 +65,19 @@ def network(depth: int, width: int, **parameters) -> Recipe:
     return Recipe(
         kind="FullyConnected", parameters={"activation": "relu", "weights": "free"} | shape | parameters
     )
+
+
+def margins(loads: dict[int, tuple[float, ...]], seeds: int, store: Path) -> dict[int, MarginCurve]:
+    """κ_J against P of networks of N ≈ 100, by depth; at depth 0 more of them, which cost little."""
+    curves = {}
+    for depth, chosen in loads.items():
+        width = {0: 100, 1: 9, 2: 6}.get(depth, 5)
+        parameters = {"weights": "spherical", "activation": "tanh", "bias": depth > 0}
+        recipe = network(depth, width, **parameters)
+        n_dof = network(depth, width, **parameters, n_data=2).system(0).n_dof
+        counts = [round(load * n_dof) for load in chosen]
+        curves[depth] = jamming_margins(recipe, counts, seeds * (1 if depth else 4), store)
+    return curves
 
 
 def measured(chosen: Configuration, store: Path) -> NetworksReport:
@@ -88,7 +110,8 @@ def measured(chosen: Configuration, store: Path) -> NetworksReport:
         for depth, widths in chosen.widths.items()
         for width in widths
     }
-    return NetworksReport(chosen.times, transitions, by_adam, by_search, at_jamming)
+    curves = margins(chosen.margins, chosen.margin_seeds, store)
+    return NetworksReport(chosen.times, transitions, by_adam, by_search, at_jamming, curves)
 
 
 def study(given: Namespace) -> tuple[NetworksReport, dict[str, Any]]:

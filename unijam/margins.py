@@ -9,6 +9,7 @@ import numpy as np
 from .ensemble import Recipe, ensemble
 from .ensemble.sample import Sample
 from .jamming import jam
+from .statistics import Estimate, half_crossing
 from .system import ConstrainedSystem
 from .validation import require
 
@@ -34,18 +35,32 @@ class MarginCurve:
         N.
     n_data : (k,) array
         P, ascending.
-    margin, error : (k,) arrays
-        Mean κ_J over the starts that jammed, and its standard error; NaN where none (or only one) did.
+    thresholds : (k, seeds) array
+        κ_J of each start; 0 where f vanishes there, NaN where the way was not brought to an end.
     jammed : (k,) array
-        The fraction of starts that jammed; beyond the transition f ≡ 0 at κ_J = 0, and none do.
+        The fraction of starts that jammed at a margin above the least (1e-4 with hidden layers).
     """
 
     algorithm: str
     n_dof: int
     n_data: np.ndarray
-    margin: np.ndarray
-    error: np.ndarray
+    thresholds: np.ndarray
     jammed: np.ndarray
+
+    @property
+    def margin(self) -> np.ndarray:
+        """The mean κ_J of the starts that jammed, (k,); NaN where none did."""
+        return np.array([np.mean(row) if len(row) else np.nan for row in self._reached])
+
+    @property
+    def error(self) -> np.ndarray:
+        """Its standard error, (k,); NaN where fewer than two jammed."""
+        rows = self._reached
+        return np.array([np.std(r, ddof=1) / len(r) ** 0.5 if len(r) > 1 else np.nan for r in rows])
+
+    @property
+    def _reached(self) -> list[np.ndarray]:
+        return [row[np.isfinite(row) & (row != 0)] for row in self.thresholds]
 
     @property
     def vanishes(self) -> tuple[int, int | None]:
@@ -55,6 +70,13 @@ class MarginCurve:
         last = int(below[-1]) if len(below) else -1
         upper = int(self.n_data[last + 1]) if last + 1 < len(self.n_data) else None
         return (int(self.n_data[last]) if len(below) else 0, upper)
+
+    @property
+    def zero(self) -> Estimate:
+        """P/N at which κ_J reaches zero: half of the starts that came to an end have κ_J > 0."""
+        known = [row[np.isfinite(row)] for row in self.thresholds]
+        kept = [k for k, row in enumerate(known) if len(row)]
+        return half_crossing(self.n_data[kept] / self.n_dof, [known[k] > 0 for k in kept])
 
 
 def measure_margin(system: ConstrainedSystem) -> MarginSample:
@@ -104,20 +126,14 @@ def jamming_margins(
         for p in reversed(counts)
     }
     drawn = ensemble(recipes, measure_margin, store, n_workers=n_workers, progress=progress)
-    margin, error, jammed = [], [], []
-    for p in counts:
-        found = [
-            s.threshold for s in drawn[p] if s.status == "converged" and s.threshold >= s.least_threshold
-        ]
-        margin.append(np.mean(found) if found else np.nan)
-        error.append(np.std(found, ddof=1) / len(found) ** 0.5 if len(found) > 1 else np.nan)
-        jammed.append(len(found) / seeds)
+    thresholds = np.array([[_threshold(sample) for sample in drawn[p]] for p in counts])
     n_dof = int(drawn[counts[0]][0].n_dof)
-    return MarginCurve(
-        "jam, from random weights",
-        n_dof,
-        np.array(counts),
-        np.array(margin),
-        np.array(error),
-        np.array(jammed),
-    )
+    jammed = (np.isfinite(thresholds) & (thresholds != 0)).mean(axis=1)
+    return MarginCurve("jam, from random weights", n_dof, np.array(counts), thresholds, jammed)
+
+
+def _threshold(sample: MarginSample) -> float:
+    """κ_J; 0 below the least threshold, where f vanishes, and NaN where the way did not end."""
+    if sample.threshold < sample.least_threshold:
+        return 0.0
+    return sample.threshold if sample.status == "converged" else float("nan")

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from unijam.ensemble import JammedSample, LandscapeSample
+from unijam.margins import MarginCurve
 from unijam.reports import learning as of
 from unijam.reports.transition_of_networks import NetworksReport
 from unijam.transition import ThresholdSample, _transition
@@ -86,7 +87,14 @@ def report():
         descents={p: [landscape(p, fits, 3) for _ in range(3)] for p, fits in loads.items()},
         minima={p: [landscape(p, fits) for _ in range(3)] for p, fits in loads.items()},
         jammed={"relu": [jammed(20) for _ in range(6)], "tanh": [jammed(0) for _ in range(6)]},
+        margins={0: margins([0.477, 0.213, 0.0, -0.08]), 1: margins([0.1, 0.02, 1e-3, 0.0])},
     )
+
+
+def margins(means):
+    """κ_J at P/N = 1, 1.5, 2, 2.5 of four starts that scatter by a hundredth or two."""
+    thresholds = np.outer(means, [0.99, 1.01, 0.98, 1.02])
+    return MarginCurve("jam", 100, np.array([100, 150, 200, 250]), thresholds, np.ones(4))
 
 
 def value(report, name):
@@ -107,6 +115,8 @@ def value(report, name):
         ("minima of the search: Hp < 0 on ker H0", 0.0),
         ("exponent of ‖Hp‖ against U/P", 0.5),
         ("spherical relu at jamming: (N_Δ + N_kink)/N_eff", 1.0),
+        ("depth 1, spherical: κ_J = 0 at P/N", 2.25),
+        ("depth 0, spherical: κ_J at P/N = 1.5", 0.213),
     ],
 )
 def test_known_numbers_are_found(report, name, expected):
@@ -132,7 +142,7 @@ def test_the_fraction_of_few_alike_runs_has_an_interval():
 def test_it_is_written_and_drawn(report, tmp_path):
     figures = report.write(tmp_path, {"runs": 6}, 1.0)
     record = json.loads((tmp_path / "transition_of_networks.json").read_text())
-    assert [path.exists() for path in figures] == [True] * 3
+    assert [path.exists() for path in figures] == [True] * 4
     assert {"configuration", "seconds", "checks", "search"} <= set(record)
     keys = {"name", "value", "low", "high", "reference", "source", "verdict"}
     assert all(keys <= set(c) for c in record["checks"])

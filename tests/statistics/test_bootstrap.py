@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from unijam.statistics import estimate, exponent_of_means, power_law
+from unijam.statistics import estimate, exponent_of_means, half_crossing, power_law
 
 
 def test_intervals_hold_the_truth_as_often_as_they_say():
@@ -36,3 +36,13 @@ def test_the_exponent_is_that_of_means_over_what_is_there():
     table[::3, 1, 0] = np.nan
     found = estimate(exponent_of_means, table, n_draws=100)
     assert found.low < 0.5 < found.high and found.high - found.low < 0.03
+
+
+def test_where_half_of_the_trials_succeed():
+    """A logistic of width 0.1 around 2: found between the neighbouring x, which the interval always holds."""
+    rng, x = np.random.default_rng(3), np.array([1.0, 1.5, 1.9, 2.2, 2.5, 3.0])
+    shares = 1 / (1 + np.exp((x - 2) / 0.1))
+    found = half_crossing(x, [rng.random(200) < share for share in shares])
+    assert found.low <= 1.9 < found.value < 2.2 <= found.high and found.value == pytest.approx(2.0, abs=0.06)
+    assert np.isnan(half_crossing(x, [np.ones(5, bool)] * 6).value)
+    assert np.isnan(half_crossing(x, [np.zeros(5, bool)] * 6).value)

@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from ..ensemble import JammedSample, LandscapeSample
-from ..statistics import Estimate, Exponent, delta_statistics, estimate
+from ..statistics import Estimate, Exponent, delta_statistics, estimate, half_crossing
 from ..transition import Transition
 
 TALK = "the talk; Geiger et al., PRE 100, 012115 (2019)"
@@ -78,20 +78,7 @@ def transition(by_load: Mapping[float, Sequence[LandscapeSample]], state: int) -
         np.array([s.status[r, k] == "satisfied" for s, r, k in states(by_load[x], state, unfitted=False)])
         for x in loads
     ]
-
-    def crossing(*drawn: np.ndarray) -> float:
-        share = np.minimum.accumulate([d.mean() for d in drawn])
-        if share[0] < 0.5 or share[-1] >= 0.5:
-            return float("nan")
-        last = int(np.flatnonzero(share >= 0.5)[-1])
-        part = (share[last] - 0.5) / (share[last] - share[last + 1])
-        return float(loads[last] + part * (loads[last + 1] - loads[last]))
-
-    found = estimate(crossing, *fitted)
-    if not np.isfinite(found.value):
-        return found
-    low, high = loads[loads <= found.value].max(), loads[loads > found.value].min()
-    return Estimate(found.value, min(found.low, float(low)), max(found.high, float(high)))
+    return half_crossing(loads, fitted)
 
 
 def exponents(of: States, cut: float = 0.0) -> tuple[Exponent, Exponent]:

@@ -60,8 +60,9 @@ def _plot_thresholds(ax: Axes, report: "NetworksReport") -> None:
     ax.plot(line, line / 3, color=THEORY, lw=2, zorder=1, label=r"the talk (Adam): $P/N^* = 3$")
     ax.plot(line, line / 2, color=GREY, lw=1, ls=":", label="depth 0, exact: 2")
     ax.set(xscale="log", yscale="log", xlabel=r"data $P$", ylabel=r"$N^*$  ($N_{\rm eff}$)")
+    ax.set_ylim(bottom=0.015 * line[1])  # room for the legend below the lines
     _plain_ticks(ax)
-    ax.legend(loc="upper left")
+    ax.legend(loc="lower right")
 
 
 def _plain_ticks(ax: Axes) -> None:
@@ -85,7 +86,7 @@ def _power(steps: int) -> str:
 
 
 def _plot_fitted(ax: Axes, report: "NetworksReport") -> None:
-    for label, samples, state, colour, marker in _series(report):
+    for row, (label, samples, state, colour, marker) in enumerate(_series(report)):
         shares = {
             x: of.fraction(
                 np.array(
@@ -96,7 +97,8 @@ def _plot_fitted(ax: Axes, report: "NetworksReport") -> None:
         }
         low = [s.value - s.low for s in shares.values()]
         high = [s.high - s.value for s in shares.values()]
-        x, y = list(shares), [s.value for s in shares.values()]
+        x = np.array(list(shares)) + 0.04 * (row - 1)  # bars beside each other
+        y = [s.value for s in shares.values()]
         ax.errorbar(x, y, [low, high], fmt=marker + "-", ms=4, color=colour, elinewidth=0.8, label=label)
     ax.axvline(3, color=THEORY, lw=2, zorder=1)
     ax.set(xlabel=r"$P/N_{\rm eff}$", ylabel="fraction of runs that fit all data", ylim=(-0.03, 1.03))
@@ -119,7 +121,7 @@ def _plot_counts(ax: Axes, report: "NetworksReport") -> None:
     _plot_just_above(ax, report)
     ax.axhline(0.75, color=THEORY, lw=2, zorder=1, label="the talk's jump: 0.75")
     ax.axhline(1.0, color=GREY, lw=0.8, ls=":")
-    ax.set(xlabel=r"$P/N_{\rm eff}$", ylabel=r"$N_\Delta/N_{\rm eff}$", ylim=(-0.05, 3.5))
+    ax.set(xlabel=r"$P/N_{\rm eff}$", ylabel=r"$N_\Delta/N_{\rm eff}$", ylim=(-0.05, 5.2))
     ax.legend(loc="upper left")
 
 
@@ -182,14 +184,16 @@ def _plot_modes(ax: Axes, states: of.States, colour: str) -> None:
         found = density_of_states(of.spectra(states, name), lowest=lowest)
         if found.omega.size:
             zero = f", {100 * found.zero_modes:.0f} % at or below 0"
-            ax.step(found.omega, found.density, where="mid", label=label + zero, **style)
+            density = np.where(found.density > 0, found.density, np.nan)
+            ax.step(found.omega, density, where="mid", label=label + zero, **style)
     ax.set(
         xscale="log",
         yscale="log",
         xlabel=r"$\omega=\sqrt{\lambda}$  (units of $\sqrt{U}$ over a weight)",
         ylabel=r"density of states $D(\omega)$",
     )
-    ax.legend(loc="lower left")
+    ax.set_ylim(top=8 * ax.get_ylim()[1])  # room for the legend above the curves
+    ax.legend(loc="upper right")
 
 
 def _plot_kernels(ax: Axes, report: "NetworksReport", kinds: dict[str, str]) -> None:
@@ -218,7 +222,7 @@ def _plot_kernels(ax: Axes, report: "NetworksReport", kinds: dict[str, str]) -> 
     ax.set_xticklabels([f"$-10^{{{t}}}$" for t in ticks[::-1]] + [f"$10^{{{t}}}$" for t in ticks])
     ax.axvline(0, color="black", lw=1)
     ax.set(xlabel=r"$H_p$ on $\ker H_0$ / typical overlap", ylabel="cumulative fraction of kernel modes")
-    ax.legend(loc="upper left", fontsize=6.5)
+    ax.legend(loc="upper left", fontsize=6)
 
 
 def exponents_figure(report: "NetworksReport") -> Figure:

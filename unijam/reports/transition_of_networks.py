@@ -1,14 +1,17 @@
 """The report of the study `transition_of_networks`: checks beside the talk's numbers, table, figures and JSON."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from scipy.optimize import brentq
 
 from ..ensemble import JammedSample, LandscapeSample
+from ..margins import MarginCurve
+from ..spectra.theory import gardner_capacity
 from ..statistics import Estimate, Exponent, estimate
 from ..transition import Transition
 from . import learning as of
@@ -35,6 +38,8 @@ class NetworksReport:
         Of the search.
     jammed : mapping of activation -> samples
         Spherical weights.
+    margins : mapping of depth -> MarginCurve
+        Of spherical tanh networks.
     """
 
     times: tuple[int, ...]
@@ -42,6 +47,7 @@ class NetworksReport:
     descents: ByData
     minima: ByData
     jammed: Mapping[str, Sequence[JammedSample]]
+    margins: Mapping[int, MarginCurve] = field(default_factory=dict)
 
     @cached_property
     def n_effective(self) -> int:
@@ -91,7 +97,8 @@ class NetworksReport:
 
     @cached_property
     def _lines(self) -> list[dict[str, Any]]:
-        return [*self._thresholds(), *self._jump(), *self._spectra(), *self._kernels(), *self._exponents()]
+        groups = self._thresholds(), self._jump(), self._spectra(), self._kernels(), self._exponents()
+        return [*(line for group in groups for line in group), *self._margins()]
 
     @property
     def checks(self) -> list[dict[str, Any]]:
@@ -209,12 +216,31 @@ class NetworksReport:
                 value = Estimate(e.value, e.low, e.high)
                 yield _beside(f"{kind}: {symbol}", value, reference, 0.0, why)
 
+    def _margins(self) -> Iterator[dict[str, Any]]:
+        for depth, curve in self.margins.items():
+            zero, exact = curve.zero, None if depth else 2.0
+            unknown = int(np.isnan(curve.thresholds).sum())
+            why = f"N = {curve.n_dof}; {unknown} of {curve.thresholds.size} ways did not come to an end"
+            name = f"depth {depth}, spherical: κ_J = 0 at P/N"
+            yield _beside(name, zero, exact, 0.0, why, "Gardner, J. Phys. A 21, 257 (1988)")
+            for load, margin, error in zip(
+                curve.n_data / curve.n_dof, curve.margin, curve.error, strict=True
+            ):
+                about = Estimate(margin, margin - 1.96 * error, margin + 1.96 * error)
+                name = f"depth {depth}, spherical: κ_J at P/N = {load:.3g}"
+                if depth or load > 2:
+                    yield _beside(name, about, None, 0.0, why)
+                else:
+                    exact = brentq(lambda m, load=load: gardner_capacity(m) - load, 0.0, 10.0)
+                    yield _beside(name, about, exact, 0.05, why, "Gardner, J. Phys. A 21, 257 (1988)")
+
     def print_table(self) -> None:
         """The checks in the terminal."""
         print_checks([*self.checks, *self.measured])
 
     def write(self, output: Path, configuration: Mapping[str, Any], seconds: float) -> list[Path]:
         """Write figures and JSON into a folder; the paths of the figures."""
+        from .margin_figure import margins_figure
         from .network_figures import exponents_figure, landscape_figure, transition_figure
 
         figures = {
@@ -222,6 +248,8 @@ class NetworksReport:
             "spectra": landscape_figure(self),
             "exponents": exponents_figure(self),
         }
+        if self.margins:
+            figures["margins"] = margins_figure(self.margins)
         searches = {t.algorithm for t in self.transitions.values()}
         cost = {f"depth {d}, width {w}": number(_seconds(t)) for (d, w), t in self.transitions.items()}
         return write_study(
@@ -242,11 +270,16 @@ def _seconds(found: Transition) -> float:
 
 
 def _beside(
-    name: str, found: Estimate, reference: float | None, tolerance: float, why: str
+    name: str,
+    found: Estimate,
+    reference: float | None,
+    tolerance: float,
+    why: str,
+    source: str = of.TALK,
 ) -> dict[str, Any]:
     """A check that agrees where the interval meets reference ± tolerance."""
     verdict = "measured"
     if reference is not None:
         meets = found.low <= reference + tolerance and found.high >= reference - tolerance
         verdict = "agrees" if meets else "disagrees"
-    return check(name, found.value, found.low, found.high, reference, of.TALK, verdict, why)
+    return check(name, found.value, found.low, found.high, reference, source, verdict, why)

@@ -1,6 +1,6 @@
 """Statistics of the signed distances: counting, P±(Δ), exponents."""
 
-from .bootstrap import Estimate, estimate, exponent_of_means, power_law
+from .bootstrap import Estimate, estimate, exponent_of_means, half_crossing, power_law
 from .counting import ConstraintCount, count_constraints
 from .distances import DeltaStatistics, Exponent, delta_statistics
 
@@ -13,5 +13,6 @@ __all__ = [
     "delta_statistics",
     "estimate",
     "exponent_of_means",
+    "half_crossing",
     "power_law",
 ]

@@ -54,6 +54,39 @@ def estimate(
     return Estimate(float(statistic(*arrays)), float(low), float(high))
 
 
+def half_crossing(x: np.ndarray, trials: Sequence[np.ndarray]) -> Estimate:
+    """Where the fraction of trials that succeed falls to one half, by interpolation.
+
+    Parameters
+    ----------
+    x : (k,) array
+        Ascending.
+    trials : sequence of k arrays of bool
+        Whether each trial at x succeeded.
+
+    Returns
+    -------
+    Estimate
+        NaN where the fraction does not fall through one half. The interval holds the two x around, because what lies
+        between them was not looked at.
+    """
+    x = np.asarray(x, dtype=float)
+
+    def crossing(*drawn: np.ndarray) -> float:
+        share = np.minimum.accumulate([d.mean() for d in drawn])
+        if share[0] < 0.5 or share[-1] >= 0.5:
+            return float("nan")
+        last = int(np.flatnonzero(share >= 0.5)[-1])
+        part = (share[last] - 0.5) / (share[last] - share[last + 1])
+        return float(x[last] + part * (x[last + 1] - x[last]))
+
+    found = estimate(crossing, *trials)
+    if not np.isfinite(found.value):
+        return found
+    low, high = x[x <= found.value].max(), x[x > found.value].min()
+    return Estimate(found.value, min(found.low, float(low)), max(found.high, float(high)))
+
+
 def power_law(x: np.ndarray, y: np.ndarray) -> tuple[float, float]:
     """Exponent b and amplitude a of y = a x^b by least squares of the logarithms; NaN where a y is not positive."""
     if not (len(y) > 1 and (y > 0).all()):
