@@ -115,6 +115,18 @@ def test_laws_that_do_not_hold_disagree(report):
     assert checks["discs: (z − z_iso)/Δφ^½"] == "disagrees"
 
 
+def test_a_correction_to_scaling_is_told_from_the_exponent():
+    """z − z_iso = 2.9 Δφ^½ (1 + 2 Δφ^½): its slope is 0.52 over the window, its exponent ½."""
+    excess = PRESSURES * 0.842 / 0.35
+    samples = [
+        branch(10_000, extra=29_000 * np.sqrt(excess) * (1 + 2 * np.sqrt(excess)) * RNG.normal(1, 2e-3, 12))
+        for _ in range(8)
+    ]
+    assert of.laws(samples)["z − z_iso"].value == pytest.approx(0.52, abs=0.01)
+    found = of.corrected_contacts(samples)
+    assert found.value == pytest.approx(0.5, abs=0.01) and found.low < 0.5 < found.high
+
+
 def test_the_onset_of_a_plateau_follows_its_shift():
     """Modes evenly spread from ω₀ on: a quarter of the plateau's density is reached on average at 4/3 ω₀."""
     for start in (0.05, 0.2):

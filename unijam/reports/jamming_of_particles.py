@@ -63,6 +63,10 @@ class ParticlesReport:
                 corrected = symbol in ("U/n", "p", "K")  # whose deviation falls with Δφ, as K/K(φ_J) does
                 otherwise = "finite-size" if corrected else "disagrees"
                 yield _against(f"{name}: exponent of {symbol}", law, *known[symbol], of.OHERN, otherwise)
+            found = of.corrected_contacts(samples)
+            yield _against(
+                f"{name}: exponent of z − z_iso, with Δφ^½ as correction", found, 0.5, 0.03, of.OHERN
+            )
             prefactor = of.CONTACTS[name]
             amplitude = of.contacts_amplitude(samples)
             yield _against(f"{name}: (z − z_iso)/Δφ^½", amplitude, prefactor, 0.15 * prefactor, of.OHERN)

@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Mapping, Sequence
 
 import numpy as np
+from scipy.optimize import curve_fit
 from scipy.stats import beta
 
 from ..ensemble import BranchSample, KernelEnergySample
@@ -77,6 +78,22 @@ def laws(samples: Sequence[BranchSample]) -> dict[str, Estimate]:
     for x, name in (("excess", "G/K"), ("excess_coordination", "G/K against z − z_iso")):
         found[name] = estimate(of_ratio, table(samples, x, "shear", "bulk")[:, :, window(samples)])
     return found
+
+
+def corrected_contacts(samples: Sequence[BranchSample]) -> Estimate:
+    """b of z − z_iso = A Δφ^b (1 + B Δφ^½), at all Δφ down to where packings have few contacts too many."""
+    inside = samples[0].n * means(samples, "excess_coordination")[0] >= MANY
+    if inside.sum() < 4:
+        return Estimate(np.nan, np.nan, np.nan)
+
+    def law(x: np.ndarray, a: float, b: float, correction: float) -> np.ndarray:
+        return a + b * x + np.log1p(np.maximum(correction, -0.9) * np.exp(x / 2))
+
+    def exponent(t: np.ndarray) -> float:
+        x, y = np.log(mean(t))
+        return float(curve_fit(law, x, y, p0=(1.0, 0.5, 1.0), maxfev=10_000)[0][1])
+
+    return estimate(exponent, table(samples, "excess", "excess_coordination")[:, :, inside])
 
 
 def by_decade(samples: Sequence[BranchSample]) -> Iterator[tuple[float, float, dict[str, Estimate]]]:
