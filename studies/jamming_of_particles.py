@@ -24,6 +24,7 @@ KINDS = {
     "4D spheres": ("SoftSpheres", {"dimension": 4, "packing_fraction": 0.52}),
     "ellipses": ("Ellipses", {"aspect_ratio": 1.4, "packing_fraction": 0.97}),
 }
+SPECTRA = 256  # particles up to which ellipses of all shapes have theirs
 NEAR_ROUND = (1.003, 1.006, 1.01, 1.02, 1.03, 1.06, 1.1)
 
 
@@ -48,6 +49,7 @@ class Configuration(BaseModel):
             (*NEAR_ROUND, 1.2, 1.3, 1.35, *(1.4, 1.45, 1.5, 1.55, 1.6, 1.7), 1.8, 2.0, 2.5, 3.0, 4.0, 5.0),
         ),
         256: (6, (1.003, 1.01, 1.03, 1.1)),
+        1024: (4, (1.003, 1.01, 1.03, 1.1)),
     }
 
 
@@ -81,14 +83,12 @@ def measured(chosen: Configuration, store: Path) -> ParticlesReport:
     def one_size(found):
         return {name: next(iter(by_size.values())) for name, by_size in found.items()}
 
-    shapes = {
-        (n, alpha): (
-            Recipe(kind="Ellipses", parameters=KINDS["ellipses"][1] | {"n": n, "aspect_ratio": alpha}),
-            k,
-        )
-        for n, (k, alphas) in chosen.shapes.items()
-        for alpha in alphas
-    }
+    def of_shape(n: int, count: int, alphas: tuple[float, ...]):
+        ellipses = {alpha: KINDS["ellipses"][1] | {"n": n, "aspect_ratio": alpha} for alpha in alphas}
+        recipes = {a: (Recipe(kind="Ellipses", parameters=some), count) for a, some in ellipses.items()}
+        spectra = n <= SPECTRA  # dense
+        return ensemble(recipes, partial(measure_branch, pressures=(1e-6,), spectra=spectra), store)
+
     curves = partial(measure_branch, pressures=decades(-2.5, -6.5), moduli=True)
     counts = partial(measure_branch, pressures=decades(-2.5, -8))
     modes = partial(measure_branch, pressures=decades(-1.5, -6), spectra=True)
@@ -97,12 +97,11 @@ def measured(chosen: Configuration, store: Path) -> ParticlesReport:
     )
     scaling = samples(chosen.scaling, curves)
     thresholds = samples(chosen.thresholds, measure_branch)
-    of_shape = ensemble(shapes, partial(measure_branch, pressures=(1e-6,), spectra=True), store)
     return ParticlesReport(
         scaling=one_size(scaling),
         counting=samples(chosen.counting, counts, radii="uniform"),
         thresholds={name: by_size | scaling[name] for name, by_size in thresholds.items()},
-        shapes={n: {a: of_shape[n, a] for a in alphas} for n, (_, alphas) in chosen.shapes.items()},
+        shapes={n: of_shape(n, *chosen.shapes[n]) for n in chosen.shapes},
         spectra=one_size(samples(chosen.spectra, modes, packing_fraction=1.0)),
         energies=one_size(samples(chosen.pushed, pushed))["ellipses"],
     )

@@ -21,7 +21,7 @@ def branch(n=4000, dimension=2, threshold=0.842, coordination=None, extra=None, 
     surplus = contacts * np.sqrt(excess) * noise if extra is None else extra / n
     effective = np.full(k, dimension * (n - 1.0))
     overlaps = effective + n * surplus / 2 if coordination is None else np.full(k, n * coordination / 2)
-    modes = min(n, 200)
+    modes = min(n, 1000)
     omega = np.sort(np.linspace(0, 1.5, modes) + 0.2 * surplus[:, None], axis=1)
     spectrum = np.pad(omega**2, ((0, 0), (0, dimension * modes - modes)), constant_values=np.nan)
     kernel = np.full((k, dimension * modes), np.nan)
@@ -80,7 +80,7 @@ def report():
         },
         shapes={50: shapes, 200: {a: shapes[a] for a in (1.003, 1.01, 1.03, 1.1)}},
         spectra={
-            "discs": [branch(200) for _ in range(6)],
+            "discs": [branch(1000) for _ in range(6)],
             "ellipses": [branch(60, 3, coordination=5.5) for _ in range(6)],
         },
         energies=[pushed() for _ in range(3)],

@@ -166,10 +166,10 @@ def _plot_contacts(ax: Axes, by_size: Mapping[int, Mapping[float, Sequence[Branc
     for k, (n, shapes) in enumerate(by_size.items()):
         alpha, _, contacts = of.shape_curves(shapes)
         law, amplitude = of.contacts_of_shape(shapes)
-        look = {"marker": "os"[k % 2], "mfc": "white" if k == 0 else COLOUR["ellipses"]}
+        look = {"marker": "osD"[k], "mfc": "white" if k == 0 else COLOUR["ellipses"]}
         label = f"n = {n}: exponent {_short(law)} up to α = 1.1"
         ax.errorbar(alpha - 1, contacts[0] - 4, contacts[1], **data | look, label=label)
-    half = amplitude * 0.1 ** (law.value - 0.5)
+    half = amplitude * 0.03 ** (law.value - 0.5)
     ax.plot(x, half * x**0.5, color=THEORY, lw=2, zorder=4, label=r"$(\alpha-1)^{1/2}$")
     ax.axhline(2, color=GREY, lw=1, ls="--", label="isostatic, z = 6")
 

@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Mapping, Sequence
 
 import numpy as np
-from scipy.optimize import curve_fit
+from scipy.optimize import least_squares
 from scipy.stats import beta
 
 from ..ensemble import BranchSample, KernelEnergySample
@@ -24,7 +24,8 @@ EXCESS = (
 )
 MANY = 100.0  # n(z − z_iso) down to which those of contacts and shear are: with few contacts too many both are lower
 LARGE = 60.0  # p n² from which n(z − z_iso) is compared with its power law
-SMALL = 1.1e-3  # p n² up to which the count is that of jamming
+SMALL = 9e-4  # p n² up to which the count is that of jamming
+FEW = 2.0  # modes of a packing below ω* that a plateau would have: with fewer, the packing itself has no more to tell
 STEADY = 2e-3  # p below which the contacts of ellipses stay, and the soft band follows p alone
 MODES = (0.8e-2, 5e-2)  # δ between which the energy along kernel modes is fitted, at the lowest pressure
 
@@ -86,12 +87,13 @@ def corrected_contacts(samples: Sequence[BranchSample]) -> Estimate:
     if inside.sum() < 4:
         return Estimate(np.nan, np.nan, np.nan)
 
-    def law(x: np.ndarray, a: float, b: float, correction: float) -> np.ndarray:
-        return a + b * x + np.log1p(np.maximum(correction, -0.9) * np.exp(x / 2))
-
     def exponent(t: np.ndarray) -> float:
         x, y = np.log(mean(t))
-        return float(curve_fit(law, x, y, p0=(1.0, 0.5, 1.0), maxfev=10_000)[0][1])
+
+        def misses(q: np.ndarray) -> np.ndarray:
+            return q[0] + q[1] * x + np.log1p(max(q[2], -0.9) * np.exp(x / 2)) - y
+
+        return float(least_squares(misses, (1.0, 0.5, 1.0)).x[1])
 
     return estimate(exponent, table(samples, "excess", "excess_coordination")[:, :, inside])
 
@@ -184,7 +186,8 @@ def densest_shape(shapes: Mapping[float, Sequence[BranchSample]]) -> tuple[Estim
 def onset(eigenvalues: np.ndarray) -> np.ndarray:
     """ω*, (pressures,), of eigenvalues (samples, pressures, n): below it D(ω) is on average a quarter of its plateau.
 
-    The plateau is that at the lowest pressure, from ω = 0.3 to 1; NaN where fewer than 3 modes lie below ω*.
+    The plateau is that at the lowest pressure, from ω = 0.3 to 1; NaN where it would have fewer than two modes of a
+    packing below ω*: at jamming itself one or two are missing (`missing_modes`), whatever the size.
     """
     found: list[float] = []
     for of_pressure in np.moveaxis(eigenvalues, 1, 0)[::-1]:
@@ -192,8 +195,8 @@ def onset(eigenvalues: np.ndarray) -> np.ndarray:
         if not found:
             plateau = np.mean((omega > 0.3) & (omega < 1.0)) / 0.7
         below = np.arange(1, omega.size + 1) < 0.25 * plateau * omega * omega.size
-        last = int(np.flatnonzero(below)[-1]) if below.any() else 0
-        found.append(omega[last] if last >= 3 else np.nan)
+        last = omega[np.flatnonzero(below)[-1]] if below.any() else 0.0
+        found.append(last if plateau * last * omega.size >= FEW * len(of_pressure) else np.nan)
     return np.array(found[::-1])
 
 
