@@ -137,7 +137,8 @@ def ellipses_figure(
         figure, axes = plt.subplots(1, 3, figsize=(12, 3.9))
         _plot_densities(axes[0], next(iter(shapes.values())))
         _plot_contacts(axes[1], shapes)
-        _finish(axes[1], "(b)", r"$\alpha-1$", r"$z-4$")
+        _finish(axes[1], "(b)", r"$\alpha-1$", r"$z-4$", loc="lower right")
+        axes[1].set_ylim(0.025, 3)
         _plot_energies(axes[2], energies)
         _finish(
             axes[2],
@@ -155,7 +156,7 @@ def _plot_densities(ax: Axes, shapes: Mapping[float, Sequence[BranchSample]]) ->
     label = f"largest: {top.value:.3f} at α = {at.value:.2f} ± {(at.high - at.low) / 2:.2f}"
     ax.errorbar(alpha, threshold, error, fmt="o", ms=4.5, color=COLOUR["ellipses"], label=label)
     ax.axvspan(1.3, 1.6, color=THEORY, alpha=0.3, lw=0)
-    _finish(ax, "(a)", r"aspect ratio $\alpha$", r"$\langle\phi_J\rangle$", y="linear")
+    _finish(ax, "(a)", r"aspect ratio $\alpha$", r"$\langle\phi_J\rangle$", y="linear", loc="lower center")
     ax.set_xticks([1, 1.5, 2, 3, 4, 5], ["1", "1.5", "2", "3", "4", "5"])
     ax.minorticks_off()
 
