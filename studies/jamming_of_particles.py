@@ -25,7 +25,9 @@ KINDS = {
     "ellipses": ("Ellipses", {"aspect_ratio": 1.4, "packing_fraction": 0.97}),
 }
 SPECTRA = 256  # particles up to which ellipses of all shapes have theirs
-NEAR_ROUND = (1.003, 1.006, 1.01, 1.02, 1.03, 1.06, 1.1)
+ROUND = (1.003, 1.01, 1.03, 1.1)  # aspect ratios near one, and all
+SHAPES = (1.003, 1.006, 1.01, 1.02, 1.03, 1.06, 1.1, 1.2, 1.3, 1.35, 1.4, 1.45, 1.5, 1.55, 1.6, 1.7, 1.8, 2.0)
+SHAPES += (2.5, 3.0, 4.0, 5.0)
 
 
 class Configuration(BaseModel):
@@ -44,12 +46,9 @@ class Configuration(BaseModel):
     spectra: Packings = {"discs": {256: 12}, "ellipses": {96: 12}}
     pushed: Packings = {"ellipses": {48: 10}}
     shapes: dict[int, tuple[int, tuple[float, ...]]] = {
-        96: (
-            8,
-            (*NEAR_ROUND, 1.2, 1.3, 1.35, *(1.4, 1.45, 1.5, 1.55, 1.6, 1.7), 1.8, 2.0, 2.5, 3.0, 4.0, 5.0),
-        ),
-        256: (6, (1.003, 1.01, 1.03, 1.1)),
-        1024: (3, (1.003, 1.01, 1.03, 1.1)),
+        96: (8, SHAPES),
+        256: (6, ROUND),
+        1024: (3, ROUND),
     }
 
 
