@@ -68,6 +68,26 @@ def test_a_transition_is_resumed_from_its_store(tmp_path, monkeypatch):
     assert again.n_data == first.n_data and again.algorithm == first.algorithm
 
 
+def test_the_width_that_just_fits_is_found():
+    """P/N* in N at given P: between one and two units of width, the same data at each."""
+
+    def wide(width: int, seed: int) -> uj.FullyConnected:
+        shape = {"depth": 1, "input_dimension": 5, "activation": "relu", "weights": "free"}
+        return uj.FullyConnected.random(**shape, width=width, n_data=120, seed=seed)
+
+    found = uj.find_transition(
+        wide, 2, 14, vary="width", seeds=3, search=uj.FitSearch(reheats=0, finish=False)
+    )
+    assert found.varied == "width" and found.n_data == 120
+    low, high = found.ratio_interval
+    assert 1.5 < low <= found.ratio <= high < 5  # the exact number is not known
+    assert found.interval[0] <= found.n_effective <= found.interval[1]
+    assert found.fraction_fitted(1) == 0 and found.fraction_fitted(1000) == 1
+    for sample in found.samples:  # d = 5 and biases: N_eff = 6 h + 1 of width h
+        assert sample.smallest_fitted - sample.largest_missed == 6
+        assert {w for w, fits in zip(sample.widths, sample.fitted, strict=True) if fits}
+
+
 def test_the_search_fits_a_relu_network_where_descent_does_not():
     """N = 91, P = 180: U/P < 1e-20 from every seed (plain Levenberg-Marquardt fails in two of four)."""
     for seed in range(3):
@@ -105,6 +125,8 @@ def test_a_branch_is_followed_down_to_its_end():
         ({"seeds": 0}, "seeds = 0"),
         ({"tolerance": 0.0}, "tolerance = 0"),
         ({"family": 3}, "family = 3"),
+        ({"vary": "depth"}, "vary = 'depth'"),
+        ({"vary": "width", "family": lambda width, seed: linear(width, seed)}, "with hidden layers"),
         ({"store": "here"}, "store = "),
         ({"family": lambda n_data, seed: uj.Perceptron.random(n=5, load=n_data / 5)}, "control = 'margin'"),
         ({"family": lambda n_data, seed: linear(n_data, seed).at(labels=np.zeros(n_data))}, "labels"),

@@ -10,7 +10,8 @@ from dataclasses import replace
 
 from .arrays import Array
 from .minimize import MinimizeResult, Objective, Rounds, Solver, TrustRegionNewton, default_solver, minimize
-from .minimize.default import is_sparse, newton_for
+from .minimize.default import is_sparse
+from .minimize.newton import newton_for
 from .system import ConstrainedSystem
 
 STATIONARY = 1e-7  # relative gradient of a state on the way

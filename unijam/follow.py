@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from .minimize import MinimizeResult, Objective
-from .minimize.default import newton_for
+from .minimize.newton import newton_for
 from .minimize.progress import Progress
 from .statistics import count_constraints
 from .validation import require

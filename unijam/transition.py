@@ -1,106 +1,68 @@
-"""The transition of systems without a scale: how many data, P, networks of given N can fit, by a given search.
+"""The transition of systems without a scale: how many data, P, networks of given N can fit, by a given search; or
+how large N must be for given data.
 
-Each start is bisected in P; the data of a smaller P are the first ones of a larger, so that a fitted network is a
-start for more. What is found depends on the search, as φ_J does on the protocol: a result names it.
+Each start is bisected; the data of a smaller P are the first ones of a larger, so that a fitted network is a start
+for more. What is found depends on the search, as φ_J does on the protocol: a result names it.
 """
 
 import dataclasses
 import functools
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from .ensemble import Recipe, ensemble
-from .ensemble.sample import Sample
-from .minimize import FitSearch, LevenbergMarquardt, MinimizeResult, Objective
+from .minimize import FitSearch
 from .minimize.progress import Progress
-from .statistics import count_constraints
 from .system import ConstrainedSystem
+from .thresholds import SizeSample, ThresholdSample, measure_size, measure_threshold
 from .validation import require
 
-WARM = LevenbergMarquardt(max_steps=100, least_gain=0.01)  # from a network that fits fewer data
 RESAMPLES = 2000
 CONFIDENCE = (2.5, 97.5)  # per cent
 
 
 @dataclass(frozen=True, eq=False)
-class ThresholdSample(Sample):
-    """How many of its data one start can fit, by bisection.
-
-    Attributes
-    ----------
-    algorithm : str
-        The search.
-    n_dof, n_symmetric : int
-        N, and the dimension of its symmetries, as N_eff = N − this.
-    n_data : (k,) array
-        P tried, in order.
-    fitted : (k,) array of bool
-        Whether U/N_Δ fell below 1e-20 there.
-    seconds : (k,) array
-        Of each try.
-    largest_fitted, smallest_missed : int
-        The bracket of P*; 0 where nothing was fitted, one more than all data where nothing was missed.
-    status : str
-        Of the search at the smallest P missed: "converged" where it ended in a minimum.
-    energy, n_overlaps, n_kinks, n_effective : float, int
-        U/P, N_Δ, N_kink and N_eff there (0 where nothing was missed).
-    """
-
-    algorithm: str
-    n_dof: int
-    n_symmetric: int
-    n_data: np.ndarray
-    fitted: np.ndarray
-    seconds: np.ndarray
-    largest_fitted: int
-    smallest_missed: int
-    status: str
-    energy: float
-    n_overlaps: int
-    n_kinks: int
-    n_effective: int
-
-    @property
-    def threshold(self) -> float:
-        """P* of this start, the middle of its bracket."""
-        return 0.5 * (self.largest_fitted + self.smallest_missed)
-
-
-@dataclass(frozen=True, eq=False)
 class Transition:
-    """The transition of a family of networks of N degrees of freedom in the number of data P.
+    """The transition of a family of networks: in the number of data P at given N, or in N at given P.
 
     Attributes
     ----------
     algorithm : str
         By which search: the transition is this search's.
-    n_dof, n_effective : int
-        N, and N without symmetries.
+    varied : "n_data" or "width"
+        What was bisected.
+    n_dof, n_effective : float
+        N, and N without symmetries; N* where the width was varied (and n_dof is NaN).
     n_data : float
-        P*, the median of the starts' thresholds: half of the starts fit so many data.
+        P, or P*.
     interval : (float, float)
-        95 % of the median, by resampling starts.
+        95 % of P*, the median of the starts' thresholds (or of N*): by resampling starts, each anywhere in its bracket.
     spread : float
-        Standard deviation of the thresholds: the width of the fraction fitted as a function of P.
+        Standard deviation of the thresholds: the width of the fraction fitted as a function of P (or N).
     ratio, ratio_interval : float, (float, float)
-        P*/N_eff.
+        P*/N_eff, or P/N*.
     jump, jump_interval : float, (float, float)
-        N_Δ/N_eff in the minima at the smallest P missed, mean over starts and its 95 %; below P* it is 0.
+        N_Δ/N_eff on the side where data are missed, at the end of the bracket, mean over starts and its 95 %; at the
+        other end it is 0.
     jump_with_kinks : float
         (N_Δ + N_kink)/N_eff there.
     n_certified : int
-        How many of these minima are certified by their solver.
+        How many of these states are minima to their solver.
+    jump_certified, jump_certified_interval : float, (float, float)
+        N_Δ/N_eff of those alone; NaN where there are none.
     energy : float
         U/P there, mean.
-    samples : tuple of ThresholdSample
+    samples : tuple of ThresholdSample or SizeSample
     """
 
     algorithm: str
-    n_dof: int
-    n_effective: int
+    varied: str
+    n_dof: float
+    n_effective: float
     n_data: float
     interval: tuple[float, float]
     spread: float
@@ -110,12 +72,20 @@ class Transition:
     jump_interval: tuple[float, float]
     jump_with_kinks: float
     n_certified: int
+    jump_certified: float
+    jump_certified_interval: tuple[float, float]
     energy: float
-    samples: tuple[ThresholdSample, ...]
+    samples: tuple[Any, ...]
 
-    def fraction_fitted(self, n_data: float) -> float:
-        """The fraction of starts that fit P data."""
-        return float(np.mean([s.threshold >= n_data for s in self.samples]))
+    def fraction_fitted(self, size: float) -> float:
+        """The fraction of starts that fit P data (or that fit with N_eff degrees of freedom)."""
+        sign = 1 if self.varied == "n_data" else -1
+        return float(np.mean([sign * (s.threshold - size) >= 0 for s in self.samples]))
+
+    @property
+    def seconds(self) -> float:
+        """Of all tries together."""
+        return float(sum(s.seconds.sum() for s in self.samples))
 
 
 def find_transition(
@@ -123,6 +93,7 @@ def find_transition(
     low: int,
     high: int,
     *,
+    vary: str = "n_data",
     seeds: int = 8,
     tolerance: float = 0.02,
     search: FitSearch | None = None,
@@ -130,24 +101,28 @@ def find_transition(
     n_workers: int | None = None,
     progress: bool = False,
 ) -> Transition:
-    """Find P*, the number of data that networks of a family can just fit.
+    """Find P*, the number of data that networks of a family can just fit, or N*, the size that just fits P data.
 
     Parameters
     ----------
-    family : Recipe without `n_data`, or function (P, seed) -> system
-        How to draw a system of P data; smaller sets are the first data of it.
+    family : Recipe, or function (P, seed) -> system (or (width, seed) -> system)
+        How to draw a system. A Recipe leaves out what is varied, `n_data` or `width`, and must have the other.
+        Smaller sets are the first data of a larger; networks of another width have the same data.
     low, high : int
-        Numbers of data around the transition.
+        Numbers of data, or widths, around the transition.
+    vary : "n_data" or "width"
+        What is bisected.
     seeds : int
         Independent starts: data and weights.
     tolerance : float
-        Of each start's threshold, in units of `high`.
+        Of each start's threshold, in units of `high`; a width is found to one unit at best.
     search : FitSearch, optional
-        What counts as trying; by default one search and two reheats.
+        What counts as trying; by default a quick and a thorough search and two reheats. Where its `finish` is true,
+        the state at the bracket's end goes on to a minimum.
     store : Path, optional
         A folder where each start is kept once it is done, and not computed again; needs a Recipe.
     n_workers : int, optional
-        Processes, one a core by default; a function runs in this one.
+        Processes, one a core by default; only a Recipe with a store runs in several.
     progress : bool
         Show a bar.
 
@@ -167,8 +142,10 @@ def find_transition(
     >>> 1.5 < uj.find_transition(linear, 10, 80, seeds=4).ratio < 2.6
     True
     """
-    require(isinstance(low, int) and low >= 2, "low", low, "a whole number of data of at least 2")
-    require(isinstance(high, int) and high > low, "high", high, f"a whole number of data above low = {low}")
+    least = 2 if vary == "n_data" else 1
+    require(vary in ("n_data", "width"), "vary", vary, "'n_data' or 'width'")
+    require(isinstance(low, int) and low >= least, "low", low, f"a whole number of at least {least}")
+    require(isinstance(high, int) and high > low, "high", high, f"a whole number above low = {low}")
     require(isinstance(seeds, int) and seeds >= 1, "seeds", seeds, "at least 1")
     require(0 < tolerance < 1, "tolerance", tolerance, "between 0 and 1")
     recipe = isinstance(family, Recipe)
@@ -178,130 +155,110 @@ def find_transition(
     )
     search = search or FitSearch(reheats=2)
     options = dataclasses.asdict(search) | {"low": low, "tolerance": tolerance}
+    measurement: Any = measure_threshold if vary == "n_data" else measure_size
+    if isinstance(family, Recipe):
+        require(vary not in family.parameters, vary, family.parameters.get(vary), "left free")
+        family = family.model_copy(update={"parameters": family.parameters | {vary: high}})
+    samples: list[Any] = []
     if isinstance(family, Recipe) and store is not None:
-        require("n_data" not in family.parameters, "n_data", family.parameters.get("n_data"), "left free")
-        given = family.model_copy(update={"parameters": family.parameters | {"n_data": high}})
-        measurement = functools.partial(measure_threshold, **options)
-        name = "transition"
-        drawn = ensemble({name: (given, seeds)}, measurement, store, n_workers=n_workers, progress=progress)
-        samples = drawn[name]
+        measured = functools.partial(measurement, **options)
+        drawn = ensemble({vary: (family, seeds)}, measured, store, n_workers=n_workers, progress=progress)
+        samples = drawn[vary]
     else:
-        draw = _drawer(family)
-        samples = []
         with Progress(progress, "find_transition") as report:
             for seed in range(seeds):
-                samples.append(measure_threshold(draw(high, seed), **options))
+                system = family.system(seed) if isinstance(family, Recipe) else family(high, seed)
+                samples.append(measurement(system, **options))
                 report.say(f"{seed + 1} of {seeds} starts")
-    return _transition(samples, low, high)
+    return _transition(samples, low, high) if vary == "n_data" else _transition_in_size(samples, low, high)
 
 
-def _drawer(
-    family: Recipe | Callable[[int, int], ConstrainedSystem],
-) -> Callable[[int, int], ConstrainedSystem]:
-    if not isinstance(family, Recipe):
-        return family
-    parameters = family.parameters
-
-    def draw(n_data: int, seed: int) -> ConstrainedSystem:
-        return family.model_copy(update={"parameters": parameters | {"n_data": n_data}}).system(seed)
-
-    return draw
-
-
-def measure_threshold(
-    system: ConstrainedSystem, low: int = 2, tolerance: float = 0.02, **search: object
-) -> ThresholdSample:
-    """Bisect, between `low` and all, how many of its data a system can fit; options of `FitSearch` besides."""
-    if system.scale is not None:
-        raise ValueError(
-            f"control = {system.control!r} is not valid: find_transition needs a system without a scale, as a "
-            "network with free weights; jam finds the threshold of this one."
-        )
-    require(system.n_data is not None, "family", type(system).__name__, "one of systems with data")
-    high = int(system.n_data or 0)
-    require(low < high, "low", low, f"below the number of data, {high}")
-    method = FitSearch(**search)  # type: ignore[arg-type]
-    tries: list[tuple[int, bool, float]] = []
-    fitted: MinimizeResult | None = None
-    missed: MinimizeResult | None = None
-    below, above = 0, high + 1
-
-    def attempt(n_data: int) -> None:
-        nonlocal fitted, missed, below, above
-        part = system.subset(slice(0, n_data))
-        results = []
-        if fitted is not None:
-            results.append(WARM.run(Objective(part), fitted.x))
-        if not results or not results[-1].fitted:
-            results.append(method.run(Objective(part), system.initial))
-        last = min(results, key=lambda r: (not r.fitted, r.energy))
-        if last.status == "interrupted":
-            raise KeyboardInterrupt
-        tries.append((n_data, last.fitted, sum(r.seconds for r in results)))
-        if last.fitted:
-            fitted, below = last, n_data
-        else:
-            missed, above = last, n_data
-
-    left, right = low, high
-    while right - left > max(1.0, tolerance * high):
-        middle = (left + right) // 2
-        attempt(middle)
-        left, right = (middle, right) if below == middle else (left, middle)
-    if fitted is None:
-        attempt(low)
-    if missed is None:
-        attempt(high)
-    counted = None if missed is None else count_constraints(missed.system, missed.x)
-    return ThresholdSample(
-        algorithm=f"{method}, from fewer data by {type(WARM).__name__} first",
-        n_dof=system.n_dof,
-        n_symmetric=int(system.symmetries(system.initial).shape[0]),
-        n_data=np.array([t[0] for t in tries]),
-        fitted=np.array([t[1] for t in tries]),
-        seconds=np.array([t[2] for t in tries]),
-        largest_fitted=below,
-        smallest_missed=above,
-        status=missed.status if missed else "none",
-        energy=missed.energy / above if missed else 0.0,
-        n_overlaps=counted.n_overlaps if counted else 0,
-        n_kinks=counted.n_kinks if counted else 0,
-        n_effective=counted.n_effective if counted else 0,
-    )
-
-
-def _transition(samples: list[ThresholdSample], low: int, high: int) -> Transition:
-    unfitted = sum(s.largest_fitted == 0 for s in samples)
-    unmissed = sum(s.smallest_missed > high for s in samples)
-    for count, name, what in ((unfitted, "low", "do not fit"), (unmissed, "high", "fit all of")):
-        value = low if name == "low" else high
-        wanted = f"on its side of the transition: {count} of {len(samples)} starts {what} {value} data"
-        require(2 * count <= len(samples), name, value, wanted)
-    thresholds = np.array([s.threshold for s in samples])
+def _transition(samples: Sequence[ThresholdSample], low: int, high: int) -> Transition:
+    _require_bracketed(samples, [s.largest_fitted == 0 for s in samples], "low", low, "do not fit", "data")
+    unmissed = [s.smallest_missed > high for s in samples]
+    _require_bracketed(samples, unmissed, "high", high, "fit all of", "data")
     n_dof = samples[0].n_dof
     n_effective = n_dof - samples[0].n_symmetric
-    above = [s for s in samples if s.n_effective]
-    random = np.random.default_rng(0)
-    drawn = random.integers(0, len(samples), (RESAMPLES, len(samples)))
-    interval = np.percentile(np.median(thresholds[drawn], axis=1), CONFIDENCE)
-    ratios = np.array([s.n_overlaps / s.n_effective for s in above] or [np.nan])
-    again = random.integers(0, len(ratios), (RESAMPLES, len(ratios)))
-    jump_interval = np.percentile(ratios[again].mean(1), CONFIDENCE)
-    kinked = [(s.n_overlaps + s.n_kinks) / s.n_effective for s in above] or [np.nan]
-    center = float(np.median(thresholds))
+    center, interval, spread = _median(samples)
     return Transition(
-        samples[0].algorithm,
-        n_dof,
-        n_effective,
-        center,
-        (float(interval[0]), float(interval[1])),
-        float(thresholds.std(ddof=1)) if len(thresholds) > 1 else float("nan"),
-        center / n_effective,
-        (float(interval[0]) / n_effective, float(interval[1]) / n_effective),
-        float(ratios.mean()),
-        (float(jump_interval[0]), float(jump_interval[1])),
-        float(np.mean(kinked)),
-        sum(s.status == "converged" for s in above),
-        float(np.mean([s.energy for s in above] or [np.nan])),
-        tuple(samples),
+        algorithm=samples[0].algorithm,
+        varied="n_data",
+        n_dof=n_dof,
+        n_effective=n_effective,
+        n_data=center,
+        interval=interval,
+        spread=spread,
+        ratio=center / n_effective,
+        ratio_interval=(interval[0] / n_effective, interval[1] / n_effective),
+        samples=tuple(samples),
+        **_jump(samples),
     )
+
+
+def _transition_in_size(samples: Sequence[SizeSample], low: int, high: int) -> Transition:
+    unfitted = [s.smallest_fitted < 0 for s in samples]
+    _require_bracketed(samples, unfitted, "high", high, "do not fit with a width of", "")
+    _require_bracketed(
+        samples, [s.largest_missed == 0 for s in samples], "low", low, "fit with a width of", ""
+    )
+    kept = [s for s in samples if s.smallest_fitted > 0]
+    center, interval, spread = _median(kept)
+    n_data = samples[0].n_data
+    return Transition(
+        algorithm=samples[0].algorithm,
+        varied="width",
+        n_dof=float("nan"),
+        n_effective=center,
+        n_data=n_data,
+        interval=interval,
+        spread=spread,
+        ratio=n_data / center,
+        ratio_interval=(n_data / interval[1], n_data / interval[0]),
+        samples=tuple(samples),
+        **_jump(samples),
+    )
+
+
+def _require_bracketed(
+    samples: Sequence[Any], beyond: Sequence[bool], name: str, value: int, what: str, unit: str
+) -> None:
+    wanted = f"on its side of the transition: {sum(beyond)} of {len(samples)} starts {what} {value} {unit}"
+    require(2 * sum(beyond) <= len(samples), name, value, wanted.strip())
+
+
+def _median(samples: Sequence[Any]) -> tuple[float, tuple[float, float], float]:
+    """The median of the thresholds, its 95 % and their spread; each resampled start lies anywhere in its bracket."""
+    random, brackets = np.random.default_rng(0), np.array([s.bracket for s in samples])
+    drawn = brackets[random.integers(0, len(samples), (RESAMPLES, len(samples)))]
+    somewhere = drawn[..., 0] + random.random(drawn.shape[:2]) * (drawn[..., 1] - drawn[..., 0])
+    interval = np.percentile(np.median(somewhere, axis=1), CONFIDENCE)
+    thresholds = brackets.mean(1)
+    spread = float(thresholds.std(ddof=1)) if len(thresholds) > 1 else float("nan")
+    return float(np.median(thresholds)), (float(interval[0]), float(interval[1])), spread
+
+
+def _jump(samples: Sequence[Any]) -> dict[str, Any]:
+    """What the states have where data are missed."""
+    above = [s for s in samples if s.n_effective]
+    minima = [s for s in above if s.status == "converged"]
+    ratio, interval = _mean([s.n_overlaps / s.n_effective for s in above])
+    certified, certified_interval = _mean([s.n_overlaps / s.n_effective for s in minima])
+    return {
+        "jump": ratio,
+        "jump_interval": interval,
+        "jump_with_kinks": _mean([(s.n_overlaps + s.n_kinks) / s.n_effective for s in above])[0],
+        "n_certified": len(minima),
+        "jump_certified": certified,
+        "jump_certified_interval": certified_interval,
+        "energy": _mean([s.energy for s in above])[0],
+    }
+
+
+def _mean(values: Sequence[float]) -> tuple[float, tuple[float, float]]:
+    """The mean and its 95 % by resampling; NaN of nothing."""
+    if not values:
+        return float("nan"), (float("nan"), float("nan"))
+    numbers, random = np.array(values), np.random.default_rng(0)
+    again = numbers[random.integers(0, len(numbers), (RESAMPLES, len(numbers)))].mean(1)
+    low, high = np.percentile(again, CONFIDENCE)
+    return float(numbers.mean()), (float(low), float(high))

@@ -8,8 +8,8 @@ import numpy as np
 
 from ..arrays import Array, to_numpy
 from ..minimize import Adam, FitSearch, MinimizeResult, Objective, Watch, minimize, softplus_to_relu
-from ..minimize.default import newton_for
 from ..minimize.loop import joined
+from ..minimize.newton import newton_for
 from ..minimize.replicas import ReplicaResult
 from ..spectra import certify, decompose_hessian
 from ..statistics import count_constraints

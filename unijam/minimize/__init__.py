@@ -9,8 +9,9 @@ from .adam import Adam
 from .conjugate_gradient import ConjugateGradient
 from .default import default_solver
 from .fire import Fire
+from .fit_search import FitSearch
 from .gradient_descent import GradientDescent
-from .homotopy import FitSearch, softplus_to_relu
+from .homotopy import softplus_to_relu
 from .learning import TorchSchedule
 from .levenberg_marquardt import LevenbergMarquardt
 from .loop import MinimizeResult, Solver
@@ -65,8 +66,10 @@ def minimize(
         Where to start; `system.initial` by default. From a result the run goes on, of the same system and a solver
         of the same kind, as if it had not been stopped: steps, seconds and history are those of the whole.
         Along leading axes lie replicas, which run at once (where x is a tensor): so do the fields of the result.
-    solver : Solver, Stages or Rounds, optional
-        One that suits the system by default; for replicas `LevenbergMarquardt`.
+    solver : Solver, Stages, Rounds or FitSearch, optional
+        One that suits the system by default; for replicas `LevenbergMarquardt`. ReLU networks of free weights are
+        searched for U = 0 and a certified minimum, by way of smooth networks, where no x0 is given; from x0 the
+        default looks for a minimum nearby.
     watch : Watch, optional
         What is recorded on the way of a single solver, and when that is given up.
     progress : bool
@@ -98,7 +101,8 @@ def minimize(
         require(isinstance(quick, Solver), "solver", solver, "a single Solver where x has leading axes")
         earlier = x0 if isinstance(x0, ReplicaResult) else None
         return run_replicas(cast(Solver, quick), system, x, watch, earlier)
-    method, last = solver or default_solver(system), x0 if isinstance(x0, MinimizeResult) else None
+    last = x0 if isinstance(x0, MinimizeResult) else None
+    method = solver or default_solver(system, nearby=x0 is not None)
     if isinstance(method, Solver):
         return method.run(Objective(system), x, progress, watch, last)
     single = watch is None and last is None

@@ -3,12 +3,12 @@
 import scipy.sparse as sp
 
 from ..system import ConstrainedSystem
+from .fit_search import FitSearch
 from .levenberg_marquardt import LevenbergMarquardt
 from .loop import Solver
-from .proximal_newton import ProximalNewton
+from .newton import newton_for
 from .rounds import Rounds
 from .stages import Stage, Stages
-from .trust_region_newton import TrustRegionNewton
 
 
 def is_sparse(system: ConstrainedSystem) -> bool:
@@ -19,25 +19,25 @@ def is_sparse(system: ConstrainedSystem) -> bool:
     return sp.issparse(c.jacobian(c.overlaps))
 
 
-def is_kinked(system: ConstrainedSystem) -> bool:
-    """Whether U has kinks: max(), |·| or ReLU in Δ, or a jump of u'."""
-    c = system.constraints(system.initial)
-    return c.kinks(c.delta).values.shape[0] > 0 or system.potential.kink > 0
+def default_solver(system: ConstrainedSystem, nearby: bool = False) -> Solver | Stages | Rounds | FitSearch:
+    """Sparse: rounds of descent and Newton; with a scale: Newton; without: Levenberg-Marquardt first.
 
-
-def newton_for(system: ConstrainedSystem, gradient_tolerance: float = 1e-10, max_steps: int = 1000) -> Solver:
-    """Newton's method, with its kinks in the model where a dense system has any."""
-    smooth = system.matrix_free or not is_kinked(system)
-    method = TrustRegionNewton if smooth else ProximalNewton
-    return method(gradient_tolerance=gradient_tolerance, max_steps=max_steps)
-
-
-def default_solver(system: ConstrainedSystem) -> Solver | Stages | Rounds:
-    """Sparse: rounds of descent and Newton; with a scale: Newton; without: Levenberg-Marquardt first."""
+    A ReLU network of free weights is searched for U = 0, and taken to a minimum by `softplus_to_relu` where that
+    fails, unless the minimum wanted is one nearby.
+    """
     if is_sparse(system):
         return Rounds()
+    if not nearby and _to_be_searched(system):
+        return FitSearch(reheats=0)
     newton = newton_for(system)
     if system.scale is not None:
         return newton
     quick = LevenbergMarquardt(gradient_tolerance=1e-4, max_steps=300)
     return Stages((Stage(solver=quick), Stage(solver=newton)))
+
+
+def _to_be_searched(system: ConstrainedSystem) -> bool:
+    """Whether U = 0 of a network of ReLU units is worth a search of its own."""
+    free = getattr(system, "weights", "") == "free" and FitSearch.softens(system)
+    hinge = bool(system.potential.finite_range) and not system.potential.kink
+    return free and hinge and not system.matrix_free

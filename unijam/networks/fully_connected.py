@@ -211,6 +211,20 @@ class FullyConnected(LayeredSystem):
         parts = {k: torch.stack([getattr(n, k) for n in networks]) for k in ("initial", "inputs", "labels")}
         return first.at(**parts, radii=first.radii)
 
+    def resized(self, width: int, seed: int = 0) -> Self:
+        """A network with so many units in each hidden layer on the same data, its initial weights drawn anew."""
+        kept = ("activation", "beta", "weights", "margin", "bias", "potential", "n_classes")
+        return type(self).from_data(
+            self.inputs,
+            self.labels,
+            depth=self.depth,
+            width=width,
+            seed=seed,
+            device="cuda" if self.inputs.is_cuda else "cpu",
+            dtype="float32" if self.inputs.dtype == torch.float32 else "float64",
+            **{name: getattr(self, name) for name in kept},
+        )
+
     def redundancy(self, x: Tensor) -> Redundancy:
         """Dead units, copies, trapped data, and the same f on the data from fewer hidden units, whose radii are the
         norms of the new weights.
