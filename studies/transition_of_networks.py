@@ -21,9 +21,9 @@ from unijam.reports.transition_of_networks import NetworksReport
 class Configuration(BaseModel):
     """Widths (= input dimensions) by depth for N*(P); P of a network of depth 2; seeds of each."""
 
-    widths: dict[int, tuple[int, ...]] = {2: (8, 12), 1: (17,), 3: (10,), 5: (8,)}
-    brackets: tuple[float, float] = (1.5, 5.5)  # P over depth × width²
-    tolerance: float = 0.03
+    widths: dict[int, tuple[int, ...]] = {1: (13,), 2: (9, 12), 3: (8,), 5: (7,)}
+    brackets: tuple[float, float] = (1.2, 4.8)  # P over depth × width²
+    tolerance: float = 0.02
     thresholds: int = 8
     reheats: int = 0
     width: int = 12
