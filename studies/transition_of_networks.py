@@ -37,7 +37,7 @@ class Configuration(BaseModel):
     margins: dict[int, tuple[float, ...]] = {  # P/N of spherical tanh networks by depth
         0: (1.0, 1.25, 1.5, 1.75, 2.0, 2.25, 2.5),
         1: (1.0, 1.5, 2.0, 2.5, 3.0, 3.5),
-        2: (1.0, 1.5, 2.0, 2.5, 3.0, 3.5),
+        2: (1.0, 1.5, 2.0, 2.5, 3.0),
         3: (1.0, 1.5, 2.0, 2.5),
     }
     margin_seeds: int = 3

@@ -28,11 +28,11 @@ def margins_figure(curves: Mapping[int, MarginCurve]) -> Figure:
                 "lw": 0.8,
                 "capsize": 2,
             }
-            for ax in axes:
+            for ax, shown in zip(axes, (curve.margin > -np.inf, curve.margin > 0), strict=True):
                 ax.errorbar(
-                    curve.n_data / curve.n_dof,
-                    curve.margin,
-                    np.nan_to_num(curve.error),
+                    (curve.n_data / curve.n_dof)[shown],
+                    curve.margin[shown],
+                    np.nan_to_num(curve.error)[shown],
                     label=f"depth {depth}, N = {curve.n_dof}",
                     **style,
                 )
@@ -43,9 +43,9 @@ def margins_figure(curves: Mapping[int, MarginCurve]) -> Figure:
             ax.plot(loads, margins, color=THEORY, lw=2, zorder=5, label="depth 0, exact (Gardner)")
         last = max(float((c.n_data / c.n_dof).max()) for c in curves.values())
         axes[0].axhline(0, color="black", lw=0.6)
-        axes[0].set(ylim=(-0.2, 0.62), ylabel=r"jamming margin $\kappa_J$")
-        axes[1].set(yscale="log", ylim=(1e-4, 1), ylabel=r"jamming margin $\kappa_J$")
-        axes[1].legend(loc="lower left")
+        axes[0].set(ylim=(-0.32, 0.62), ylabel=r"jamming margin $\kappa_J$")
+        axes[1].set(yscale="log", ylim=(1e-4, 2), ylabel=r"jamming margin $\kappa_J$")
+        axes[1].legend(loc="upper right")
         for label, ax in zip("ab", axes, strict=True):
             ax.set(xlim=(0.8, last + 0.15), xlabel=r"$P/N$")
             ax.text(-0.12, 1.04, f"({label})", transform=ax.transAxes, fontweight="bold", fontsize=11)
@@ -56,7 +56,7 @@ def margins_figure(curves: Mapping[int, MarginCurve]) -> Figure:
 def _plot_zeros(ax: Axes, curves: Mapping[int, MarginCurve]) -> None:
     """Where each margin reaches zero, one line a depth below the axis."""
     for row, (depth, curve) in enumerate(sorted(curves.items())):
-        zero, y = curve.zero, -0.05 - 0.035 * row
+        zero, y = curve.zero, -0.18 - 0.035 * row
         if not np.isfinite(zero.value):
             continue
         colour = COLOURS["network" if depth else "perceptron"]
@@ -72,4 +72,4 @@ def _plot_zeros(ax: Axes, curves: Mapping[int, MarginCurve]) -> None:
             lw=1,
             capsize=2,
         )
-    ax.text(0.85, -0.11, r"$\kappa_J=0$ at", fontsize=8, va="center")
+    ax.text(0.85, -0.23, r"$\kappa_J=0$ at", fontsize=8, va="center")
