@@ -78,9 +78,9 @@ def certify(system: ConstrainedSystem, x: Array) -> Certificate:
     Examples
     --------
     >>> import unijam as uj
-    >>> shape = {"depth": 1, "width": 5, "input_dimension": 4, "n_data": 90}
+    >>> shape = {"depth": 2, "width": 5, "input_dimension": 4, "n_data": 160}
     >>> network = uj.FullyConnected.random(**shape, activation="relu", weights="free")
-    >>> result = uj.minimize(network)
+    >>> result = uj.minimize(network, solver=uj.softplus_to_relu())
     >>> uj.certify(result.system, result.x).minimum
     True
     """
