@@ -17,8 +17,8 @@ from .objective import Objective
 from .progress import Progress
 
 NEAR, FAR = 0.1, 4.0  # U over the energy of weight decay at which a fit is near, and at which none is
-LEAST_DECAY = 3e-3  # of the first
-QUICK = 0.3  # weight decay of the quick try, of the thorough one's first
+LEAST_DECAY = 3e-3
+QUICK_DECAY = 0.3  # of the quick try
 SHARPEST = 500.0  # β from which ReLU is next
 
 
@@ -26,7 +26,7 @@ SHARPEST = 500.0  # β from which ReLU is next
 class FitSearch:
     """A search for U = 0 of networks with free weights; where it fails, a minimum.
 
-    First a quick try: softplus of sharpness β at weight decay 0.3 μ, then at none. Where that fails, a thorough one:
+    First a quick try: softplus of sharpness β at weight decay 0.3, then at none. Where that fails, a thorough one:
     at μ until five steps gain less than 0.1 %, then at ever smaller decay until U is a tenth of its energy ½μ|x|² (a
     fit is near, and found without decay) or four times that (none is). From a fit β is doubled again and again,
     U = 0 kept by Levenberg-Marquardt, up to ReLU; networks that are smooth stay as they are. Reheats are thorough
@@ -37,8 +37,8 @@ class FitSearch:
     ----------
     sharpness : float or None
         β; by default 2 for up to two hidden layers, 3.2 for three, 8 for five: soft units damp what passes them.
-    weight_decay : float
-        μ.
+    weight_decay : float or None
+        μ; by default 3 for up to two hidden layers, 1 for more, whose weights 3 may take to zero.
     reheats : int
         Searches from noisy states at most.
     noise : float
@@ -52,7 +52,7 @@ class FitSearch:
     """
 
     sharpness: float | None = None
-    weight_decay: float = 1.0
+    weight_decay: float | None = None
     reheats: int = 6
     noise: float = 0.2
     seed: int = 0
@@ -63,7 +63,8 @@ class FitSearch:
         require_options(self)
         positive = self.sharpness is None or self.sharpness > 0
         require(positive, "sharpness", self.sharpness, "positive, or None")
-        require(self.weight_decay > 0, "weight_decay", self.weight_decay, "positive")
+        positive = self.weight_decay is None or self.weight_decay > 0
+        require(positive, "weight_decay", self.weight_decay, "positive, or None")
         require(self.reheats >= 0, "reheats", self.reheats, "zero or positive")
         require(self.noise > 0, "noise", self.noise, "positive")
 
@@ -109,19 +110,20 @@ class FitSearch:
 
     def _quick_try(self, system: ConstrainedSystem, x: Array) -> Iterator[MinimizeResult]:
         soft = self._softened(system)
-        yield (held := _QUICKLY.run(Objective(soft, QUICK * self.weight_decay), x))
+        yield (held := _QUICKLY.run(Objective(soft, QUICK_DECAY), x))
         yield (free := _FIT.run(Objective(soft), held.x))
         yield from _sharpened(system, free, 4.0)
 
     def _thorough_try(self, system: ConstrainedSystem, x: Array) -> Iterator[MinimizeResult]:
-        soft, mu = self._softened(system), self.weight_decay
+        soft = self._softened(system)
+        mu = self.weight_decay or (3.0 if getattr(system, "depth", 1) <= 2 else 1.0)
         while True:
             yield (held := _THOROUGHLY.run(Objective(soft, mu), x))
             x = held.x
             ratio = held.energy / max(0.5 * mu * float(x @ x), 1e-300)
             if ratio > FAR:
                 return
-            if ratio < NEAR or mu < LEAST_DECAY * self.weight_decay:
+            if ratio < NEAR or mu < LEAST_DECAY:
                 break
             mu /= 2 if ratio > 0.5 else 5
         yield (free := _THOROUGHLY.run(Objective(soft), x))
