@@ -38,7 +38,7 @@ class FitSearch:
     sharpness : float or None
         β; by default 2 for up to two hidden layers, 3.2 for three, 8 for five: soft units damp what passes them.
     weight_decay : float or None
-        μ; by default 3 for up to two hidden layers, 1 for more, whose weights 3 may take to zero.
+        μ; by default P over 16 times the number of hidden units: 3 at N = 325, P = 1150.
     reheats : int
         Searches from noisy states at most.
     noise : float
@@ -116,7 +116,8 @@ class FitSearch:
 
     def _thorough_try(self, system: ConstrainedSystem, x: Array) -> Iterator[MinimizeResult]:
         soft = self._softened(system)
-        mu = self.weight_decay or (3.0 if getattr(system, "depth", 1) <= 2 else 1.0)
+        units = sum(getattr(system, "widths", ()))
+        mu = self.weight_decay or ((system.n_data or 0) / (16 * units) if units else 1.0)
         while True:
             yield (held := _THOROUGHLY.run(Objective(soft, mu), x))
             x = held.x
