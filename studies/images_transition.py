@@ -1,9 +1,9 @@
 """N*(P) of real images: how many parameters fit P images of CIFAR-10 in ten classes, by the 98 % rule, at two depths.
 
-    UNIJAM_DATA=FOLDER python studies/images_transition.py [--quick] [--seeds N] [--search adam] [--output results]
+    UNIJAM_DATA=FOLDER python studies/images_transition.py [--quick] [--seeds N] [--search newton] [--output results]
 
 Cross-entropy, 50 principal components, ReLU, free weights. N* is bisected in the width: the smallest net of which a
-search reaches a training accuracy of 98 %. By Adam, as in the talk, or by Newton along softplus of rising sharpness.
+search reaches a training accuracy of 98 %. By Newton along softplus of rising sharpness, or by Adam, as in the talk.
 """
 
 import json
@@ -98,6 +98,10 @@ if __name__ == "__main__":
         __doc__,
         quick=quick("P = 100, 200, 400: a minute"),
         seeds=seeds("images and initial weights", default=2),
-        search={"choices": tuple(TITLES), "default": "adam", "help": "how nets are fitted"},
+        search={
+            "choices": tuple(TITLES),
+            "default": "newton",
+            "help": "how nets are fitted (default: newton)",
+        },
         data={"help": "where CIFAR-10 lies (default: UNIJAM_DATA)"},
     )

@@ -73,7 +73,7 @@ class ImagesReport:
             ax.set_xticks(ticks, [str(n) for n in ticks])
             ax.set_yticks(ticks, [str(n) for n in ticks])
             ax.minorticks_off()
-            ax.set_title(f"CIFAR-10, ten classes, cross-entropy; {TITLES[self.search]}", fontsize=9)
+            ax.set_title(f"CIFAR-10, ten classes, cross-entropy\n{TITLES[self.search]}", fontsize=9)
             ax.legend()
         return figure
 
