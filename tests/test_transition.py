@@ -4,6 +4,7 @@ import math
 
 import numpy as np
 import pytest
+import torch
 
 import unijam as uj
 from unijam.ensemble import Recipe
@@ -66,6 +67,13 @@ def test_a_transition_is_resumed_from_its_store(tmp_path, monkeypatch):
     monkeypatch.setattr("unijam.ensemble.run._compute", None)  # nothing is computed again
     again = uj.find_transition(recipe, 10, 60, seeds=2, store=tmp_path, n_workers=1, tolerance=0.1)
     assert again.n_data == first.n_data and again.algorithm == first.algorithm
+
+
+def test_networks_of_another_width_have_the_same_data_and_weights_of_their_own():
+    one, other = (uj.FullyConnected.random(2, 6, 5, 40, "relu", weights="free", seed=s) for s in (0, 1))
+    a, again, b = one.resized(4), one.resized(4), other.resized(4)
+    assert torch.equal(a.inputs, one.inputs) and torch.equal(a.initial, again.initial)
+    assert not torch.equal(a.initial, b.initial)
 
 
 def test_the_width_that_just_fits_is_found():

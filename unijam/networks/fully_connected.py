@@ -1,5 +1,6 @@
 """Fully connected networks as constrained systems: Δ_μ = κ − y_μ f_W(x_μ), or Δ_μc = κ + z_c − z_y of C classes."""
 
+import zlib
 from collections.abc import Sequence
 from typing import Annotated, Any, Literal, Self
 
@@ -211,8 +212,13 @@ class FullyConnected(LayeredSystem):
         parts = {k: torch.stack([getattr(n, k) for n in networks]) for k in ("initial", "inputs", "labels")}
         return first.at(**parts, radii=first.radii)
 
-    def resized(self, width: int, seed: int = 0) -> Self:
-        """A network with so many units in each hidden layer on the same data, its initial weights drawn anew."""
+    def resized(self, width: int, seed: int | None = None) -> Self:
+        """A network with so many units in each hidden layer on the same data, its initial weights drawn anew.
+
+        Without a seed that of the draw follows from this network's own initial weights.
+        """
+        if seed is None:
+            seed = zlib.crc32(self.initial.detach().cpu().numpy().tobytes())
         kept = ("activation", "beta", "weights", "margin", "bias", "potential", "n_classes")
         return type(self).from_data(
             self.inputs,
