@@ -199,9 +199,8 @@ class _Way:
         """Down to the overlap at which a state counts as jammed."""
         least = self.start.least_threshold
 
-        def arrived(
-            state: MinimizeResult,
-        ) -> bool:  # below the least threshold, which lies lower still, also there
+        def arrived(state: MinimizeResult) -> bool:
+            """Jammed, or below the least threshold: that of the system lies lower still."""
             return _jammed(state) or (least is not None and self.control(state) < least)
 
         state = self.quench(self.start, x)

@@ -17,37 +17,26 @@ WARM = LevenbergMarquardt(max_steps=100, least_gain=0.01)  # from a network that
 
 
 @dataclass(frozen=True, eq=False)
-class ThresholdSample(Sample):
-    """How many of its data one start can fit.
+class BisectionSample(Sample):
+    """What a bisection by searches leaves.
 
     Attributes
     ----------
     algorithm : str
         The search.
-    n_dof, n_symmetric : int
-        N, and the dimension of its symmetries, as N_eff = N − this.
-    n_data : (k,) array
-        P tried, in order.
     fitted : (k,) array of bool
-        Whether U/N_Δ fell below 1e-20 there.
+        Whether U/N_Δ fell below 1e-20, of each try in order.
     seconds : (k,) array
         Of each try.
-    largest_fitted, smallest_missed : int
-        The bracket of P*; 0 where nothing was fitted, one more than all data where nothing was missed.
     status : str
-        At the smallest P missed: "converged" where the search goes on to a minimum and reached one.
+        Where the bisection missed last: "converged" where the search goes on to a minimum and reached one.
     energy, n_overlaps, n_kinks, n_effective : float, int
         U/P, N_Δ, N_kink and N_eff there (0 where nothing was missed).
     """
 
     algorithm: str
-    n_dof: int
-    n_symmetric: int
-    n_data: np.ndarray
     fitted: np.ndarray
     seconds: np.ndarray
-    largest_fitted: int
-    smallest_missed: int
     status: str
     energy: float
     n_overlaps: int
@@ -56,23 +45,47 @@ class ThresholdSample(Sample):
 
     @property
     def bracket(self) -> tuple[float, float]:
-        """Between which P the threshold lies."""
-        return self.largest_fitted, self.smallest_missed
+        """Between which sizes the threshold lies."""
+        raise NotImplementedError
 
     @property
     def threshold(self) -> float:
-        """P* of this start, the middle of its bracket."""
+        """P* or N* of this start, the middle of its bracket."""
         return 0.5 * sum(self.bracket)
 
 
 @dataclass(frozen=True, eq=False)
-class SizeSample(Sample):
+class ThresholdSample(BisectionSample):
+    """How many of its data one start can fit.
+
+    Attributes
+    ----------
+    n_dof, n_symmetric : int
+        N, and the dimension of its symmetries, as N_eff = N − this.
+    n_data : (k,) array
+        P tried, in order.
+    largest_fitted, smallest_missed : int
+        The bracket of P*; 0 where nothing was fitted, one more than all data where nothing was missed.
+    """
+
+    n_dof: int
+    n_symmetric: int
+    n_data: np.ndarray
+    largest_fitted: int
+    smallest_missed: int
+
+    @property
+    def bracket(self) -> tuple[float, float]:
+        """Between which P the threshold lies."""
+        return self.largest_fitted, self.smallest_missed
+
+
+@dataclass(frozen=True, eq=False)
+class SizeSample(BisectionSample):
     """How large a network must be to fit its data.
 
     Attributes
     ----------
-    algorithm, fitted, seconds, status, energy, n_overlaps, n_kinks, n_effective
-        As in `ThresholdSample`; the last five at the largest network missed.
     n_data : int
         P.
     widths : (k,) array
@@ -81,28 +94,15 @@ class SizeSample(Sample):
         N_eff: the bracket of N*; 0 and infinity (-1) where there is none.
     """
 
-    algorithm: str
     n_data: int
     widths: np.ndarray
-    fitted: np.ndarray
-    seconds: np.ndarray
     largest_missed: int
     smallest_fitted: int
-    status: str
-    energy: float
-    n_overlaps: int
-    n_kinks: int
-    n_effective: int
 
     @property
     def bracket(self) -> tuple[float, float]:
         """Between which N_eff the threshold lies."""
         return self.largest_missed, np.inf if self.smallest_fitted < 0 else self.smallest_fitted
-
-    @property
-    def threshold(self) -> float:
-        """N* of this start, the middle of its bracket."""
-        return 0.5 * sum(self.bracket)
 
 
 class _Bisection:

@@ -50,7 +50,13 @@ def threshold(n_data):
     end = {"status": "converged", "energy": 0.05, "n_overlaps": 45, "n_kinks": 6, "n_effective": N}
     tried = {"n_data": np.array([180]), "fitted": np.array([True]), "seconds": np.ones(1)}
     return ThresholdSample(
-        "some search", N + 5, 5, **tried, largest_fitted=n_data - 1, smallest_missed=n_data + 1, **end
+        algorithm="some search",
+        n_dof=N + 5,
+        n_symmetric=5,
+        largest_fitted=n_data - 1,
+        smallest_missed=n_data + 1,
+        **tried,
+        **end,
     )
 
 
