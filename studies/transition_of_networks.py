@@ -33,7 +33,7 @@ class Configuration(BaseModel):
     learning_rate: float = 3e-3
     jammed_width: int = 8
     load: float = 1.5
-    jammed: int = 8
+    jammed: int = 40
     margins: dict[int, tuple[float, ...]] = {  # P/N of spherical tanh networks by depth
         0: (1.0, 1.25, 1.5, 1.75, 2.0, 2.25, 2.5),
         1: (1.0, 1.5, 2.0, 2.5, 3.0, 3.5),
@@ -123,5 +123,5 @@ def study(given: Namespace) -> tuple[NetworksReport, dict[str, Any]]:
 
 
 if __name__ == "__main__":
-    options = {"quick": quick("small networks, a minute"), "seeds": seeds("of everything (default: 8)")}
+    options = {"quick": quick("small networks, a minute"), "seeds": seeds("of everything (default: 8, at jamming 40)")}
     run_study(study, __doc__, least_seeds=2, **options)

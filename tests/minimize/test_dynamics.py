@@ -196,6 +196,7 @@ def test_patience_ends_a_run_at_its_best_record(batch_size):
         ("learning_rate = 0", lambda: uj.TorchSchedule(0, StepLR)),
         ("make", lambda: uj.TorchSchedule(0.1, torch.optim.lr_scheduler.ReduceLROnPlateau)),
         ("solver", lambda: uj.minimize(discs(), None, uj.Rounds(), watch=uj.Watch())),
+        ("x0 = Fire", lambda: uj.minimize(discs(), uj.Fire())),
     ],
 )
 def test_bad_input_is_answered_by_one_sentence(wanted, call):
