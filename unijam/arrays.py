@@ -13,7 +13,18 @@ Array = Any  # a NumPy array or a torch tensor; scipy sparse where a docstring s
 WIDE = 200  # columns from which a symmetric product is made by blocks
 BLOCKS = 4
 
-__all__ = ["Array", "column_norms", "gram", "is_torch", "namespace", "signs", "to_numpy", "weigh"]
+__all__ = [
+    "Array",
+    "column_norms",
+    "gram",
+    "is_torch",
+    "namespace",
+    "over",
+    "over_both",
+    "signs",
+    "to_numpy",
+    "weigh",
+]
 
 
 def is_torch(a: Array) -> bool:
@@ -68,6 +79,25 @@ def column_norms(jacobian: Array) -> Array:
         rows = jacobian.tocsr()  # sums in NumPy: SciPy's own take a millisecond
         return np.sqrt(np.bincount(rows.indices, rows.data**2, rows.shape[1]))
     return (jacobian * jacobian).sum(0) ** 0.5
+
+
+def over(a: Array, lengths: Array | None) -> Array:
+    """A vector, or the columns of a matrix (…, n), over lengths (n,); None stands for ones."""
+    if lengths is None:
+        return a
+    return sp.csr_array(a @ sp.diags(1.0 / lengths)) if sp.issparse(a) else a / lengths
+
+
+def over_both(h: Array, lengths: Array | None) -> Array:
+    """h_ij / (lengths_i lengths_j) of a symmetric csc or dense matrix; None stands for ones."""
+    if lengths is None:
+        return h
+    if not sp.issparse(h):
+        return h / lengths / lengths[:, None]
+    data = h.data / lengths[h.indices] / np.repeat(lengths, np.diff(h.indptr))
+    scaled = sp.csc_array((data, h.indices, h.indptr), shape=h.shape)
+    scaled.has_canonical_format = h.has_canonical_format
+    return scaled
 
 
 def signs(like: Array, seed: int) -> Array:

@@ -288,12 +288,12 @@ def across_symmetries(h: Array, bearing: Array, symmetries: Array) -> tuple[Arra
     return h, rho
 
 
-def with_decay(h: Array, mu: float) -> Array:
-    """H + μ."""
+def with_decay(h: Array, mu: Array) -> Array:
+    """H + μ, a number or (n,)."""
     if is_operator(h):
         return h.shifted(mu)
     if sp.issparse(h):
-        return h + mu * sp.identity(h.shape[0], format="csc")
+        return with_diagonal(h, mu)
     return h + mu * namespace(h).eye(h.shape[0], dtype=h.dtype, device=h.device)
 
 

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from functools import cached_property
 from typing import Any, Self
 
-from .arrays import Array, column_norms, gram, namespace, signs, weigh
+from .arrays import Array, column_norms, gram, namespace, over, signs, weigh
 from .operators import MEMORY, ConstraintOperator
 from .potentials import Harmonic, Potential, holding
 from .redundancy import Redundancy
@@ -161,11 +161,14 @@ class Constraints(ABC):
             return column_norms(self.jacobian(stressed))
         return sum(self.vjp(signs(self.delta, k) * stressed) ** 2 for k in range(PROBES)) ** 0.5
 
-    def sensitivity(self) -> float:
-        """‖u'' J‖ (Frobenius) over what bears force; estimated, to some per cent, in a matrix-free system."""
+    def sensitivity(self, lengths: Array | None = None) -> float:
+        """‖u'' J‖ (Frobenius) over what bears force; estimated, to some per cent, in a matrix-free system.
+
+        J is ∂Δ/∂(lengths × x) where lengths, (n_dof,), are given.
+        """
         stressed, stiffness = self.stressed, self.system.potential.stiffness
         if not self.system.matrix_free:
-            rows = weigh(stiffness(self.delta[stressed]), self.jacobian(stressed))
+            rows = weigh(stiffness(self.delta[stressed]), over(self.jacobian(stressed), lengths))
             return float((column_norms(rows) ** 2).sum()) ** 0.5
         probes = [
             self.vjp(weigh(stiffness(self.delta), signs(self.delta, k) * stressed)) for k in range(PROBES)
@@ -305,6 +308,10 @@ class ConstrainedSystem(ABC):
     def canonical(self, x: Array) -> Array:
         """x in the gauge in which it is kept and spectra are quoted (x itself where nothing is to be done)."""
         return x
+
+    def lengths(self, x: Array) -> Array | None:
+        """What solvers multiply x by, (n_dof,), at most 1, so that its parts are alike in stiffness; None: ones."""
+        return None
 
     def resolution(self, x: Array) -> float:
         """The rounding error of one Δ_i, in units of Δ (default: Δ of order one in double precision)."""

@@ -14,7 +14,7 @@ PACKINGS = {
     "spheres": lambda: uj.SoftSpheres.random(
         n=64, dimension=3, packing_fraction=0.7, radii="uniform", seed=1
     ),
-    "ellipses": lambda: uj.Ellipses.random(n=64, aspect_ratio=1.4, packing_fraction=0.95, seed=1),
+    "ellipses": lambda: uj.Ellipses.random(n=64, aspect_ratio=1.4, packing_fraction=0.95, seed=3),
 }
 PRESSURES = [1e-2, 1e-3, 1e-4, 1e-5]
 

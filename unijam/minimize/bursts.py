@@ -94,8 +94,10 @@ class Bursts:
         kernel = self.evaluator.kernel
         self.places, self.back = self.evaluator.places, self.evaluator.back
         mask = self.objective.mask
+        lengths = self.objective.lengths
         listed = np.empty(0) if mask is None else self._listed(mask.astype(np.float64))
-        self.compiled = self.objective.compiled(kernel, listed)
+        units = np.empty(0) if lengths is None else self._listed(1.0 / lengths)
+        self.compiled = self.objective.compiled(kernel, listed, units)
         self.state = _mapped(state, self._listed)
 
     def _leave(self, state: Any) -> Any:

@@ -48,6 +48,12 @@ class Descent(Solver):
     def sampled(self) -> bool:
         return self.batch_size is not None
 
+    def prepared(self, objective: Objective) -> Objective:
+        """The objective of x as it is: a learning rate belongs to it."""
+        objective = super().prepared(objective)
+        objective.as_it_is = True
+        return objective
+
     def perhaps_finished(self, point: Point) -> np.ndarray:
         """Of points with a leading axis: which may be converged or satisfied, so that a look is worth while."""
         least = 1e6 * float(np.finfo(str(point.y.dtype).rpartition(".")[2]).eps)

@@ -218,7 +218,7 @@ class Solver(ABC):
             objective.system_at(point),
             objective.x(point.y),
             point.energy,
-            point.residual,
+            objective.relative_gradient(point),
             point.n_overlaps,
             status,
             steps,

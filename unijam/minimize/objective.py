@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from ..arrays import Array, is_torch, namespace, weigh
+from ..arrays import Array, is_torch, namespace, over, over_both, weigh
 from ..compiled import implements, listed_forces
 from ..elimination import Elimination
 from ..linalg import QuadraticModel, across_symmetries, with_decay
@@ -25,7 +25,8 @@ class Point(NamedTuple):
     Attributes
     ----------
     y, gradient : arrays
-        x, or x with w λ appended (w makes the scale as stiff as a typical degree of freedom), and ∂E/∂y.
+        x in units of the system's lengths, with w λ appended where the scale moves (w makes it as stiff as a typical
+        degree of freedom), and ∂E/∂y.
     value, energy : float
         E (counted from τ λ at the start) and U.
     force : float
@@ -33,7 +34,7 @@ class Point(NamedTuple):
     n_overlaps : int
         N_Δ.
     residual : float
-        ‖∂E/∂x‖ / ‖u'‖, or |τ − Σu'c| / τ where that is larger.
+        ‖∂E/∂(x in y)‖ / ‖u'‖, or |τ − Σu'c| / τ where that is larger.
     memory : object
         What a method carries on from here, if anything.
     constraints : Constraints or None
@@ -81,6 +82,8 @@ class Objective:
         self.n_evaluations = 0
         self.reference = system.scale or 0.0
         self.scale_weight = 1.0
+        self.as_it_is = False  # y = x, whatever lengths the system has
+        self.lengths: Array | None = None
         self.elimination = Elimination()
         self._sensitivity: float | None = None
         self.far: float | None = (
@@ -92,25 +95,40 @@ class Objective:
     def on(self, system: ConstrainedSystem) -> "Objective":
         """The same objective of another system, or of the same at another scale."""
         other = Objective(system, self.weight_decay, self.conjugate, self.mask)
-        other.elimination = self.elimination
+        other.elimination, other.as_it_is = self.elimination, self.as_it_is
         return other
 
     def start(self, x: Array) -> Array:
-        """y at x and the system's own scale."""
-        if self.conjugate is None:
-            return x
-        c = self.system.constraints(x)
-        loading = c.loading()[c.overlaps]
-        self.scale_weight = max(float((loading * loading).sum()), 1.0) ** 0.5
-        return append(x, self.scale_weight * self.reference)
+        """y at x and the system's own scale, in units chosen here."""
+        plain = self.as_it_is or self.system.matrix_free
+        self.lengths = None if plain else self.system.lengths(x)
+        if self.conjugate is not None:
+            c = self.system.constraints(x)
+            loading = c.loading()[c.overlaps]
+            self.scale_weight = max(float((loading * loading).sum()), 1.0) ** 0.5
+        return self.y(x, self.scale_weight * self.reference)
+
+    def y(self, x: Array, last: float | Array) -> Array:
+        """y of x and, where the scale moves, of w λ."""
+        y = x if self.lengths is None else x * self.lengths
+        return y if self.conjugate is None else append(y, last)
 
     def first(self, x: Array) -> Point:
         """The objective at x and the system's own scale."""
         return self(self.start(x))
 
+    def relative_gradient(self, point: Point) -> float:
+        """The residual with ∂E/∂x itself."""
+        if self.lengths is None or not 0 < point.force < math.inf:
+            return point.residual
+        gradient = point.gradient[: len(self.lengths)] * self.lengths
+        tension = 0.0 if self.conjugate is None else abs(float(point.gradient[-1])) * self.scale_weight
+        return max(math.sqrt(dot(gradient, gradient)) / point.force, tension / (self.conjugate or 1.0))
+
     def x(self, y: Array) -> Array:
         """The degrees of freedom in y."""
-        return y if self.conjugate is None else y[:-1]
+        y = y if self.conjugate is None else y[:-1]
+        return y if self.lengths is None else y / self.lengths
 
     @property
     def moving(self) -> bool:
@@ -156,6 +174,7 @@ class Objective:
             gradient = gradient + self.weight_decay * x
         if self.mask is not None:
             gradient = gradient * self.mask
+        gradient = over(gradient, self.lengths)
         force = math.sqrt(square)
         norm = math.sqrt(dot(gradient, gradient))
         residual = norm / force if force > 0 else math.inf if norm > 0 else 0.0
@@ -196,10 +215,12 @@ class Objective:
         """Whether `compiled` serves: the evaluator has a kernel, and nothing is added to E."""
         return hasattr(self.evaluate, "kernel") and not self.weight_decay
 
-    def compiled(self, kernel: tuple, mask: Array) -> "CompiledObjective":
-        """This objective in compiled loops, on a kernel of its evaluator, with the mask in the kernel's numbering."""
+    def compiled(self, kernel: tuple, mask: Array, units: Array) -> "CompiledObjective":
+        """This objective in compiled loops, on a kernel of its evaluator, with arrays in the kernel's numbering."""
         conjugate = self.conjugate or 0.0
-        return CompiledObjective(kernel, mask, self.moving, conjugate, self.scale_weight, self.reference)
+        return CompiledObjective(
+            kernel, mask, units, self.moving, conjugate, self.scale_weight, self.reference
+        )
 
     def canonical(self, point: Point) -> Point:
         """The point in the system's gauge (the same object where nothing is to be done)."""
@@ -207,7 +228,7 @@ class Objective:
         kept = self.system.canonical(x)
         if kept is x:
             return point
-        return self.moved(point, kept if self.conjugate is None else append(kept, point.y[-1]))
+        return self.moved(point, self.y(kept, point.y[-1]))
 
     def moved(self, point: Point, y: Array) -> Point:
         """The objective at y, in the state (all that is not in y) of the point."""
@@ -229,7 +250,7 @@ class Objective:
             return gradient_tolerance
         x = self.x(point.y)
         if self._sensitivity is None:
-            self._sensitivity = self.constraints_at(point).sensitivity()
+            self._sensitivity = self.constraints_at(point).sensitivity(self.lengths)
         self.rounding = 3.5 * self.system.resolution(x) * self._sensitivity
         return max(gradient_tolerance, self.rounding / point.force)
 
@@ -238,14 +259,18 @@ class Objective:
         c = self.constraints_at(point)
         system = c.system
         h0, hp = hessian(system, c)
-        h, rho = across_symmetries(h0 + hp, _bearing(c, h0), self.fixed_directions(point))
+        h, directions = over_both(h0 + hp, self.lengths), self.fixed_directions(point)
+        if self.lengths is not None:
+            directions = directions * self.lengths
+        h, rho = across_symmetries(h, _bearing(c, h0), directions)
         if self.weight_decay:
-            h = with_decay(h, self.weight_decay)
+            h = with_decay(h, over(over(self.weight_decay, self.lengths), self.lengths))
         if self.conjugate is None:
             return QuadraticModel(h, None, 0.0, rho, self.elimination)
         loading, stiffness = c.loading() / self.scale_weight, system.potential.stiffness(c.delta)
         border = weigh(stiffness, loading)
-        return QuadraticModel(h, c.vjp(border), float(border @ loading), rho, self.elimination)
+        column = over(c.vjp(border), self.lengths)
+        return QuadraticModel(h, column, float(border @ loading), rho, self.elimination)
 
     def fixed_directions(self, point: Point) -> Array:
         """Directions across which curvature is looked at: the symmetries, (k, n_dof)."""
@@ -267,11 +292,12 @@ class Objective:
         if matrix_free:
             return NormalEquations(self._products(c, stiffness), point.gradient)
         if stiffness.ndim == 3:
-            return NormalEquations(c.stiffness(stiffness), point.gradient)
+            return NormalEquations(over_both(c.stiffness(stiffness), self.lengths), point.gradient)
         active = stiffness > 0
         root = stiffness[active] ** 0.5
         border = None if self.conjugate is None else root * c.loading()[active] / self.scale_weight
-        return GaussNewton.of(c.jacobian(active), root, force[active] / root, point.gradient, border)
+        jacobian = over(c.jacobian(active), self.lengths)
+        return GaussNewton.of(jacobian, root, force[active] / root, point.gradient, border)
 
     def _products(self, c: Constraints, stiffness: Array) -> Operator:
         """Jᵀ u'' J of (x, scale) by one product with J and one with Jᵀ."""
@@ -292,12 +318,13 @@ class Objective:
         c = self.constraints_at(point)
         system = c.system
         stiffness = system.potential.stiffness(c.delta)
-        vector, largest = c.vjp(weigh(stiffness, c.delta)), 1.0
+        vector, largest = over(c.vjp(weigh(stiffness, c.delta)), self.lengths), 1.0
         for _ in range(n_products):
             norm = math.sqrt(float(vector @ vector))
             if norm == 0:
                 break
-            vector = c.vjp(weigh(stiffness, c.jvp(vector / norm)))
+            along = over(vector / norm, self.lengths)
+            vector = over(c.vjp(weigh(stiffness, c.jvp(along))), self.lengths)
             largest = math.sqrt(float(vector @ vector))
         return max(largest, 1e-12) + self.weight_decay
 
@@ -323,11 +350,12 @@ def append(x: Array, last: float | Array) -> Array:
 class CompiledObjective(NamedTuple):
     """The same E in compiled loops, without weight decay: y in the kernel's numbering and always with w λ, last.
 
-    The mask is empty where everything may move, else of the length of y.
+    The mask is empty where everything may move, the units where x is in y as it is, else of the length of y: 1/lengths.
     """
 
     kernel: tuple
     mask: Array
+    units: Array
     moving: bool
     conjugate: float
     scale_weight: float
@@ -343,8 +371,11 @@ def evaluated(objective: Objective, y: Array) -> Point:
 def _evaluated(objective, y):
     gradient = np.empty(len(y))
     scale = y[-1] / objective.scale_weight if objective.moving else objective.reference
-    energy, square, n_overlaps, load = listed_forces(objective.kernel, y, gradient, scale)
+    x = y * objective.units if len(objective.units) else y
+    energy, square, n_overlaps, load = listed_forces(objective.kernel, x, gradient, scale)
     gradient[-1] = 0.0
+    if len(objective.units):
+        gradient *= objective.units
     if len(objective.mask):
         gradient *= objective.mask
     force, norm = math.sqrt(square), math.sqrt(dot(gradient, gradient))

@@ -114,7 +114,7 @@ class Log:
             system = objective.system_at(point.y)
             observed = {name: objective.observe(f, system, x) for name, f in self.watch.observables.items()}
         kept = x if step in self.watch.keep else None
-        line = (step, self.seconds, point.energy, point.residual, point.n_overlaps)
+        line = (step, self.seconds, point.energy, objective.relative_gradient(point), point.n_overlaps)
         self.records.append(Record(*line, observed, kept))
         self.due = min(self.watch.next_after(step), self.last_step)
         if self.watch.stop is not None:

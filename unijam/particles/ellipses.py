@@ -129,6 +129,19 @@ class Ellipses(Packing):
         """The longest axis of any ellipse, in the units of the box."""
         return 2.0 * float(self.semi_axes[0].max())
 
+    def lengths(self, x: Array) -> Array | None:
+        """Of an angle √(e² + 2eΔ), e = a − b: a turn moves Δ by e, forces on curved edges give a stiffness 2eΔ.
+
+        Δ is the typical overlap at x. In these lengths a turn is as stiff as a move however round an ellipse is.
+        """
+        eccentric = np.subtract(*self.semi_axes)
+        if not eccentric.any():
+            return None
+        overlaps = np.maximum(self.constraints(x).delta, 0.0)
+        typical = math.sqrt(float(overlaps @ overlaps) / max(int((overlaps > 0).sum()), 1))
+        turns = np.minimum(np.sqrt(eccentric * (eccentric + 2.0 * typical)), 1.0)
+        return np.concatenate((np.ones(2 * self.n), turns))
+
     def constraints(self, x: Array, reach: float = 0.0) -> "EllipseConstraints":
         """Every pair of nearest images with Δ > −reach, at x, (3n,)."""
         x = _plain(x)

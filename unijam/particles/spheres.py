@@ -168,7 +168,7 @@ class SphereConstraints(Constraints):
         held = bearing_particles(self.members[self.overlaps], self.system.n, d + 1)
         return np.repeat(held, d), held[self.members].all(axis=1)
 
-    def sensitivity(self) -> float:
+    def sensitivity(self, lengths: Array | None = None) -> float:
         stiffness = self.system.potential.stiffness(self.delta[self.stressed])
         return math.sqrt(2.0 * float(stiffness @ stiffness))  # |∇Δ| = √2
 
