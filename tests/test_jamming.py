@@ -194,6 +194,15 @@ def test_a_state_asked_for_is_reached_and_is_a_minimum(systems_to_jam, name, tar
         assert uj.minimize(below, x).status == "satisfied"
     else:
         assert result.control == pytest.approx(value, rel=1e-12) == getattr(system, kind)
+    settled = result.settled()
+    assert settled.x is x and settled.system is system and result.target == kind
+
+
+def test_what_was_not_reached_is_not_settled():
+    loose = uj.jam(uj.SoftSpheres.random(n=64), packing_fraction=0.5)
+    assert loose.status == "satisfied"
+    with pytest.raises(ValueError, match="status = 'satisfied' is not valid.*packing_fraction asked for"):
+        loose.settled()
 
 
 @pytest.mark.parametrize(

@@ -37,10 +37,13 @@ class JamResult:
     reason : str
         One sentence where the status is not "converged".
     states : tuple of MinimizeResult
-        Converged minima in order of falling τ, each with its own `.system`.
+        Converged minima in the order in which they were met, each with its own `.system`: in order of falling τ down
+        to jamming; with a target the one reached is the last.
     distances : tuple of float
         How far the scale of each state lies above the threshold.
     seconds : float
+    target : str
+        What was asked for: "jamming", "pressure", "packing_fraction", "margin" or "excess".
     """
 
     system: ConstrainedSystem
@@ -52,13 +55,24 @@ class JamResult:
     states: tuple[MinimizeResult, ...]
     distances: tuple[float, ...]
     seconds: float
+    target: str = "jamming"
 
     def settled(self, relative_gradient: float = 1e-6) -> MinimizeResult:
-        """The state nearest to jamming whose relative gradient is at most this (rounding raises it on the way).
+        """The minimum to be measured: with a target, the state reached.
 
-        The last state where none is that stationary: look at its `relative_gradient`. Raises a `ValueError` where
-        no state converged.
+        At jamming, the state nearest to it whose relative gradient is at most this (rounding raises it on the way);
+        the last state where none is that stationary: look at its `relative_gradient`.
+
+        Raises
+        ------
+        ValueError
+            Where the state asked for was not reached, or is no minimum with overlaps ("satisfied"); at jamming, where
+            no state converged.
         """
+        if self.target != "jamming":
+            wanted = f"'converged' for the {self.target} asked for to be settled"
+            require(self.status == "converged", "status", self.status, wanted)
+            return self.states[-1]
         require(len(self.states) > 0, "states", self.states, "at least one state that converged")
         fit = [s for s in self.states if s.relative_gradient <= relative_gradient]
         return (fit or list(self.states))[-1]
@@ -126,7 +140,7 @@ def jam(
     require(pressure is None or hasattr(system, "pressure"), "target", "pressure", "that of a packing")
     x = require_positions(system, system.initial if x0 is None else x0)
     _require_linear(system, x)
-    way = _Way(system, progress)
+    way = _Way(system, progress, *asked)
     with deferred(), way.report:
         try:
             if given:
@@ -161,8 +175,8 @@ def _require_linear(system: ConstrainedSystem, x: Array) -> None:
 class _Way:
     """The states met so far, the last one, and the status of the way."""
 
-    def __init__(self, system: ConstrainedSystem, progress: bool) -> None:
-        self.start, self.name = system, str(system.control)
+    def __init__(self, system: ConstrainedSystem, progress: bool, target: str = "jamming") -> None:
+        self.start, self.name, self.target = system, str(system.control), target
         self.report = Progress(progress, "jam")
         self.states: list[MinimizeResult] = []
         self.state: MinimizeResult | None = None
@@ -176,7 +190,7 @@ class _Way:
         return self.state
 
     def keep(self, state: MinimizeResult) -> None:
-        """Add a state; those that converged are kept in order of falling scale."""
+        """Add a state; those that converged are kept."""
         self.state = state
         if state.status == "converged":
             self.states.append(state)
@@ -296,7 +310,6 @@ class _Way:
         state = self.last
         lowest = min(self.states or [state], key=lambda s: s.energy)  # its scale may not be: minima rearrange
         floor = (lowest.system.scale or 0.0) - distance_to_threshold(lowest)
-        states = tuple(sorted(self.states, key=lambda s: -s.energy))
         return JamResult(
             state.system,
             state.x,
@@ -304,9 +317,10 @@ class _Way:
             self.control(lowest, -distance_to_threshold(lowest)),
             self.status,
             self.reason,
-            states,
-            tuple((s.system.scale or 0.0) - floor for s in states),
+            tuple(self.states),
+            tuple((s.system.scale or 0.0) - floor for s in self.states),
             time.perf_counter() - self.begin,
+            self.target,
         )
 
 
