@@ -39,12 +39,12 @@ def softest_modes(path: Path) -> None:
                     ax.plot(np.full(part.size, overlap), part, "_", ms=8, mew=0.5, color=colour, alpha=0.6)
             line = np.geomspace(1e-8, 1, 2)
             ax.plot(line, line, "--", lw=0.8, color="black", label=r"$\propto\sqrt{2U/N_\Delta}$")
-            ax.set(xscale="log", yscale="log", xlim=(2, 8e-10), ylim=(1e-12, 3e2))
+            ax.set(xscale="log", yscale="log", xlim=(2, 8e-10), ylim=(1e-13, 3e2))
             ax.set_title(TITLES[name], color=COLOURS[name], fontweight="bold")
             ax.set_xlabel(r"typical overlap $\sqrt{2U/N_\Delta}$ $\rightarrow$ jamming")
             ax.text(
                 0.04,
-                0.06,
+                0.02,
                 f"{n_kernel} modes on the kernel of $H_0$",
                 transform=ax.transAxes,
                 color=COLOURS[name],

@@ -116,7 +116,7 @@ def plot_kernel_prestress(ax: Axes, samples: Sequence[JammedSample], colour: str
             lw=0,
         )
     ax.axvline(0, color="black", lw=1)
-    ticks = np.array([-4, -2, 0, 2])
+    ticks = np.array([-4, -1, 2])
     ax.set_xticks(np.concatenate([-(ticks[::-1] + 5.5), ticks + 5.5]))
     ax.set_xticklabels([f"$-10^{{{t}}}$" for t in ticks[::-1]] + [f"$10^{{{t}}}$" for t in ticks], fontsize=7)
     per_system = values.size / len(samples)

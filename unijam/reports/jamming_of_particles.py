@@ -173,8 +173,7 @@ def _against(
     """A check that agrees where the interval meets reference ± tolerance; without a value packings are too small."""
     if np.isnan(found.value):
         return check(name, *_values(found), reference, source, "finite-size", "no pressure is in the window")
-    meets = found.low <= reference + tolerance and found.high >= reference - tolerance
-    return check(name, *_values(found), reference, source, "agrees" if meets else otherwise)
+    return check(name, *_values(found), reference, source, tolerance=tolerance, otherwise=otherwise)
 
 
 def _values(found: Estimate) -> tuple[float, float, float]:

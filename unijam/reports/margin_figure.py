@@ -8,7 +8,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from ..margins import MarginCurve
-from ..plotting import COLOURS, STYLE, THEORY
+from ..plotting import COLOURS, GREY, STYLE, THEORY
 from ..spectra.theory import gardner_capacity
 
 MARKERS = {0: "v", 1: "^", 2: "o", 3: "s", 5: "D"}
@@ -72,4 +72,5 @@ def _plot_zeros(ax: Axes, curves: Mapping[int, MarginCurve]) -> None:
             lw=1,
             capsize=2,
         )
-    ax.text(0.85, -0.23, r"$\kappa_J=0$ at", fontsize=8, va="center")
+    ax.axhspan(-0.32, -0.155, color=GREY, alpha=0.12, lw=0)
+    ax.text(0.85, -0.23, "where $\\kappa_J=0$\n(95 %)", fontsize=8, va="center")

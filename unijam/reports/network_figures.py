@@ -18,7 +18,10 @@ if TYPE_CHECKING:
 
 NETWORK, BELOW = COLOURS["network"], "#8c510a"
 GREYS = ("#c4c4c4", "#8a8a8a", "#303030")  # Adam, the later the darker
+SPHERICAL = {"softplus": "#f4a582", "tanh": "#a63603", "relu": "#c2417c"}
+UNITS = {"relu": "ReLU"}  # as they are written, where not as they are called
 MARKERS = {1: "^", 2: "o", 3: "s", 5: "D"}
+SHOWN = 0.8  # of θ and γ
 RNG = np.random.default_rng(0)
 
 
@@ -37,7 +40,7 @@ def transition_figure(report: "NetworksReport") -> Figure:
 
 def _plot_thresholds(ax: Axes, report: "NetworksReport") -> None:
     every = list(report.transitions.items())
-    for (depth, _), found in every:
+    for (depth, width), found in every:
         ratio = of.ratio(found)
         error = [
             [found.n_data - ratio.low * found.n_effective],
@@ -53,13 +56,13 @@ def _plot_thresholds(ax: Axes, report: "NetworksReport") -> None:
             mfc="white" if depth % 2 else NETWORK,
             elinewidth=1,
             capsize=2,
-            label=rf"depth {depth}: $P/N^*$ = {ratio}",
+            label=rf"depth {depth}, h = {width}: $P/N^*$ = {ratio}",
         )
     sizes = np.array([t.n_data for _, t in every])
     line = np.array([0.6 * sizes.min(), 1.5 * sizes.max()])
     ax.plot(line, line / 3, color=THEORY, lw=2, zorder=1, label=r"the talk (Adam): $P/N^* = 3$")
     ax.plot(line, line / 2, color=GREY, lw=1, ls=":", label="depth 0, exact: 2")
-    ax.set(xscale="log", yscale="log", xlabel=r"data $P$", ylabel=r"$N^*$  ($N_{\rm eff}$)")
+    ax.set(xscale="log", yscale="log", xlabel=r"data $P$, largest fitted", ylabel=r"$N^*$  ($N_{\rm eff}$)")
     ax.set_ylim(bottom=0.015 * line[1])  # room for the legend below the lines
     _plain_ticks(ax)
     ax.legend(loc="lower right")
@@ -71,12 +74,12 @@ def _plain_ticks(ax: Axes) -> None:
         axis.set_minor_formatter(lambda value, _: f"{value:.0f}" if f"{value:.0e}"[0] in "235" else "")
 
 
-def _series(report: "NetworksReport") -> list[tuple[str, Any, int, str, str]]:
+def _series(report: "NetworksReport") -> list[tuple[str, Any, int, str]]:
     adam = [
-        (f"Adam, {_power(t)} steps", report.descents, k, GREYS[k - len(report.times)], "o")
+        (f"Adam, {_power(t)} steps", report.descents, k, GREYS[k - len(report.times)])
         for k, t in enumerate(report.times)
     ]
-    return [*adam, ("minima of the search", report.minima, 0, NETWORK, "o")]
+    return [*adam, ("search", report.minima, 0, NETWORK)]
 
 
 def _power(steps: int) -> str:
@@ -86,7 +89,7 @@ def _power(steps: int) -> str:
 
 
 def _plot_fitted(ax: Axes, report: "NetworksReport") -> None:
-    for row, (label, samples, state, colour, marker) in enumerate(_series(report)):
+    for row, (label, samples, state, colour) in enumerate(_series(report)):
         shares = {
             x: of.fraction(
                 np.array(
@@ -97,32 +100,41 @@ def _plot_fitted(ax: Axes, report: "NetworksReport") -> None:
         }
         low = [s.value - s.low for s in shares.values()]
         high = [s.high - s.value for s in shares.values()]
-        x = np.array(list(shares)) + 0.04 * (row - 1)  # bars beside each other
+        x = np.array(list(shares)) + 0.06 * (row - 1)  # bars beside each other
         y = [s.value for s in shares.values()]
-        ax.errorbar(x, y, [low, high], fmt=marker + "-", ms=4, color=colour, elinewidth=0.8, label=label)
-    ax.axvline(3, color=THEORY, lw=2, zorder=1)
+        ax.errorbar(x, y, [low, high], fmt="o:", ms=4, lw=0.8, color=colour, elinewidth=0.8, label=label)
+    ax.axvline(3, color=THEORY, lw=2, zorder=1, label="the talk: 3")
     ax.set(xlabel=r"$P/N_{\rm eff}$", ylabel="fraction of runs that fit all data", ylim=(-0.03, 1.03))
     ax.legend(loc="upper right")
 
 
 def _plot_counts(ax: Axes, report: "NetworksReport") -> None:
-    for label, samples, state, colour, marker in _series(report):
+    for label, samples, state, colour in _series(report):
         loads = report.by_load(samples)
         for x, some in loads.items():
             every = of.states(some, state, unfitted=False)
             shift = 0.02 * RNG.standard_normal(len(every))
-            ax.plot(x + shift, of.density(every), marker, ms=3.5, mew=0, color=colour, alpha=0.75)
-        means = [of.density(of.states(some, state, unfitted=False)).mean() for some in loads.values()]
-        ax.plot(list(loads), means, "-", color=colour, lw=1.2, label=label)
-        every_kink = [of.states(some, state, unfitted=False) for some in loads.values()]
-        if any(of.values(states, "n_kinks").any() for states in every_kink):
-            both = [of.density(states, kinks=True).mean() for states in every_kink]
-            ax.plot(list(loads), both, "--", color=colour, lw=1.2, label="the same, kinks counted")
+            ax.plot(x + shift, of.density(every), "o", ms=3.5, mew=0, color=colour, alpha=0.75)
+        runs = [of.states(some, state, unfitted=False) for some in loads.values()]
+        means = [of.density(states).mean() for states in runs]
+        _plot_broken(ax, list(loads), means, color=colour, lw=1.2, label=label)
+        if any(of.values(states, "n_kinks").any() for states in runs):
+            both = [of.density(states, kinks=True).mean() for states in runs]
+            _plot_broken(
+                ax, list(loads), both, color=colour, lw=1.2, ls="--", label="the same, kinks counted"
+            )
     _plot_just_above(ax, report)
     ax.axhline(0.75, color=THEORY, lw=2, zorder=1, label="the talk's jump: 0.75")
     ax.axhline(1.0, color=GREY, lw=0.8, ls=":")
     ax.set(xlabel=r"$P/N_{\rm eff}$", ylabel=r"$N_\Delta/N_{\rm eff}$", ylim=(-0.05, 5.2))
     ax.legend(loc="upper left")
+
+
+def _plot_broken(ax: Axes, x: list[float], y: list[float], *, label: str, **style: Any) -> None:
+    """A line that is broken between states without overlaps and with: no state lies on the way."""
+    for without in (True, False):
+        shown = [(a, b) for a, b in zip(x, y, strict=True) if (b == 0) == without]
+        ax.plot(*zip(*shown, strict=True) if shown else ([], []), label="" if without else label, **style)
 
 
 def _plot_just_above(ax: Axes, report: "NetworksReport") -> None:
@@ -202,12 +214,11 @@ def _plot_kernels(ax: Axes, report: "NetworksReport", kinds: dict[str, str]) -> 
         for name, c in kinds.items()
         if len(report.kinds[name])
     }
-    for (activation, samples), colour in zip(
-        report.jammed.items(), ("#f2b134", "#e08a3c", "#a63603"), strict=False
-    ):
+    for activation, samples in report.jammed.items():
         jammed = [s.kernel_prestress for s in samples if s.status == "converged"]
         if jammed:
-            shown[f"spherical {activation}, jammed"] = (jammed, colour)
+            name = f"spherical {UNITS.get(activation, activation)}, jammed"
+            shown[name] = (jammed, SPHERICAL.get(activation, NETWORK))
     for name, (kernels, colour) in shown.items():
         values = np.concatenate(kernels) if kernels else np.empty(0)
         per_state = values.size / max(len(kernels), 1)
@@ -246,11 +257,12 @@ def exponents_figure(report: "NetworksReport") -> Figure:
                 )
         for activation, samples in report.jammed.items():
             deltas = [s.delta for s in samples if s.status == "converged"]
-            if deltas and activation == "relu":
+            if deltas:
+                name, colour = UNITS.get(activation, activation), SPHERICAL.get(activation, NETWORK)
                 overlaps = np.concatenate([d[d > 0] / d[d > 0].mean() for d in deltas])
-                _plot_density(axes[0], overlaps, "#a63603", "spherical relu, jammed")
+                _plot_density(axes[0], overlaps, colour, f"spherical {name}, jammed")
                 gaps = np.concatenate([-d[d < -15 * d[d > 0].mean()] for d in deltas])
-                _plot_density(axes[1], gaps, "#a63603", "spherical relu, jammed")
+                _plot_density(axes[1], gaps, colour, f"spherical {name}, jammed")
         _guide(axes[0], 0.3, r"the talk: $\theta=0.3$", 1.0)
         _guide(axes[1], -0.2, r"the talk: $\gamma=0.2$", 1.0)
         axes[0].set(
@@ -293,25 +305,25 @@ def _plot_exponents(ax: Axes, report: "NetworksReport", symbol: str, known: floa
     names = list(report.exponents)
     for row, name in enumerate(names):
         e: Exponent | None = report.exponents[name].get(symbol)
-        if e is None:
+        if e is None or e.value is None or e.low is None or e.high is None:
+            why = "refused" if e else "no overlaps" if "fitted" in name else "not asked"
+            ax.text(0.02, row, why, fontsize=7, color=GREY, va="center")
             continue
-        if e.value is None or e.low is None or e.high is None:
-            ax.text(0.02, row, "refused", fontsize=7, color=GREY, va="center")
-            continue
-        colour = (
-            NETWORK
-            if "search" in name
-            else BELOW
-            if "below" in name
-            else "#303030"
-            if "Adam" in name
-            else "#a63603"
-        )
+        colour = _colour_of(name)
         error = [[e.value - e.low], [e.high - e.value]]
         ax.errorbar(e.value, row, xerr=error, fmt="o", ms=5, color=colour, capsize=2)
+        for end, off, arrow in ((-SHOWN, e.low < -SHOWN, "<"), (SHOWN, e.high > SHOWN, ">")):
+            if off:  # the interval goes on
+                ax.plot(end, row, arrow, ms=6, color=colour, clip_on=False)
     ax.axvline(of.TALK_EXPONENTS[symbol], color=THEORY, lw=2, zorder=1)
     ax.axvline(known, color=GREY, lw=1, ls="--", zorder=1)
     ax.axvline(0, color="black", lw=0.6, zorder=1)
-    ax.set(ylim=(len(names) - 0.5, -0.5), xlim=(-0.8, 0.8))
-    ax.set_yticks(range(len(names)), names if named else [])
+    ax.set(ylim=(len(names) - 0.5, -0.5), xlim=(-SHOWN, SHOWN))
+    ax.set_yticks(range(len(names)), [n.replace("relu", UNITS["relu"]) for n in names] if named else [])
     ax.set_xlabel(f"{symbol}: the talk (yellow), isostatic mean field (dashed)")
+
+
+def _colour_of(name: str) -> str:
+    if name.startswith("spherical"):
+        return SPHERICAL.get(name.split()[1], NETWORK)
+    return NETWORK if "search" in name else BELOW if "below" in name else GREYS[-1]

@@ -47,7 +47,7 @@ def scaling_figure(
             _plot_thresholds(axes[1, 2], name, by_size)
         excess, energy = r"$\phi-\phi_J$", r"$U/n$, $p$  (stiffness, diameters)"
         _finish(axes[0, 0], "(a)", excess, energy, loc="upper left")
-        axes[0, 0].set_ylim(None, 10)
+        axes[0, 0].set_ylim(None, 1e4)
         _finish(axes[0, 1], "(b)", excess, r"$z-z_{\rm iso}$")
         _finish(
             axes[0, 2], "(c)", excess, r"$K$ (open), $G$ (filled)  (stiffness, diameters)", loc=(0.01, 0.58)
@@ -78,18 +78,20 @@ def _plot_scaling(axes: Sequence[Axes], name: str, samples: Sequence[BranchSampl
     for y, power, symbol in ((energy, 2, "U/n"), (pressure, 1, "p")):
         face = {"mfc": "white" if symbol == "p" else colour}
         axes[0].plot(excess, y, **data | face, label=f"{label}{symbol}, {_short(laws[symbol])}")
-        axes[0].plot(excess, y[-1] * (excess / excess[-1]) ** power, **line)
+        slope = rf"$\propto\Delta\phi^{power}$".replace("^1", "") if name == "discs" else None
+        axes[0].plot(excess, y[-1] * (excess / excess[-1]) ** power, **line, label=slope)
     axes[1].plot(excess, contacts, **data, label=f"{label}{_short(laws['z − z_iso'])}")
     published = of.CONTACTS[name] * np.sqrt(excess)
     axes[1].plot(excess, published, **line, label=rf"${of.CONTACTS[name]}\,\Delta\phi^{{1/2}}$")
     axes[1].axhline(2 / samples[0].n, color=colour, lw=0.8, ls=":")
     axes[2].plot(excess, bulk, **data | {"mfc": "white"}, label=f"{label}K, {_short(laws['K'])}")
     axes[2].errorbar(excess, shear, error, **data, elinewidth=0.8, label=f"{label}G, {_short(laws['G'])}")
-    _guide(axes[2], excess[inside], shear[inside], 0.5)
+    first = name == "discs"
+    _guide(axes[2], excess[inside], shear[inside], 0.5, label=r"$\propto\Delta\phi^{1/2}$" if first else None)
     ratio = shear / bulk
     law = laws["G/K against z − z_iso"]
     axes[3].errorbar(contacts, ratio, error / bulk, **data, elinewidth=0.8, label=f"{label}{_short(law)}")
-    _guide(axes[3], contacts[inside], ratio[inside], 1.0)
+    _guide(axes[3], contacts[inside], ratio[inside], 1.0, label=r"$\propto z-z_{\rm iso}$" if first else None)
 
 
 def _plot_level(ax: Axes, name: str, samples: Sequence[BranchSample]) -> None:
@@ -153,10 +155,13 @@ def ellipses_figure(
 def _plot_densities(ax: Axes, shapes: Mapping[float, Sequence[BranchSample]]) -> None:
     alpha, (threshold, error), _ = of.shape_curves(shapes)
     at, top = of.densest_shape(shapes)
-    label = f"largest: {top.value:.3f} at α = {at.value:.2f} ± {(at.high - at.low) / 2:.2f}"
-    ax.errorbar(alpha, threshold, error, fmt="o", ms=4.5, color=COLOUR["ellipses"], label=label)
-    ax.axvspan(1.3, 1.6, color=THEORY, alpha=0.3, lw=0)
-    _finish(ax, "(a)", r"aspect ratio $\alpha$", r"$\langle\phi_J\rangle$", y="linear", loc="lower center")
+    n = next(iter(shapes.values()))[0].n
+    ax.errorbar(alpha, threshold, error, fmt="o", ms=4.5, color=COLOUR["ellipses"], label=f"n = {n}")
+    x = np.geomspace(*of.DENSE, 60)
+    label = f"parabola in ln α: {top.value:.3f} at α = {at.value:.2f}"
+    ax.plot(x, of.dense_parabola(shapes)(np.log(x)), color=COLOUR["ellipses"], lw=1, label=label)
+    ax.axvspan(1.3, 1.6, color=THEORY, alpha=0.3, lw=0, label="largest, published: 1.3 to 1.6")
+    _finish(ax, "(a)", r"aspect ratio $\alpha$", r"$\langle\phi_J\rangle$", y="linear", loc="lower right")
     ax.set_xticks([1, 1.5, 2, 3, 4, 5], ["1", "1.5", "2", "3", "4", "5"])
     ax.minorticks_off()
 
@@ -182,7 +187,7 @@ def _plot_energies(ax: Axes, energies: Sequence[KernelEnergySample]) -> None:
         low, middle, high = np.nanquantile(modes, [0.1, 0.5, 0.9], axis=0)
         colour = plt.colormaps["Greens"](0.45 + 0.5 * k / max(len(energies[0].pressure) - 1, 1))
         ax.fill_between(delta, low, high, color=colour, alpha=0.2, lw=0)
-        ax.plot(delta, middle, "o-", ms=3, lw=0.8, color=colour, label=f"p = {pressure:.0e}")
+        ax.plot(delta, middle, "o-", ms=3, lw=0.8, color=colour, label=f"p = {pressure:.0e} (stiffness)")
     law = of.energy_law(energies)
     inside = (delta >= of.MODES[0]) & (delta <= of.MODES[1])
     _guide(ax, delta[inside], middle[inside], 4.0, label=f"$\\delta^4$; measured {_short(law)}")
@@ -204,7 +209,7 @@ def spectra_figure(spectra: Mapping[str, Sequence[BranchSample]]) -> Figure:
                     np.where(density.density > 0, density.density, np.nan),
                     where="mid",
                     color=colour,
-                    label=f"p = {pressure[k]:.0e}",
+                    label=f"p = {pressure[k]:.0e} (stiffness)",
                 )
             _finish(ax, f"({letter})", r"$\omega$  ($\sqrt{\rm stiffness}$)", rf"$D(\omega)$, {LABEL[name]}")
         samples = spectra["discs"]
@@ -217,7 +222,7 @@ def spectra_figure(spectra: Mapping[str, Sequence[BranchSample]]) -> Figure:
             z, omega, "o", color=COLOUR["discs"], label=rf"$\omega^*$ of $H_0$, exponent {_short(law)}"
         )
         seen = np.isfinite(omega)
-        _guide(axes[1, 0], z[seen], omega[seen], 1.0)
+        _guide(axes[1, 0], z[seen], omega[seen], 1.0, label=r"$\propto z-z_{\rm iso}$")
         _finish(axes[1, 0], "(c)", r"$z-z_{\rm iso}$, discs", r"$\omega^*$")
         _plot_band(axes[1, 1], spectra["ellipses"])
         _finish(axes[1, 1], "(d)", r"$p$  (stiffness)", r"$\omega^2$, geometric mean")
@@ -235,7 +240,7 @@ def _plot_band(ax: Axes, samples: Sequence[BranchSample]) -> None:
         band = of.soft_band(samples, field).mean(axis=0)
         law = _short(of.band_law(samples, field))
         ax.plot(pressure, band, "o", color=colour, label=f"ellipses, {label}: exponent {law}", **style)
-    _guide(ax, pressure[inside], band[inside], 1.0)
+    _guide(ax, pressure[inside], band[inside], 1.0, label=r"$\propto p$")
 
 
 def _guide(ax: Axes, x: np.ndarray, y: np.ndarray, power: float, label: str | None = None) -> None:

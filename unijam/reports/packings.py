@@ -18,6 +18,7 @@ SCHRECK = "Schreck, Mailman, Chakraborty, O'Hern, PRE 85, 061305 (2012)"
 
 CONTACTS = {"discs": 3.6, "spheres": 7.7}  # (z − z_iso)/Δφ^½, to 15 %
 THRESHOLDS = {"discs": 0.842, "spheres": 0.639}  # φ_J, to 0.001
+LEAST = 128  # n from which this is fitted: smaller ones lie lower
 NU = 0.71  # φ_J(n) = φ_J − a n^(−1/(dν))
 EXCESS = (
     2.6e-3  # Δφ up to which laws are fitted: beyond, K itself changes by a tenth, and they are not yet powers
@@ -26,6 +27,7 @@ MANY = 100.0  # n(z − z_iso) down to which those of contacts and shear are: wi
 LARGE = 60.0  # p n² from which n(z − z_iso) is compared with its power law
 SMALL = 9e-4  # p n² up to which the count is that of jamming
 FEW = 2.0  # modes of a packing below ω* that a plateau would have: with fewer, the packing itself has no more to tell
+DENSE = (1.2, 2.0)  # α over which the maximum of φ_J(α) is fitted
 STEADY = 2e-3  # p below which the contacts of ellipses stay, and the soft band follows p alone
 MODES = (0.8e-2, 5e-2)  # δ between which the energy along kernel modes is fitted, at the lowest pressure
 
@@ -125,7 +127,10 @@ def contacts_amplitude(samples: Sequence[BranchSample]) -> Estimate:
 
 
 def limit_threshold(by_size: Mapping[int, Sequence[BranchSample]]) -> tuple[Estimate, Estimate]:
-    """φ_J and a of φ_J(n) = φ_J − a n^(−1/(dν)), by least squares over the means, each weighed by its error."""
+    """φ_J and a of φ_J(n) = φ_J − a n^(−1/(dν)), by least squares over the means from n = 128 on (or all), each
+    weighed by its error."""
+    large = {n: samples for n, samples in by_size.items() if n >= LEAST}
+    by_size = large if len(large) > 1 else by_size
     sizes = np.array(list(by_size))
     x = sizes ** (-1.0 / (NU * next(iter(by_size.values()))[0].dimension))
     thresholds = [np.array([s.threshold for s in samples]) for samples in by_size.values()]
@@ -171,16 +176,29 @@ def contacts_of_shape(shapes: Mapping[float, Sequence[BranchSample]]) -> tuple[E
 
 
 def densest_shape(shapes: Mapping[float, Sequence[BranchSample]]) -> tuple[Estimate, Estimate]:
-    """α and φ_J of the maximum of φ_J(α), of the parabola in ln α through 1.2 ≤ α ≤ 2."""
-    near = {alpha: samples for alpha, samples in shapes.items() if 1.19 < alpha < 2.01}
-    x, thresholds = np.log(list(near)), [[s.threshold for s in samples] for samples in near.values()]
+    """α and φ_J of the maximum of φ_J(α), of the parabola in ln α over `DENSE`; the intervals are of this fit."""
+    x, thresholds = _dense(shapes)
 
     def top(*tables: np.ndarray) -> tuple[float, float]:
-        parabola = np.polynomial.Polynomial.fit(x, [t.mean() for t in tables], 2)
+        parabola = _parabola(x, tables)
         at = float(parabola.deriv().roots()[0])
         return float(np.exp(at)), float(parabola(at))
 
     return estimate(lambda *t: top(*t)[0], *thresholds), estimate(lambda *t: top(*t)[1], *thresholds)
+
+
+def dense_parabola(shapes: Mapping[float, Sequence[BranchSample]]) -> np.polynomial.Polynomial:
+    """That parabola, of ln α."""
+    return _parabola(*_dense(shapes))
+
+
+def _dense(shapes: Mapping[float, Sequence[BranchSample]]) -> tuple[np.ndarray, list[np.ndarray]]:
+    near = {alpha: samples for alpha, samples in shapes.items() if 0.99 * DENSE[0] < alpha < 1.01 * DENSE[1]}
+    return np.log(list(near)), [np.array([s.threshold for s in samples]) for samples in near.values()]
+
+
+def _parabola(x: np.ndarray, thresholds: Sequence[np.ndarray]) -> np.polynomial.Polynomial:
+    return np.polynomial.Polynomial.fit(x, [t.mean() for t in thresholds], 2)
 
 
 def onset(eigenvalues: np.ndarray) -> np.ndarray:

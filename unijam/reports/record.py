@@ -20,21 +20,27 @@ def check(
     source: str,
     verdict: str = "",
     explanation: str = "",
+    *,
+    tolerance: float = 0.0,
+    otherwise: str = "disagrees",
 ) -> dict[str, Any]:
     """A value with its confidence interval, against a reference number and where that is from.
 
-    The verdict is "agrees" where the interval contains the reference, else "disagrees"; or as given
-    ("finite-size": the difference is understood and vanishes with size). An explanation says where it comes from.
+    The verdict is "agrees" where the interval meets reference ± tolerance, which is shown, else `otherwise`
+    ("finite-size": the difference is understood and vanishes with size); or as given. An explanation says where a
+    difference comes from.
     """
     if not verdict:
-        inside = reference is not None and low - 1e-9 <= reference <= high + 1e-9
-        verdict = "agrees" if inside else "disagrees"
+        room = tolerance + 1e-9
+        meets = reference is not None and low <= reference + room and high >= reference - room
+        verdict = "agrees" if meets else otherwise
     return {
         "name": name,
         "value": number(float(value)),
         "low": number(float(low)),
         "high": number(float(high)),
         "reference": reference,
+        **({"tolerance": tolerance} if tolerance else {}),
         "source": source,
         "verdict": verdict,
         **({"explanation": explanation} if explanation else {}),
@@ -52,6 +58,7 @@ def print_checks(checks: Sequence[Mapping[str, Any]]) -> None:
     for c in checks:
         numbers = [c["value"], c["low"], c["high"], c["reference"]]
         value, low, high, reference = ("" if number is None else f"{number:.4g}" for number in numbers)
+        reference += f" ± {c['tolerance']:.2g}" if "tolerance" in c else ""
         table.add_row(c["name"], value, f"{low} … {high}", reference, c["verdict"])
     Console().print(table)
 

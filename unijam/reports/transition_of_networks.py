@@ -278,8 +278,6 @@ def _beside(
     source: str = of.TALK,
 ) -> dict[str, Any]:
     """A check that agrees where the interval meets reference ± tolerance."""
-    verdict = "measured"
-    if reference is not None:
-        meets = found.low <= reference + tolerance and found.high >= reference - tolerance
-        verdict = "agrees" if meets else "disagrees"
-    return check(name, found.value, found.low, found.high, reference, source, verdict, why)
+    verdict = "measured" if reference is None else ""
+    values = (found.value, found.low, found.high)
+    return check(name, *values, reference, source, verdict, why, tolerance=tolerance)
