@@ -123,5 +123,8 @@ def study(given: Namespace) -> tuple[NetworksReport, dict[str, Any]]:
 
 
 if __name__ == "__main__":
-    options = {"quick": quick("small networks, a minute"), "seeds": seeds("of everything (default: 8, at jamming 40)")}
+    options = {
+        "quick": quick("small networks, a minute"),
+        "seeds": seeds("of everything (default: 8, at jamming 40)"),
+    }
     run_study(study, __doc__, least_seeds=2, **options)

@@ -201,7 +201,7 @@ def test_a_state_asked_for_is_reached_and_is_a_minimum(systems_to_jam, name, tar
 def test_what_was_not_reached_is_not_settled():
     loose = uj.jam(uj.SoftSpheres.random(n=64), packing_fraction=0.5)
     assert loose.status == "satisfied"
-    with pytest.raises(ValueError, match="status = 'satisfied' is not valid.*packing_fraction asked for"):
+    with pytest.raises(ValueError, match=r"status = 'satisfied' is not valid.*packing_fraction asked for"):
         loose.settled()
 
 
