@@ -6,6 +6,7 @@ Four figures, and a JSON of what was measured beside the talk's numbers; docs/tr
 """
 
 from argparse import Namespace
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -84,8 +85,7 @@ def measured(chosen: Configuration, store: Path) -> NetworksReport:
     """Measure what is missing from the store."""
     descents = {p: (network(2, chosen.width, n_data=p), chosen.runs) for p in chosen.n_data}
     replicas = {
-        p: (recipe.model_copy(update={"replicas": 2}), (chosen.runs + 1) // 2)
-        for p, (recipe, _) in descents.items()
+        p: (replace(recipe, replicas=2), (chosen.runs + 1) // 2) for p, (recipe, _) in descents.items()
     }
     spherical = {"weights": "spherical", "n_data": round(chosen.load * 2 * chosen.jammed_width**2)}
     jammed = {

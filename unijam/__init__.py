@@ -4,6 +4,7 @@ from importlib import import_module
 from typing import Any
 
 from .branch import conjugate_force, distance_to_threshold
+from .ensemble import Recipe
 from .follow import Branch, follow
 from .jamming import JamResult, jam
 from .margins import MarginCurve, jamming_margins
@@ -92,6 +93,7 @@ __all__ = [
     "Perceptron",
     "Potential",
     "ProximalNewton",
+    "Recipe",
     "Rounds",
     "SoftSpheres",
     "Stage",

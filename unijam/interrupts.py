@@ -2,9 +2,12 @@
 
 import signal
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import FrameType
+from typing import TypeVar
+
+T = TypeVar("T")
 
 
 class _Inbox:
@@ -46,6 +49,20 @@ def deferred() -> Iterator[None]:
         _Inbox.pressed = False
     if lost:
         raise KeyboardInterrupt
+
+
+def uncut(call: Callable[[], T]) -> T:
+    """What a call returns; a KeyboardInterrupt where Ctrl-C came meanwhile, as its solvers then ended early."""
+    with deferred():
+        try:
+            found = call()
+        except Exception:
+            if pressed():
+                raise KeyboardInterrupt from None
+            raise
+        if pressed():
+            raise KeyboardInterrupt
+        return found
 
 
 def is_interrupt(error: BaseException | None) -> bool:

@@ -89,7 +89,7 @@ def jamming_margins(
     recipe: Recipe,
     n_data: Sequence[int],
     seeds: int,
-    store: Path,
+    store: Path | str,
     *,
     n_workers: int | None = None,
     progress: bool = False,
@@ -104,13 +104,20 @@ def jamming_margins(
         P.
     seeds : int
         Networks at each P.
-    store, n_workers, progress
-        See `ensemble`.
+    store : Path or str
+        A folder where each network's margin is kept once it is known, and not computed again.
+    n_workers : int, optional
+        Processes, one a core by default. With more than 1 a script makes the call under
+        ``if __name__ == "__main__":``, because each process reads it again.
+    progress : bool
+        Show a bar.
 
     Raises
     ------
     ValueError
         Where a number is out of range, or the recipe gives `n_data`.
+    RuntimeError
+        Where several processes read a script without that line.
     """
     counts = sorted({int(p) for p in n_data})
     require(len(counts) > 0 and counts[0] >= 2, "n_data", list(n_data), "numbers of data of at least 2")
@@ -121,10 +128,7 @@ def jamming_margins(
         recipe.parameters.get("n_data"),
         "left free in the recipe",
     )
-    recipes = {
-        p: (recipe.model_copy(update={"parameters": recipe.parameters | {"n_data": p}}), seeds)
-        for p in reversed(counts)
-    }
+    recipes = {p: (recipe.at(n_data=p), seeds) for p in reversed(counts)}
     drawn = ensemble(recipes, measure_margin, store, n_workers=n_workers, progress=progress)
     thresholds = np.array([[_threshold(sample) for sample in drawn[p]] for p in counts])
     n_dof = int(drawn[counts[0]][0].n_dof)

@@ -97,7 +97,7 @@ def find_transition(
     seeds: int = 8,
     tolerance: float = 0.02,
     search: FitSearch | None = None,
-    store: Path | None = None,
+    store: Path | str | None = None,
     n_workers: int | None = None,
     progress: bool = False,
 ) -> Transition:
@@ -106,7 +106,7 @@ def find_transition(
     Parameters
     ----------
     family : Recipe, or function (P, seed) -> system (or (width, seed) -> system)
-        How to draw a system. A Recipe leaves out what is varied, `n_data` or `width`, and must have the other.
+        How to draw a system. A `uj.Recipe` leaves out what is varied, `n_data` or `width`, and must have the other.
         Smaller sets are the first data of a larger; networks of another width have the same data.
     low, high : int
         Numbers of data, or widths, around the transition.
@@ -119,10 +119,11 @@ def find_transition(
     search : FitSearch, optional
         What counts as trying; by default a quick and a thorough search and two reheats. Where its `finish` is true,
         the state at the bracket's end goes on to a minimum.
-    store : Path, optional
+    store : Path or str, optional
         A folder where each start is kept once it is done, and not computed again; needs a Recipe.
     n_workers : int, optional
-        Processes, one a core by default; only a Recipe with a store runs in several.
+        Processes, one a core by default; only a Recipe with a store runs in several. A script then makes the call
+        under ``if __name__ == "__main__":``, because each process reads it again; with 1 it need not.
     progress : bool
         Show a bar.
 
@@ -131,6 +132,8 @@ def find_transition(
     ValueError
         Where a value is out of range, the family has a scale (`jam` finds its threshold), or `low` and `high` do
         not bracket the transition of most starts.
+    RuntimeError
+        Where several processes read a script without that line.
 
     Examples
     --------
@@ -158,7 +161,7 @@ def find_transition(
     measurement: Any = measure_threshold if vary == "n_data" else measure_size
     if isinstance(family, Recipe):
         require(vary not in family.parameters, vary, family.parameters.get(vary), "left free")
-        family = family.model_copy(update={"parameters": family.parameters | {vary: high}})
+        family = family.at(**{vary: high})
     samples: list[Any] = []
     if isinstance(family, Recipe) and store is not None:
         measured = functools.partial(measurement, **options)

@@ -23,7 +23,6 @@ DISCS = Recipe(kind="SoftSpheres", parameters={"n": 16, "radii": "uniform", "pac
 @dataclasses.dataclass(frozen=True, eq=False)
 class Start(Sample):
     name: str
-    process: int
     n: int
     pressure: float
     x: np.ndarray
@@ -34,9 +33,13 @@ class Unkept(Sample):
     anything: object
 
 
+measured = []  # in this process
+
+
 def measure_start(system: ConstrainedSystem, factor: float = 1.0) -> Start:
+    measured.append(system)
     c = system.constraints(system.initial)
-    return Start("start", os.getpid(), system.n_dof, factor * system.pressure(c), system.initial)  # type: ignore[attr-defined]
+    return Start("start", system.n_dof, factor * system.pressure(c), system.initial)  # type: ignore[attr-defined]
 
 
 def measure_nothing(system: ConstrainedSystem) -> Unkept:
@@ -52,17 +55,39 @@ def measure_without_annotation(system):
 
 
 def test_samples_are_kept_and_only_what_is_missing_or_broken_is_computed(tmp_path):
+    measured.clear()
     first = ensemble({"discs": (DISCS, 3)}, measure_start, tmp_path, n_workers=1, progress=False)["discs"]
+    assert len(measured) == 3  # one worker: this process
     for seed, sample in enumerate(first):
-        assert (sample.x == DISCS.system(seed).initial).all() and sample.process != os.getpid()
-        assert (sample.name, sample.n, sample.process) == ("start", 32, first[0].process)
+        assert (sample.x == DISCS.system(seed).initial).all() and (sample.name, sample.n) == ("start", 32)
     broken = tmp_path / f"{DISCS.identity(1, measure_start)}.npz"
     broken.write_bytes(broken.read_bytes()[:-40])
-    more = ensemble({"discs": (DISCS, 4)}, measure_start, tmp_path, n_workers=1, progress=False)["discs"]
-    assert [a.process == first[0].process for a in more] == [True, False, True, False]
+    more = ensemble({"discs": (DISCS, 4)}, measure_start, str(tmp_path), n_workers=1, progress=False)["discs"]
+    assert all((a.initial == more[k].x).all() for a, k in zip(measured[3:], (1, 3), strict=True))
     for a, b in zip(first, more, strict=False):
         assert (a.x == b.x).all() and a.pressure == b.pressure
         assert type(b.n) is int and type(b.name) is str
+
+
+def measure_jammed_interrupted(system: ConstrainedSystem) -> JammedSample:
+    """The third is, on its way."""
+    measured.append(system)
+    if len(measured) == 3:
+        signal.raise_signal(signal.SIGINT)
+    return measure_jammed(system)
+
+
+def test_an_interrupt_in_this_process_keeps_what_is_done(tmp_path):
+    measured.clear()
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            ensemble({"discs": (DISCS, 9)}, measure_jammed_interrupted, tmp_path, n_workers=1, progress=False)
+        assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+    finally:
+        signal.signal(signal.SIGINT, before)
+    kept = [JammedSample.load(file) for file in tmp_path.iterdir()]
+    assert len(measured) == 3 and [s.status for s in kept] == ["converged"] * 2
 
 
 def test_recipe_seed_measurement_and_options_are_the_identity():
@@ -80,6 +105,25 @@ def test_recipe_seed_measurement_and_options_are_the_identity():
     ]
     assert len(set(names)) == len(names)
     assert DISCS.identity(0, half) == DISCS.identity(0, functools.partial(measure_start, factor=0.5))
+
+
+def test_recipes_take_numbers_of_numpy_and_refuse_typos():
+    parameters = {"n": np.int64(16), "radii": np.ones(16)}
+    assert Recipe("SoftSpheres", parameters).identity(0, measure_start) == Recipe(
+        "SoftSpheres", {"n": 16, "radii": [1.0] * 16}
+    ).identity(0, measure_start)
+    for wrong, sentence in (
+        ({"kind": "Foo"}, "kind = 'Foo'"),
+        ({"kind": "datasets"}, "kind = 'datasets'"),
+        ({"kind": "SoftSpheres", "parameters": {"m": 3}}, "parameter = 'm' .* dimension, n,"),
+        ({"kind": "SoftSpheres", "parameters": {"seed": 3}}, "parameter = 'seed'"),
+        ({"kind": "SoftSpheres", "replicas": 0}, "replicas = 0"),
+    ):
+        with pytest.raises(ValueError, match=sentence) as caught:
+            Recipe(**wrong)
+        assert "\n" not in str(caught.value)
+    with pytest.raises(ValueError, match="n_workers = -1 "):
+        ensemble({"discs": (DISCS, 1)}, measure_start, "nowhere", n_workers=-1)
 
 
 def test_particles_and_networks_do_not_know_of_each_other():
@@ -118,18 +162,17 @@ def test_processes_measure_what_a_call_measures_and_pass_options_on(tmp_path):
             np.testing.assert_array_equal(getattr(a, field), getattr(b, field))
 
 
-def test_an_interrupt_ends_at_once_and_keeps_what_is_done(tmp_path):
+def test_an_interrupt_ends_processes_at_once_and_keeps_what_is_done(tmp_path):
     """The script runs for minutes unless Ctrl-C ends it; what it leaves are whole samples that converged."""
     script = tmp_path / "script.py"
     script.write_text(
         "import signal\n"
-        "from pathlib import Path\n"
         "from unijam.ensemble import Recipe, ensemble, measure_jammed\n"
         "signal.signal(signal.SIGINT, signal.default_int_handler)  # background jobs of a shell ignore it\n"
         "if __name__ == '__main__':\n"
         "    discs = Recipe(kind='SoftSpheres', parameters={'n': 64, 'packing_fraction': 1.0})\n"
-        f"    ensemble({{'discs': (discs, 4000)}}, measure_jammed, Path({str(tmp_path / 's')!r}),"
-        " n_workers=1, progress=False)\n"
+        f"    ensemble({{'discs': (discs, 4000)}}, measure_jammed, {str(tmp_path / 's')!r},"
+        " n_workers=2, progress=False)\n"
     )
     run = subprocess.Popen([sys.executable, script], stderr=subprocess.PIPE, text=True)
     end = time.monotonic() + 120
@@ -141,3 +184,15 @@ def test_an_interrupt_ends_at_once_and_keeps_what_is_done(tmp_path):
     files = list((tmp_path / "s").iterdir())
     assert all(f.suffix == ".npz" for f in files) and 3 <= len(files) < 100
     assert all(JammedSample.load(f).status == "converged" for f in files)
+
+
+def test_a_script_without_the_guard_is_told_so_once(tmp_path):
+    script = tmp_path / "script.py"
+    script.write_text(
+        "from unijam.ensemble import Recipe, ensemble, measure_jammed\n"
+        "ensemble({'discs': (Recipe('SoftSpheres', {'n': 16}), 2)}, measure_jammed, 's', n_workers=2)\n"
+    )
+    run = subprocess.run([sys.executable, script], cwd=tmp_path, capture_output=True, text=True, timeout=120)
+    assert run.stderr.count("Traceback") == 1
+    last = run.stderr.strip().splitlines()[-1]
+    assert last.startswith("RuntimeError") and 'if __name__ == "__main__":' in last and "n_workers=1" in last

@@ -3,41 +3,65 @@
 import hashlib
 import inspect
 import json
+from dataclasses import dataclass, field, replace
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator
+import numpy as np
 
 from ..system import ConstrainedSystem
+from ..validation import require
 from .sample import Measurement, taken_apart
 
 SHOWING = {"plotting", "pictures", "reports"}  # what only shows what was measured
 FAMILIES = {"particles", "networks"}  # neither uses the other
 
 
-class Recipe(BaseModel):
-    """How to draw systems: `kind` names a class of `unijam` with a constructor `random`, `parameters` its arguments.
+@dataclass(frozen=True)
+class Recipe:
+    """How to draw systems, by name, so that what was measured on one can be found again.
 
-    Of several `replicas`, which a network can have, each seed draws as many and stacks them.
+    Parameters
+    ----------
+    kind : str
+        A class of `unijam` with a constructor `random`: "SoftSpheres", "Ellipses", "FullyConnected", "Perceptron".
+    parameters : dict
+        Arguments of that constructor, but the seed.
+    replicas : int
+        Networks that each seed draws and stacks.
+
+    Raises
+    ------
+    ValueError
+        Where there is no such class, or its constructor takes no such parameter.
+
+    Examples
+    --------
+    >>> import unijam as uj
+    >>> uj.Recipe("SoftSpheres", {"n": 64, "packing_fraction": 0.9}).system(seed=3).n
+    64
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
     kind: str
-    parameters: dict[str, Any] = Field(default_factory=dict)
-    replicas: int = Field(default=1, ge=1)
+    parameters: dict[str, Any] = field(default_factory=dict)
+    replicas: int = 1
 
-    @field_validator("kind")
-    @classmethod
-    def _known(cls, kind: str) -> str:
+    def __post_init__(self) -> None:
         import unijam
 
-        if not hasattr(getattr(unijam, kind, None), "random"):
-            raise ValueError(
-                f"kind = {kind!r} is not valid: it must be a class of unijam with a constructor random"
-            )
-        return kind
+        kind = getattr(unijam, self.kind, None) if isinstance(self.kind, str) else None
+        known = isinstance(kind, type) and hasattr(kind, "random")
+        require(known, "kind", self.kind, "the name of a class of unijam with a constructor random")
+        require(isinstance(self.parameters, dict), "parameters", self.parameters, "a dict")
+        takes = set(inspect.signature(kind.random).parameters) - {"seed"}  # type: ignore[union-attr]
+        for name in self.parameters:
+            require(name in takes, "parameter", name, f"one of {', '.join(sorted(takes))}")
+        require(self.replicas >= 1, "replicas", self.replicas, "at least 1")
+
+    def at(self, **parameters: Any) -> Self:
+        """The same with other parameters."""
+        return replace(self, parameters=self.parameters | parameters)
 
     def system(self, seed: int) -> ConstrainedSystem:
         """The system drawn with this seed; of r replicas those with the seeds from r × seed on."""
@@ -63,7 +87,14 @@ class Recipe(BaseModel):
             "source": _source(frozenset(SHOWING | (FAMILIES - family if family else set()))),
             "measured by": _digest(Path(inspect.getfile(function))),
         }
-        return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:16]
+        return hashlib.sha256(json.dumps(content, sort_keys=True, default=_plain).encode()).hexdigest()[:16]
+
+
+def _plain(value: Any) -> Any:
+    """Numbers and arrays of NumPy as those of Python."""
+    known = isinstance(value, np.ndarray | np.generic)
+    require(known, "a parameter", value, "of numbers and strings, to be part of an identity")
+    return value.tolist()
 
 
 @cache

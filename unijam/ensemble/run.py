@@ -4,24 +4,30 @@ import multiprocessing
 import os
 import signal
 import sys
-from collections.abc import Callable, Hashable, Mapping
+from collections.abc import Callable, Hashable, Iterator, Mapping
 from concurrent.futures import Future, ProcessPoolExecutor, as_completed
+from concurrent.futures.process import BrokenProcessPool
+from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
 
 from threadpoolctl import threadpool_limits
 
+from ..interrupts import deferred, uncut
+from ..validation import require
 from .recipe import Recipe
 from .sample import Measurement, Sample, taken_apart
 
 Name = TypeVar("Name", bound=Hashable)
 Key = tuple[Any, int]  # a recipe's name and a seed
+UNGUARDED = 79  # exit status of a process that, while it reads the script again, is asked to start others
 
 
 def ensemble(
     recipes: Mapping[Name, tuple[Recipe, int]],
     measurement: Measurement,
-    store: Path,
+    store: Path | str,
     *,
     n_workers: int | None = None,
     progress: bool = True,
@@ -35,10 +41,11 @@ def ensemble(
     measurement : function of a system that returns a Sample
         Of a module (processes import it by its name), with the class of its sample as return annotation; or a
         `functools.partial` of one, whose keywords are its options. Name, options and source are part of the identity.
-    store : Path
+    store : Path or str
         A folder; samples found there are not computed again, new ones are written as soon as they are done.
     n_workers : int, optional
-        Processes; one a core by default.
+        Processes, one a core by default; 1 measures in this one. Several read the script again, so that its call must
+        stand under ``if __name__ == "__main__":``.
     progress : bool
         Show a bar.
 
@@ -49,11 +56,15 @@ def ensemble(
     Raises
     ------
     ValueError
-        Where the measurement is not one.
+        Where the measurement is not one, or `n_workers` is below 1.
+    RuntimeError
+        Where several processes read a script without that line.
     KeyboardInterrupt
-        Passed on at once; what was done is kept, what was under way is not.
+        What was done is kept, what was under way is not.
     """
     _, _, kind = taken_apart(measurement)
+    require(n_workers is None or n_workers >= 1, "n_workers", n_workers, "at least 1, or None: one a core")
+    store = Path(store)
     store.mkdir(parents=True, exist_ok=True)
     tasks = {(name, seed): recipe for name, (recipe, n) in recipes.items() for seed in range(n)}
     paths = {key: store / f"{r.identity(key[1], measurement)}.npz" for key, r in tasks.items()}
@@ -67,31 +78,49 @@ def ensemble(
             done[key] = sample
             bar.advance(key[0])
 
-        if missing:
-            _compute(missing, measurement, workers, keep)
+        if workers > 1:
+            _apart(missing, measurement, workers, keep)
+        else:
+            _here(missing, measurement, keep)
     return {name: [done[name, seed] for seed in range(n)] for name, (_, n) in recipes.items()}
 
 
-def _compute(
+def _here(tasks: Mapping[Key, Recipe], measurement: Measurement, keep: Callable[[Key, Sample], None]) -> None:
+    """One after the other in this process; what Ctrl-C cuts short is not kept."""
+    with deferred():
+        for key, recipe in tasks.items():
+            keep(key, uncut(partial(_sample, recipe, key, measurement)))
+
+
+def _apart(
     tasks: Mapping[Key, Recipe],
     measurement: Measurement,
     n_workers: int,
     keep: Callable[[Key, Sample], None],
 ) -> None:
-    """In processes of their own, even one: they end with the first error or interrupt here, which no solver sees."""
-    others = set(multiprocessing.active_children())
+    """In processes of their own: they end with the first error or interrupt here, which no solver sees."""
+    if getattr(multiprocessing.current_process(), "_inheriting", False):
+        raise SystemExit(UNGUARDED)
+    others, workers = set(multiprocessing.active_children()), set()
     context = multiprocessing.get_context("spawn")
     pool = ProcessPoolExecutor(n_workers, mp_context=context, initializer=_leave_interrupts_to_the_parent)
     try:
-        futures: dict[Future, Key] = {
-            pool.submit(_sample, recipe, key, measurement): key for key, recipe in tasks.items()
-        }
+        futures: dict[Future, Key] = {}
+        for key, recipe in tasks.items():
+            futures[pool.submit(_sample, recipe, key, measurement)] = key
+            workers |= set(multiprocessing.active_children()) - others
         for future in as_completed(futures):
             keep(futures[future], future.result())
-    except BaseException:
-        pool.shutdown(wait=False, cancel_futures=True)
-        for worker in set(multiprocessing.active_children()) - others:
+    except BaseException as error:
+        broken = isinstance(error, BrokenProcessPool)  # then none is left: how each ended can be waited for
+        pool.shutdown(wait=broken, cancel_futures=True)
+        for worker in workers:
             worker.terminate()
+        if broken and any(w.exitcode == UNGUARDED for w in workers):
+            raise RuntimeError(
+                "The script calls for several processes, each of which reads it again: "
+                'put the call under `if __name__ == "__main__":`, or give n_workers=1.'
+            ) from None
         raise
     pool.shutdown()
 
@@ -101,16 +130,28 @@ def _leave_interrupts_to_the_parent() -> None:
 
 
 def _sample(recipe: Recipe, key: Key, measurement: Measurement) -> Sample:
-    # one system a process: threads of the linear algebra would only get in each other's way
+    # on one thread: the cores have other systems, and a sum must not depend on how it is split
     with threadpool_limits(1):
         try:
             system = recipe.system(key[1])
-            if "torch" in sys.modules:
-                sys.modules["torch"].set_num_threads(1)
-            return measurement(system)
+            with _torch_on_one_thread():
+                return measurement(system)
         except Exception as error:
             error.add_note(f"in {key[0]}, seed {key[1]}")
             raise
+
+
+@contextmanager
+def _torch_on_one_thread() -> Iterator[None]:
+    torch = sys.modules.get("torch")
+    before = torch.get_num_threads() if torch else 1
+    try:
+        if torch:
+            torch.set_num_threads(1)
+        yield
+    finally:
+        if torch:
+            torch.set_num_threads(before)
 
 
 class _Bar:
