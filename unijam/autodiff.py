@@ -87,6 +87,8 @@ class AutodiffSystem(ConstrainedSystem):
         jacobian = self.constraints(x).jacobian()
         if jacobian.shape[0] < self.n_dof:
             return x.new_zeros(0, self.n_dof)
+        if not bool(jacobian.isfinite().all()):
+            raise FloatingPointError(f"J of {type(self).__name__} is NaN or infinite.")
         _, sigma, rows = torch.linalg.svd(torch.linalg.qr(jacobian, mode="r").R)
         return rows[_rank(sigma.cpu()) :]
 

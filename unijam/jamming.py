@@ -16,7 +16,7 @@ from .interrupts import deferred, is_interrupt, pressed
 from .minimize import MinimizeResult, minimize
 from .minimize.progress import Progress
 from .system import ConstrainedSystem
-from .validation import Finite, Positive, checked, require, require_positions
+from .validation import Finite, Positive, checked, require, require_finite, require_positions
 
 
 @dataclass(frozen=True)
@@ -166,6 +166,7 @@ def _require_linear(system: ConstrainedSystem, x: Array) -> None:
     scale = system.scale or 0.0
     step = 1e-3 * max(abs(scale), 1.0)
     here, near, far = (system.at(scale=scale + k * step).constraints(x).delta for k in (0, 1, 2))
+    require_finite(here, f"{type(system).__name__}.delta(x)")
     if here.shape == near.shape == far.shape and here.shape[0]:  # packings list other pairs at another scale
         bend = float(abs(far - 2 * near + here).max())
         allowed = 1e-6 * float(abs(far - here).max()) + 100 * system.resolution(x)

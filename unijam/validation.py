@@ -106,3 +106,10 @@ def require_positions(system: Any, x: Array, replicas: bool = False) -> Array:
     require(fits and 0 not in x.shape, "the shape of x", tuple(x.shape), f"{shape}, that of system.initial")
     require_finite(x, "x")
     return x
+
+
+def require_constraints(system: Any, x: Array) -> Any:
+    """The constraints at x, or a `ValueError` where that is not of the system, or a Δ is NaN or infinite."""
+    c = system.constraints(require_positions(system, x))
+    require_finite(c.delta, f"{type(system).__name__}.delta(x)")
+    return c

@@ -31,7 +31,8 @@ class LockstepObjective(Objective):
         force = np.sqrt(square)
         norm = np.array(namespace(y).linalg.vector_norm(gradient, axis=-1).tolist())
         residual = np.divide(norm, force, where=force > 0, out=np.where(norm > 0, math.inf, 0.0))
-        return Point(y, energy, energy, gradient, force, n_overlaps, residual)
+        value: Any = np.where(np.isfinite(energy + norm), energy, math.inf)
+        return Point(y, value, energy, gradient, force, n_overlaps, residual)
 
     def part(self, system: ConstrainedSystem, times: float) -> Objective:
         return LockstepObjective(system)
@@ -69,6 +70,7 @@ def run_in_lockstep(
         point = objective(y, memory)
         for row, k in enumerate(todo):
             if not logs[k].records:
+                singles[k].require_numbers(_row(point, row))
                 logs[k].record(0, singles[k], _row(point, row))
         points, ended = solver.iterate(objective, point), dict[int, tuple[str, Point]]()
         _judge(solver, singles, todo, point, ended)

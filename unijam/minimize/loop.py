@@ -159,6 +159,7 @@ class Solver(ABC):
         objective = self.prepared(objective)
         if earlier is None:
             point = objective.first(x)
+            objective.require_numbers(point)
             log.record(0, objective, point)
         else:
             log.go_on(earlier.history, earlier.seconds)
@@ -201,6 +202,8 @@ class Solver(ABC):
                         values.append(point.value)
             if status in ("stalled", "step-limit"):
                 status = self._saddle_or(objective, point, status)
+        except FloatingPointError:  # no H, so no step
+            status = "stalled"
         except (KeyboardInterrupt, SystemError) as error:
             if not is_interrupt(error):
                 raise
@@ -238,6 +241,8 @@ class Solver(ABC):
 
     def verdict(self, objective: Objective, point: Point) -> tuple[str, Point]:
         """The status, or "" to go on, and the point in its gauge where it was looked at there."""
+        if not math.isfinite(point.value):
+            return "stalled", point
         free = objective.conjugate is None and not objective.weight_decay
         if free and point.n_overlaps == 0:
             return "satisfied", point

@@ -12,7 +12,7 @@ from ..elimination import Elimination
 from ..linalg import QuadraticModel, across_symmetries, with_decay
 from ..operators import Operator
 from ..system import ConstrainedSystem, Constraints, hessian
-from ..validation import require
+from ..validation import require, require_finite
 from .gauss_newton import GaussNewton, NormalEquations
 from .vectors import dot
 
@@ -181,7 +181,18 @@ class Objective:
         if self.conjugate is not None:
             residual = max(residual, abs(tension) / self.conjugate)
             gradient = append(gradient, tension / self.scale_weight)
+        if not math.isfinite(value + norm):  # refused by every step
+            value = math.inf
         return Point(y, value, energy, gradient, force, n_overlaps, residual)
+
+    def require_numbers(self, point: Point) -> None:
+        """Raise a `ValueError` where E or its gradient at a start is NaN or infinite."""
+        if math.isfinite(point.value):
+            return
+        kind = type(self.system).__name__
+        require_finite(self.constraints_at(point).delta, f"{kind}.delta(x) at the start")
+        require_finite(point.gradient, f"the gradient of {kind} at the start")
+        require(False, f"the energy of {kind} at the start", point.energy, "finite")
 
     def sample(self, part: ConstrainedSystem, y: Array, memory: Any = None) -> Point:
         """E as some of the data make it: their U counts as often as all are more, their forces in square."""
@@ -263,6 +274,8 @@ class Objective:
         if self.lengths is not None:
             directions = directions * self.lengths
         h, rho = across_symmetries(h, _bearing(c, h0), directions)
+        if not math.isfinite(rho):
+            raise FloatingPointError(f"H of {type(system).__name__} is NaN or infinite.")
         if self.weight_decay:
             h = with_decay(h, over(over(self.weight_decay, self.lengths), self.lengths))
         if self.conjugate is None:

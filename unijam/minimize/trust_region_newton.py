@@ -100,7 +100,7 @@ def _search(objective: Objective, point: Point, step: Array, t: float) -> tuple[
         if not risen and (abs(slope) <= 0.2 * abs(start) or trial.residual * trial.force <= halved):
             return trial, t
         if slope > 0 or risen:
-            high, high_slope = t, max(slope, 0.0)
+            high, high_slope = t, max(0.0, slope)
         else:
             low, low_slope = t, slope
             fallback = (trial, t)

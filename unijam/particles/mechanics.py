@@ -14,7 +14,7 @@ from ..arrays import Array
 from ..elimination import factor_sparse
 from ..linalg import across_symmetries
 from ..system import Constraints, hessian
-from ..validation import require, require_positions
+from ..validation import require, require_constraints
 from . import perram_wertheim
 from .base import Packing
 from .ellipses import EllipseConstraints
@@ -157,7 +157,7 @@ def stress(system: Packing, x: Array) -> np.ndarray:
     >>> bool(np.isclose(np.trace(stress(system, system.initial)), 2 * pressure))
     True
     """
-    c = system.constraints(require_positions(system, x))
+    c = require_constraints(system, x)
     pairs = contacts_of(system, c, c.delta > 0)
     pull = -pairs.force[:, None] * pairs.slopes[:, : system.dimension]
     return pull.T @ pairs.separation / system.volume
@@ -199,7 +199,7 @@ def elastic_moduli(system: Packing, x: Array) -> ElasticModuli:
     >>> moduli.bulk > moduli.shear > 0
     True
     """
-    c = system.constraints(require_positions(system, x))
+    c = require_constraints(system, x)
     dof, constraints = c.bearing()
     overlaps = c.overlaps & constraints
     require(overlaps.any(), "the number of bearing overlaps at x", 0, "positive: nothing bears force")

@@ -7,7 +7,7 @@ import numpy as np
 from ..arrays import Array, namespace, to_numpy
 from ..linalg import rank_of
 from ..system import ConstrainedSystem, energy, gradient, kinks
-from ..validation import require_positions
+from ..validation import require_constraints
 from .decomposition import HessianDecomposition, decompose_hessian
 
 STEP = 1e-8  # of |x|: how far a kink is left to see whether U rises
@@ -84,8 +84,8 @@ def certify(system: ConstrainedSystem, x: Array) -> Certificate:
     >>> uj.certify(result.system, result.x).minimum
     True
     """
-    x = require_positions(system, x)
-    c = system.constraints(x)
+    c = require_constraints(system, x)
+    x = c.x
     force = system.potential.force(c.delta)
     size = float(force @ force) ** 0.5
     residual = gradient(system, c)

@@ -10,7 +10,7 @@ from ..arrays import Array, to_numpy
 from ..linalg import null_space, orthonormal_rows, projection
 from ..potentials import Held
 from ..system import ConstrainedSystem, Constraints, hessian, kinks
-from ..validation import require_positions
+from ..validation import require_constraints, require_finite, require_positions
 from .matrix_free import MatrixFreeHessian
 
 NULL_MODE = 1e-12  # an eigenvalue within this fraction of the largest one is zero
@@ -176,7 +176,7 @@ def decompose_hessian(system: ConstrainedSystem, x: Array) -> HessianDecompositi
     x = require_positions(system, x)
     if system.matrix_free:
         return MatrixFreeHessian.at(system, x)  # type: ignore[return-value]  # refuses what it cannot have
-    c = system.constraints(x)
+    c = require_constraints(system, x)
     dof, constraints = c.bearing()
     overlaps = c.stressed & constraints
     inside = to_numpy(dof)
@@ -206,4 +206,5 @@ def _blocks(system: ConstrainedSystem, c: Constraints, overlaps: Array, dof: Arr
         overlaps = (1 * overlaps) > 0
         overlaps[system.potential.index] = True
     h0, hp = hessian(system, c, overlaps)
+    require_finite(h0.diagonal() + hp.diagonal(), f"the diagonal of H of {type(system).__name__}")
     return h0[dof][:, dof], hp[dof][:, dof]

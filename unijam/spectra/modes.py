@@ -15,7 +15,7 @@ from ..elimination import factor_sparse
 from ..linalg import orthonormal_rows
 from ..particles.base import Packing
 from ..system import ConstrainedSystem, hessian
-from ..validation import require, require_positions
+from ..validation import require, require_constraints
 
 SMALL = 600  # degrees of freedom up to which the dense matrix is the quicker way to a few modes
 LARGEST_DENSE = 12000
@@ -78,8 +78,8 @@ def vibrational_modes(system: ConstrainedSystem, x: Array, n_modes: int | None =
     >>> modes.vectors.shape, bool(modes.frequencies[0] > 0)
     ((128, 5), True)
     """
-    x = require_positions(system, x)
-    c = system.constraints(x)
+    c = require_constraints(system, x)
+    x = c.x
     dof, constraints = c.bearing()
     h0, hp = hessian(system, c, c.stressed & constraints)
     inside = to_numpy(dof)

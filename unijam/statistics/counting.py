@@ -7,7 +7,7 @@ from itertools import islice
 from ..arrays import Array
 from ..linalg import on_dof, projection
 from ..system import ConstrainedSystem, kinks
-from ..validation import require_positions
+from ..validation import require_constraints
 
 
 @dataclass(frozen=True)
@@ -86,8 +86,8 @@ def count_constraints(system: ConstrainedSystem, x: Array) -> ConstraintCount:
     x : (n_dof,) array
         A minimum; at jamming the count is the one that theory speaks of.
     """
-    x = require_positions(system, x)
-    c = system.constraints(x)
+    c = require_constraints(system, x)
+    x = c.x
     dof, constraints = c.bearing()
     n_bearing = int(dof.sum())
     n_overlaps = int((c.overlaps & constraints).sum()) if n_bearing else 0
