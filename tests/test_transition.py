@@ -123,6 +123,16 @@ def test_a_branch_is_followed_down_to_its_end():
     assert branch.last.system.n_data == branch.n_data[-1]
 
 
+def test_branches_of_relu_networks_end_at_finite_energy():
+    """U falls at once, to zero or to another branch, from a certified minimum: first order."""
+    system = uj.FullyConnected.random(1, 9, 9, 300, "relu", weights="free", seed=2)
+    branch = uj.follow(uj.minimize(system, solver=uj.softplus_to_relu()))
+    last = branch.last
+    assert branch.ended in ("satisfied", "fell") and branch.ended_energy < 0.5 * branch.energy[-1]
+    assert uj.certify(last.system, last.x).minimum and branch.energy[-1] > 0.02 and branch.ratio[-1] > 0.4
+    assert (branch.energy[1:] * branch.n_data[1:] > 0.5 * branch.energy[:-1] * branch.n_data[:-1]).all()
+
+
 @pytest.mark.parametrize(
     ("change", "sentence"),
     [

@@ -10,6 +10,8 @@ from .minimize.progress import Progress
 from .statistics import count_constraints
 from .validation import require
 
+FALL = 0.5  # of U: a minimum that is lower by more than this for a few data less is one of another branch
+
 
 @dataclass(frozen=True, eq=False)
 class Branch:
@@ -23,8 +25,9 @@ class Branch:
     energy : (k,) array
         U/P.
     ended : str
-        How the try with one datum less than the last minimum ended: "satisfied" (U = 0 there), or the status of a
-        solver that found no minimum nearby; "" where the least number of data asked for was reached.
+        How the try with one datum less than the last minimum ended: "satisfied" (U = 0 there), "fell" (to less than
+        half of U: to another branch), or the status of a solver that found no minimum nearby; "" where the least
+        number of data asked for was reached.
     ended_energy : float
         U/P of that try.
     last : MinimizeResult
@@ -82,7 +85,8 @@ def follow(
             system = last.system.subset(slice(0, fewer))
             solver = newton_for(system)
             reached = solver.run(Objective(system), last.x)
-            if reached.status == "converged" and not reached.fitted:
+            fell = reached.energy < FALL * last.energy
+            if reached.status == "converged" and not reached.fitted and not fell:
                 states.append(reached)
                 n_data, step = fewer, min(2 * step, initial_step)
                 report.say(
@@ -91,10 +95,8 @@ def follow(
             elif step > 1 and reached.status != "interrupted":
                 step = max(1, step // 2)
             else:
-                ended, ended_energy = (
-                    ("satisfied" if reached.fitted else reached.status),
-                    reached.energy / fewer,
-                )
+                ended = "satisfied" if reached.fitted else "fell" if fell else reached.status
+                ended_energy = reached.energy / fewer
                 break
     counts = [count_constraints(s.system, s.x) for s in states]
     sizes = np.array([s.system.n_data for s in states])

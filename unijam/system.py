@@ -17,6 +17,7 @@ from .redundancy import Redundancy
 from .validation import require
 
 PROBES = 4  # random signs of the data that stand for J where it is no matrix
+DEGENERATE = 1e-9  # of a slope: forces, and so slopes, are known no better than the gradient
 OVERLAP_RESOLUTIONS = 15.0  # an overlap is Δ above this many rounding errors of Δ
 
 
@@ -66,6 +67,11 @@ class Kinks:
         """Where the slopes of the held pairs lie between those of the left (0) and the right (1)."""
         left, right = self.sides(self.held)
         return (slopes - left) / (right - left)
+
+    def degenerate(self, slopes: Array) -> Array:
+        """Mask of the held pairs with a slope so near that of a side that whether they bear force is not decided."""
+        fractions = self.fractions(slopes)
+        return (fractions < DEGENERATE) | (fractions > 1 - DEGENERATE)
 
     def slopes(self, select: Array, fractions: Array) -> Array:
         """The slopes of the pairs of an index from their fractions."""

@@ -1,6 +1,5 @@
 """The threshold of one start, by bisection in the number of data P or in the width of the layers."""
 
-import dataclasses
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -124,20 +123,14 @@ class _Bisection:
             self._fits(first)
         if self.missed is None:
             self._fits(last)
-        if self.missed is not None and self.search.finish:
-            end = self.search.finished(self.missed)
-            if end.status == "interrupted":
-                raise KeyboardInterrupt
-            self.missed = self.missed if end.fitted else end  # by another search than that of the tries
 
     def _fits(self, size: int) -> bool:
         system, results = self.draw(size), []
         if self.warm and self.fitted is not None:
             results.append(WARM.run(Objective(system), self.fitted.x))
         if not results or not results[-1].fitted:
-            quickly = dataclasses.replace(self.search, finish=False)
-            results.append(quickly.run(Objective(system), system.initial))
-        best = min(results, key=lambda r: (not r.fitted, r.energy))
+            results.append(self.search.run(Objective(system), system.initial))
+        best = results[-1]
         if any(r.status == "interrupted" for r in results):
             raise KeyboardInterrupt
         self.tries.append((size, best.fitted, sum(r.seconds for r in results)))

@@ -9,7 +9,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import unijam as uj
+from unijam.minimize import Objective
 from unijam.minimize.box_quadratic import minimize_in_box
+from unijam.minimize.kinked import KinkedObjective
+from unijam.minimize.proximal_model import ProximalModel
 
 STEP = 1e-6
 SMALL = {"depth": 2, "width": 6, "input_dimension": 6, "weights": "free"}  # N = 91, 12 hidden units
@@ -37,26 +40,51 @@ def minimum(n_data: int, seed: int) -> uj.MinimizeResult:
 @settings(max_examples=40)
 @given(seed=st.integers(0, 10**6), size=st.integers(1, 6), rank=st.integers(1, 6))
 def test_the_quadratic_in_a_box_is_at_its_minimum(seed, size, rank):
-    """The conditions of Karush, Kuhn and Tucker, which are sufficient: Q is positive semidefinite."""
+    """The conditions of Karush, Kuhn and Tucker, which are sufficient: Q is positive semidefinite.
+
+    Of some variables the box has no end, as of the forces of gaps; these have a diagonal of their own.
+    """
     random = np.random.default_rng(seed)
     a = torch.from_numpy(random.standard_normal((max(rank, size if seed % 2 else 1), size)))
     q, c = a.T @ a, torch.from_numpy(random.standard_normal(size))
-    s = minimize_in_box(q, c, torch.from_numpy(random.random(size)))
+    endless = torch.from_numpy(random.random(size) < 0.3)
+    q.diagonal().add_(1.0 * endless)
+    upper = torch.where(endless, torch.inf, torch.ones_like(c))
+    s = minimize_in_box(q, c, torch.from_numpy(random.random(size)), upper)
     gradient = q @ s + c
-    assert bool(((s >= 0) & (s <= 1)).all())
-    inside = (s > 0) & (s < 1)
+    assert bool(((s >= 0) & (s <= upper)).all())
+    inside = (s > 0) & (s < upper)
     assert float(gradient[inside].abs().max() if inside.any() else 0.0) < 1e-8
-    assert bool((gradient[s == 0] > -1e-8).all()) and bool((gradient[s == 1] < 1e-8).all())
+    assert bool((gradient[s == 0] > -1e-8).all()) and bool((gradient[s == upper] < 1e-8).all())
 
 
 def test_variables_of_the_box_without_curvature():
     """Units that have died away leave rows of zeros, or of what is left after underflow."""
     q = torch.diag(torch.tensor([2.0, 0.0, 1e-300, 0.0, 5e-324], dtype=torch.float64))
     c = torch.tensor([-1.0, -1e-200, 1e-310, 0.0, -1e-323], dtype=torch.float64)
-    s = minimize_in_box(q, c, torch.full((5,), 0.3, dtype=torch.float64))
+    s = minimize_in_box(q, c, torch.full((5,), 0.3, dtype=torch.float64), torch.ones_like(c))
     assert s.tolist() == [pytest.approx(0.5), 1.0, 0.0, 0.3, 1.0]
-    s = minimize_in_box(0 * q, c, torch.full((5,), 0.3, dtype=torch.float64))
+    s = minimize_in_box(0 * q, c, torch.full((5,), 0.3, dtype=torch.float64), torch.ones_like(c))
     assert s.tolist() == [1.0, 1.0, 0.0, 0.3, 1.0]
+
+
+@pytest.mark.parametrize("seed", [0, 1])
+def test_gaps_that_close_are_in_the_model(seed):
+    """Of a linear network U is a sum of ½ max(Δ, 0)²: the whole step descends, as it promised, though gaps close."""
+    system = uj.FullyConnected.random(depth=0, input_dimension=20, n_data=90, weights="free", seed=seed)
+    objective = KinkedObjective.of(Objective(system))
+    point = objective.first(system.initial)
+    step = ProximalModel(objective, point, 1e9).step(0.0)
+    there = objective(step.y)
+    before, after = (system.constraints(y).delta for y in (point.y, step.y))
+    assert int(((before <= 0) & (after > 0)).sum()) >= 3
+    opened = float(
+        0.5 * (after[(before > 0) & (after <= 0)] ** 2).sum()
+    )  # an overlap is not let go by the model
+    assert point.value - there.value == pytest.approx(step.promised + opened, rel=1e-9)
+    found = uj.minimize(system, solver=uj.ProximalNewton())
+    exact = uj.minimize(system, solver=uj.TrustRegionNewton())
+    assert found.status == "converged" and found.energy == pytest.approx(exact.energy, rel=1e-12)
 
 
 @pytest.mark.parametrize("weights", ["free", "spherical"])
@@ -173,6 +201,21 @@ def test_a_certificate_says_what_is_missing():
     assert not uj.certify(system, x + 1e-6 * torch.sin(torch.arange(len(x)))).minimum
     members, slopes = system.kinks
     assert uj.certify(system.at(kinks=(members[1:], slopes[1:])), x).relative_gradient > 1e-4
+
+
+@pytest.mark.parametrize("slope", [0.0, 5e-10, 1 - 5e-10, 1.0])
+def test_the_solver_and_the_certificate_agree_on_degenerate_slopes(slope):
+    """Where a slope is that of a side to rounding, neither calls the point a minimum, whatever its gradient."""
+    result = minimum(330, 0)
+    members, slopes = result.system.kinks
+    changed = slopes.clone()
+    changed[0] = slope
+    loose = uj.ProximalNewton(gradient_tolerance=0.99)
+    for held, expected in ((slopes, True), (changed, False)):
+        system = result.system.at(kinks=(members, held))
+        objective = loose.prepared(Objective(system))
+        assert loose.converged(objective, objective.first(result.x)) == expected
+        assert uj.certify(system, result.x).n_degenerate == (not expected)
 
 
 def test_other_solvers_let_kinks_go():

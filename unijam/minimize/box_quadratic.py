@@ -1,4 +1,4 @@
-"""A convex quadratic in a box, ½ sᵀQs + cᵀs over 0 ≤ s ≤ 1: projected Newton on the free variables."""
+"""A convex quadratic in a box, ½ sᵀQs + cᵀs over 0 ≤ s ≤ upper: projected Newton on the free variables."""
 
 from ..arrays import Array, namespace
 from ..linalg import factor_dense
@@ -10,8 +10,8 @@ MAX_ITERATIONS = 200
 LONGEST = 10.0  # step, in sides of the box: along directions without curvature Newton's is without bounds
 
 
-def minimize_in_box(q: Array, c: Array, s: Array) -> Array:
-    """The minimum, (k,), from a start s in the box; entries at a bound are exactly 0 or 1.
+def minimize_in_box(q: Array, c: Array, s: Array, upper: Array) -> Array:
+    """The minimum, (k,), from a start s in the box; entries at a bound are exactly there.
 
     Notes
     -----
@@ -24,10 +24,10 @@ def minimize_in_box(q: Array, c: Array, s: Array) -> Array:
     q = q + RIDGE * xp.diag(xp.diagonal(q))
     scale = float(abs(c).max()) + float(abs(q).max())
     linear = xp.diagonal(q) <= NULL * xp.diagonal(q).max()  # its row vanishes too
-    s = xp.where(linear & (c != 0), 1.0 * (c < 0), s)
+    s = xp.where(linear & (c != 0), upper * (c < 0), s)
     gradient = q @ s + c
     for _ in range(MAX_ITERATIONS):
-        bound = linear | ((s <= 0) & (gradient > 0)) | ((s >= 1) & (gradient < 0))
+        bound = linear | ((s <= 0) & (gradient > 0)) | ((s >= upper) & (gradient < 0))
         free = xp.nonzero(~bound)[0]
         inner = gradient[free]
         if not len(free) or float(abs(inner).max()) <= TOLERANCE * scale:
@@ -37,7 +37,7 @@ def minimize_in_box(q: Array, c: Array, s: Array) -> Array:
         t = min(1.0, LONGEST / float(abs(direction).max()))
         shortest = 1e-9 * t
         while True:
-            trial = xp.clip(s[free] + t * direction, 0.0, 1.0)
+            trial = xp.minimum(xp.clip(s[free] + t * direction, min=0.0), upper[free])
             change = 0.0 * s
             change[free] = trial - s[free]
             pushed = q @ change

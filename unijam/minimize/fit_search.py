@@ -31,7 +31,7 @@ class FitSearch:
     fit is near, and found without decay) or four times that (none is). From a fit β is doubled again and again,
     U = 0 kept by Levenberg-Marquardt, up to ReLU; networks that are smooth stay as they are. Reheats are thorough
     too, each from the end of the last with noise added. The lowest state of a search that failed goes on to a
-    minimum by `softplus_to_relu`.
+    minimum, or to U = 0 after all, by `softplus_to_relu`.
 
     Attributes
     ----------
@@ -105,7 +105,12 @@ class FitSearch:
     def finished(state: MinimizeResult) -> MinimizeResult:
         """What `softplus_to_relu` makes of a state that the search missed (Newton's method, of a smooth network)."""
         system = state.system
-        way = softplus_to_relu() if FitSearch.softens(system) else newton_for(system)
+        softest = _softest(system)
+        way = (
+            softplus_to_relu(tuple(softest * 2**k for k in range(4)))
+            if FitSearch.softens(system)
+            else newton_for(system)
+        )
         return way.run(Objective(system), state.x)
 
     def _quick_try(self, system: ConstrainedSystem, x: Array) -> Iterator[MinimizeResult]:
@@ -134,8 +139,7 @@ class FitSearch:
         """Softplus for ReLU; a smooth network itself."""
         if not self.softens(system):
             return system
-        beta = self.sharpness or 2 ** (1 + max(getattr(system, "depth", 0) - 2, 0) / 1.5)
-        return system.at(activation="softplus", beta=beta)
+        return system.at(activation="softplus", beta=self.sharpness or _softest(system))
 
     def _heated(self, x: Array, random: np.random.Generator) -> Array:
         noise: Any = random.standard_normal(len(x))
@@ -147,6 +151,11 @@ class FitSearch:
 _QUICKLY = LevenbergMarquardt(gradient_tolerance=1e-2, max_steps=100, least_gain=0.03, prestress=True)
 _THOROUGHLY = LevenbergMarquardt(gradient_tolerance=1e-2, max_steps=200, least_gain=1e-3, prestress=True)
 _FIT = LevenbergMarquardt(max_steps=150, least_gain=0.01)
+
+
+def _softest(system: ConstrainedSystem) -> float:
+    """β at which a search begins: soft units damp what passes them, so it rises with depth."""
+    return float(2 ** (1 + max(getattr(system, "depth", 0) - 2, 0) / 1.5))
 
 
 def _softened(system: ConstrainedSystem, target: ConstrainedSystem) -> bool:

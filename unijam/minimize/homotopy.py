@@ -5,10 +5,11 @@ from .stages import Stage, Stages
 from .trust_region_newton import TrustRegionNewton
 
 SHARPNESS = (2.0, 4.0, 8.0, 16.0)  # β of softplus
+DECAY = (1.0, 0.3, 0.1, 0.03, 0.01, 0.003, 0.001)  # μ: near the transition minima move far as it falls
 
 
 def softplus_to_relu(
-    sharpness: tuple[float, ...] = SHARPNESS, weight_decay: tuple[float, ...] = (1.0, 0.1, 0.01)
+    sharpness: tuple[float, ...] = SHARPNESS, weight_decay: tuple[float, ...] = DECAY
 ) -> Stages:
     """The path to a minimum of a ReLU network: softplus of rising β, then ReLU at falling weight decay μ, then μ = 0.
 
@@ -20,7 +21,7 @@ def softplus_to_relu(
         μ of each stage of ReLU but the last, which has none.
     """
     rough = TrustRegionNewton(gradient_tolerance=1e-3, max_steps=40)
-    near = ProximalNewton(gradient_tolerance=1e-3, max_steps=100)
+    near = ProximalNewton(gradient_tolerance=1e-3, max_steps=100, least_gain=1e-3)
     smooth = [Stage({"activation": "softplus", "beta": b}, rough, weight_decay[0]) for b in sharpness]
     kinked = [Stage({}, near, mu) for mu in weight_decay[1:]]
     relu = Stage({"activation": "relu"}, near, weight_decay[0])

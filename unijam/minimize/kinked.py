@@ -43,14 +43,14 @@ class KinkedObjective(Objective):
         )
         return point._replace(constraints=c)
 
-    def value(self, y: Array) -> tuple[float, Array]:
-        """E and every z at y, from a forward pass with no kink held."""
+    def value(self, y: Array) -> tuple[float, Array, Array]:
+        """E, every z and every Δ at y, from a forward pass with no kink held."""
         self.n_evaluations += 1
         c, x = self._constraints(y, None), self.x(y)
         value = energy(c.system, c) + 0.5 * self.weight_decay * float(x @ x)
         if self.conjugate is not None:
             value -= self.conjugate * ((self.scale(y) or 0.0) - self.reference)
-        return value, kinks(c).values
+        return value, kinks(c).values, c.delta
 
     def kinks(self, point: Point) -> Kinks:
         """All kinks of U at the point."""

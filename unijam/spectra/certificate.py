@@ -12,9 +12,6 @@ from .decomposition import HessianDecomposition, decompose_hessian
 
 STEP = 1e-8  # of |x|: how far a kink is left to see whether U rises
 ZERO = 1e-8  # an eigenvalue of H within this fraction of its largest entry is zero
-DEGENERATE = (
-    1e-9  # a slope as near as this to that of a side is no better known than the gradient: not inside
-)
 
 
 @dataclass(frozen=True)
@@ -94,7 +91,11 @@ def certify(system: ConstrainedSystem, x: Array) -> Certificate:
     # where U is linear, H vanishes but for rounding: forces and gradients tell its scale
     typical = float(np.abs(h.force) @ (h.jacobian**2).sum(1)) / max(h.jacobian.shape[1], 1)
     largest = max(float(np.abs(to_numpy(h.total)).max(initial=0.0)), typical)
-    slopes = np.empty(0) if system.kinks is None else to_numpy(kinks(c).fractions(system.kinks[1]))
+    slopes, n_degenerate = np.empty(0), 0
+    if system.kinks is not None:
+        held = kinks(c)
+        slopes = to_numpy(held.fractions(system.kinks[1]))
+        n_degenerate = int(held.degenerate(system.kinks[1]).sum())
     n_kinks = len(slopes)
     return Certificate(
         relative_gradient=float((residual @ residual) ** 0.5) / size if size else 0.0,
@@ -102,7 +103,7 @@ def certify(system: ConstrainedSystem, x: Array) -> Certificate:
         n_kinks=n_kinks,
         n_negative_hp=h.n_negative_hp,
         slopes=(float(slopes.min()), float(slopes.max())) if n_kinks else (0.5, 0.5),
-        n_degenerate=int((np.minimum(slopes, 1 - slopes) < DEGENERATE).sum()),
+        n_degenerate=n_degenerate,
         rise=_rise(system, x, h) / size if n_kinks and size else 0.0,
         independent=rank_of(np.linalg.svd(h.kinks, compute_uv=False), h.kinks.shape) == n_kinks,
         n_negative=int((values < -ZERO * largest).sum()),
