@@ -20,7 +20,7 @@ from numba import njit
 
 from ..arrays import Array
 from ..compiled import implements, listed_forces
-from .disc_kernel import DistinctArrays
+from .distinct_arrays import DistinctArrays
 
 STEP = 1e-7  # Halley's method is of third order: after a step this small, t is good to rounding
 TINY = 1e-100  # squared distance below which two centres coincide: √F = 0, without a direction

@@ -110,7 +110,8 @@ class SoftSpheres(Packing):
 
     def _forces(self) -> SphereForces:
         known = type(self.potential) in (Harmonic, Hertzian)  # a subclass may be stiffer
-        return CompiledForces(self) if known and self.dimension in (2, 3) else SphereForces(self)
+        compiled = known and self.dimension in (2, 3) and self.n >= 4
+        return CompiledForces(self) if compiled else SphereForces(self)
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)

@@ -12,7 +12,7 @@ from ..validation import require_positions
 from . import contact_network, disc_kernel
 from .base import Packing
 from .neighbours import neighbour_pairs
-from .slabs import build_slabs
+from .pair_list import list_pairs
 
 PLANE_SKINS, SPACE_SKINS = (0.4, 0.65), (0.3, 0.5)  # first and largest, in mean diameters
 LEAST_SKIN = 0.02
@@ -71,12 +71,12 @@ class SphereForces:
             longer = 1.25 if self.served < SHORT_LIFE else 0.7 if self.served > LONG_LIFE else 1.0
             self.skin = min(max(self.skin * longer, LEAST_SKIN * self.scale), self.largest_skin)
         self.served, self.factor = 0, factor
-        self.build(x, factor * self.radii + 0.5 * self.skin)
+        self.build(x, factor)
 
-    def build(self, x: Array, reaches: Array) -> None:
-        """List all pairs nearer than the sum of their reaches."""
+    def build(self, x: Array, factor: float) -> None:
+        """List all pairs nearer than factor (R_i + R_j) + skin."""
         self.home = self.system.positions(x).copy()
-        self.pairs = neighbour_pairs(self.home, self.sides, reaches)
+        self.pairs = neighbour_pairs(self.home, self.sides, factor * self.radii, self.skin)
         self.loading = self.radii[self.pairs].sum(axis=1) / self.scale
 
     def evaluate(
@@ -100,7 +100,7 @@ class SphereForces:
 
 
 class CompiledForces(SphereForces):
-    """The same for u = Δ^a/a in two and three dimensions, compiled; its list can be used in loops.
+    """The same for u = Δ^a/a of four particles at least, in two and three dimensions, compiled; its list can be used in loops.
 
     Attributes
     ----------
@@ -114,20 +114,12 @@ class CompiledForces(SphereForces):
     places: Array
     back: Array
 
-    def build(self, x: Array, reaches: Array) -> None:
-        n, d = len(self.radii), self.system.dimension
-        slabs = build_slabs(self.system.positions(x), self.sides, self.radii, reaches)
-        room = n + len(slabs.source) + 8
-        room += 8 * (room % 512 == 0)  # no two rows are a multiple of 4096 bytes apart
+    def build(self, x: Array, factor: float) -> None:
+        self.places, self.back, *made = list_pairs(x, self.sides, self.radii, factor, self.skin)
         self.kernel = disc_kernel.DiscList(
-            *(slabs.order, slabs.offset, slabs.home, slabs.source, slabs.shift),
-            *(slabs.partner, slabs.sums, slabs.filled, np.zeros((d, room))),
-            *(self.scale, self.factor * self.scale, self.skin, self.width, self.threshold),
-            float(self.system.potential.exponent),
+            *(*made, self.sides, self.scale, factor * self.scale),
+            *(self.skin, self.width, self.threshold, float(self.system.potential.exponent)),
         )
-        self.places = (slabs.order.astype(np.int64) * d + np.arange(d)[:, None]).ravel()
-        self.back = np.empty_like(self.places)
-        self.back[self.places] = np.arange(n * d)
 
     def evaluate(
         self, x: Array, factor: float, limit: float
