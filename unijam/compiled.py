@@ -61,8 +61,11 @@ unnamed: Any = intrinsic(_unnamed)
 
 def named(plain: tuple, like: tuple) -> tuple:
     """What was `unnamed`, with the names of another such value."""
-    members = zip(plain, like, strict=True)
-    return type(like)(*(named(v, of) if isinstance(of, tuple) else v for v, of in members))
+    members = list(plain)
+    for k, of in enumerate(like):
+        if isinstance(of, tuple):
+            members[k] = named(members[k], of)
+    return tuple.__new__(type(like), members)
 
 
 def listed_forces(kernel: tuple, y: Array, gradient: Array, scale: float) -> tuple:

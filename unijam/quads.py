@@ -5,6 +5,7 @@ LLVM makes of it what the processor has.
 """
 
 import operator
+from functools import partial
 from typing import Any
 
 from llvmlite import ir
@@ -17,6 +18,7 @@ OWN = (0, 2, 1, 3)  # which row each of the four is, where four rows follow each
 _DOUBLE, _INDEX, _LANE = ir.DoubleType(), ir.IntType(64), ir.IntType(32)
 _VECTOR, _PAIR = ir.VectorType(_DOUBLE, 4), ir.VectorType(_DOUBLE, 2)
 _FLAGS = ("contract", "arcp", "nsz")
+_intrinsic: Any = intrinsic
 
 
 class Quad(types.Type):
@@ -41,17 +43,19 @@ def _operation(function: Any, instruction: str) -> None:
     lower_builtin(function, quad, quad)(lower)
 
 
-for _function, _instruction in (
+for _operator, _instruction in (
     (operator.add, "fadd"),
     (operator.sub, "fsub"),
     (operator.mul, "fmul"),
     (operator.truediv, "fdiv"),
 ):
-    _operation(_function, _instruction)
+    _operation(_operator, _instruction)
 
 
 def _shuffle(builder: Any, a: Any, b: Any, *lanes: int) -> Any:
-    return builder.shuffle_vector(a, b, ir.Constant(ir.VectorType(_LANE, len(lanes)), [_LANE(k) for k in lanes]))
+    return builder.shuffle_vector(
+        a, b, ir.Constant(ir.VectorType(_LANE, len(lanes)), [_LANE(k) for k in lanes])
+    )
 
 
 def _function(name: str, arity: int) -> Any:
@@ -63,15 +67,15 @@ def _function(name: str, arity: int) -> Any:
         return builder.call(function, values, fastmath=_FLAGS)
 
     if arity == 1:
-        return intrinsic(lambda context, a: (quad(a), codegen))
-    return intrinsic(lambda context, a, b: (quad(a, b), codegen))
+        return _intrinsic(lambda context, a: (quad(a), codegen))
+    return _intrinsic(lambda context, a, b: (quad(a, b), codegen))
 
 
 root, whole = _function("sqrt", 1), _function("rint", 1)
 larger, power = _function("maxnum", 2), _function("pow", 2)
 
 
-@intrinsic
+@_intrinsic
 def fill(context, value):
     """One number four times."""
 
@@ -82,7 +86,7 @@ def fill(context, value):
     return quad(types.float64), codegen
 
 
-@intrinsic
+@_intrinsic
 def beyond(context, a, b):
     """Zero where a ≤ b, else one: where a is not a number, too."""
 
@@ -93,7 +97,18 @@ def beyond(context, a, b):
     return quad(quad, quad), codegen
 
 
-@intrinsic
+@_intrinsic
+def below(context, a, b):
+    """Where a < b, as the bits of an integer, the first of the four lowest."""
+
+    def codegen(context, builder, signature, values):
+        bits = builder.bitcast(builder.fcmp_ordered("<", *values), ir.IntType(4))
+        return builder.zext(bits, _INDEX)
+
+    return types.int64(quad, quad), codegen
+
+
+@_intrinsic
 def total(context, a):
     """The sum of the four."""
 
@@ -110,12 +125,14 @@ def _pointer(context: Any, builder: Any, kind: Any, array: Any, index: Any, to: 
     return pointer if to is None else builder.bitcast(pointer, to.as_pointer())
 
 
-@intrinsic
+@_intrinsic
 def four(context, array, index):
     """Four numbers in a row of an array."""
 
     def codegen(context, builder, signature, values):
-        return builder.load(_pointer(context, builder, signature.args[0], *values, _VECTOR), align=8)
+        return builder.load(
+            _pointer(context, builder, signature.args[0], values[0], values[1], _VECTOR), align=8
+        )
 
     return quad(array, types.intp), codegen
 
@@ -128,7 +145,9 @@ def _rows(context, builder, signature, values, own):
     for k in ((0, 2) if d == 2 else OWN) if own else range(4):
         row = builder.add(values[1 if own else 2], _INDEX(k))
         if not own:
-            row = builder.zext(builder.load(_pointer(context, builder, signature.args[1], values[1], row)), _INDEX)
+            row = builder.zext(
+                builder.load(_pointer(context, builder, signature.args[1], values[1], row)), _INDEX
+            )
         pointers.append(_pointer(context, builder, kind, values[0], builder.mul(row, _INDEX(d)), size))
     return pointers
 
@@ -158,37 +177,40 @@ def _push(context, builder, signature, values, own):
     x, y, z = values[-4:-1]
     changes = [_shuffle(builder, x, y, k, k + 4, k + 2, k + 6) for k in (0, 1)]
     if len(pointers) == 4 and pointers[0].type.pointee == _PAIR:
-        changes = [_shuffle(builder, changes[k % 2], changes[k % 2], k - k % 2, k - k % 2 + 1) for k in range(4)]
+        changes = [
+            _shuffle(builder, changes[k % 2], changes[k % 2], k - k % 2, k - k % 2 + 1) for k in range(4)
+        ]
     elif len(pointers) == 4:  # the fourth number of a row belongs to the next
         nothing = ir.Constant(_VECTOR, [_DOUBLE(0.0)] * 4)
         last = [_shuffle(builder, z, nothing, k, k + 4, k + 2, k + 6) for k in (0, 1)]
         changes = [
-            _shuffle(builder, changes[k % 2], last[k % 2], *((0, 1, 4, 5) if k < 2 else (2, 3, 6, 7))) for k in range(4)
+            _shuffle(builder, changes[k % 2], last[k % 2], *((0, 1, 4, 5) if k < 2 else (2, 3, 6, 7)))
+            for k in range(4)
         ]
     for pointer, change in zip(pointers, changes, strict=True):
         builder.store(builder.fadd(builder.load(pointer, align=8), change, flags=_FLAGS), pointer, align=8)
     return context.get_dummy_value()
 
 
-@intrinsic
+@_intrinsic
 def own(context, y, first, space):
     """x, y, z of rows `first`, …, in the order `OWN`; the last row of space is followed by one more number."""
-    return types.UniTuple(quad, 3)(y, types.intp, space), lambda *a: _columns(*a, own=True)
+    return types.UniTuple(quad, 3)(y, types.intp, space), partial(_columns, own=True)
 
 
-@intrinsic
+@_intrinsic
 def near(context, y, rows, at, space):
     """x, y, z of the four rows named in rows[at:at + 4]."""
-    return types.UniTuple(quad, 3)(y, rows, types.intp, space), lambda *a: _columns(*a, own=False)
+    return types.UniTuple(quad, 3)(y, rows, types.intp, space), partial(_columns, own=False)
 
 
-@intrinsic
+@_intrinsic
 def push_own(context, g, first, x, y, z, space):
     """Add to what `own` takes."""
-    return types.none(g, types.intp, quad, quad, quad, space), lambda *a: _push(*a, own=True)
+    return types.none(g, types.intp, quad, quad, quad, space), partial(_push, own=True)
 
 
-@intrinsic
+@_intrinsic
 def push_near(context, g, rows, at, x, y, z, space):
     """Add to what `near` takes, one after the other: a row may be named twice."""
-    return types.none(g, rows, types.intp, quad, quad, quad, space), lambda *a: _push(*a, own=False)
+    return types.none(g, rows, types.intp, quad, quad, quad, space), partial(_push, own=False)

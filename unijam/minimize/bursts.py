@@ -121,12 +121,13 @@ class Bursts:
 
 def _mapped(state: Any, change: Any) -> Any:
     """A NamedTuple with its arrays, and those of the NamedTuples in it, changed."""
-    return type(state)(
-        *(
-            change(v) if isinstance(v, np.ndarray) else _mapped(v, change) if isinstance(v, tuple) else v
-            for v in state
-        )
-    )
+    members = list(state)
+    for k, member in enumerate(members):
+        if isinstance(member, np.ndarray):
+            members[k] = change(member)
+        elif isinstance(member, tuple):
+            members[k] = _mapped(member, change)
+    return tuple.__new__(type(state), members)
 
 
 @cache

@@ -234,6 +234,11 @@ class Solver(ABC):
     def converged(self, objective: Objective, point: Point) -> bool:
         """Whether the relative gradient is as small as asked, or as rounding allows."""
         if self.force_tolerance is not None:
+            if (
+                not objective.moving
+                and point.residual * point.force > self.force_tolerance * len(point.gradient) ** 0.5
+            ):
+                return False
             return float(abs(point.gradient).max()) <= self.force_tolerance
         if point.residual > self.gradient_tolerance and not objective.near_rounding(point):
             return False

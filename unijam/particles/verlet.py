@@ -4,6 +4,8 @@ A list holds every pair within σ + skin; it stays complete while twice the larg
 growth of the largest σ where the scale moves, is below the skin.
 """
 
+import math
+
 import numpy as np
 
 from ..arrays import Array
@@ -12,11 +14,14 @@ from ..validation import require_positions
 from . import contact_network, disc_kernel
 from .base import Packing
 from .neighbours import neighbour_pairs
-from .pair_list import list_pairs
+from .pair_list import list_pairs, workspace
 
-PLANE_SKINS, SPACE_SKINS = (0.4, 0.65), (0.3, 0.5)  # first and largest, in mean diameters
-LEAST_SKIN = 0.02
-SHORT_LIFE, LONG_LIFE = 40, 120  # evaluations a list should serve; between them the time hardly depends on it
+LARGEST_SKIN, LEAST_SKIN = 0.65, 0.02  # in mean diameters
+FIRST_SKINS = (0.4, 0.3)  # in the plane, and in space
+WORTH = (
+    40.0,
+    25.0,
+)  # skin in mean diameters × evaluations that a list serves, where renewals cost as much as length
 
 
 class SphereForces:
@@ -31,10 +36,10 @@ class SphereForces:
         self.shape = system.initial.shape
         self.width = system.largest_diameter
         self.threshold = OVERLAP_RESOLUTIONS * system.resolution(system.initial)
-        first, largest = PLANE_SKINS if system.dimension < 3 else SPACE_SKINS
-        self.skin, self.largest_skin = first * self.scale, largest * self.scale
+        self.skin = FIRST_SKINS[system.dimension > 2] * self.scale
+        self.worth = WORTH[system.dimension > 2] * self.scale
         self.factor = 0.0  # λ of the list in units of the system's; zero before the first
-        self.served = SHORT_LIFE
+        self.served = 0
 
     def __call__(self, x: Array, scale: float | None = None) -> tuple:
         found = self._all(x, self.scale if scale is None else scale)
@@ -68,8 +73,11 @@ class SphereForces:
         if factor * self.width > 0.5 * self.system.shortest_side:
             self.system.at(scale=factor * self.scale)  # says what is wrong
         if self.factor > 0:
-            longer = 1.25 if self.served < SHORT_LIFE else 0.7 if self.served > LONG_LIFE else 1.0
-            self.skin = min(max(self.skin * longer, LEAST_SKIN * self.scale), self.largest_skin)
+            best = math.sqrt(
+                self.worth * self.skin / max(self.served, 1)
+            )  # a list serves as its skin is long
+            best = min(max(best, 0.7 * self.skin), 1.4 * self.skin)
+            self.skin = min(max(best, LEAST_SKIN * self.scale), LARGEST_SKIN * self.scale)
         self.served, self.factor = 0, factor
         self.build(x, factor)
 
@@ -100,7 +108,7 @@ class SphereForces:
 
 
 class CompiledForces(SphereForces):
-    """The same for u = Δ^a/a of four particles at least, in two and three dimensions, compiled; its list can be used in loops.
+    """The same for u = Δ^a/a of at least four discs or spheres, compiled; its list can be used in loops.
 
     Attributes
     ----------
@@ -108,17 +116,23 @@ class CompiledForces(SphereForces):
         The list.
     places, back : (n d,) integer arrays
         The user's number of each entry of y in the list, and the inverse.
+    room : tuple or None
+        See `list_pairs`.
     """
 
     kernel: disc_kernel.DiscList | None = None  # before the first evaluation
     places: Array
     back: Array
+    room: tuple | None = None
 
     def build(self, x: Array, factor: float) -> None:
-        self.places, self.back, *made = list_pairs(x, self.sides, self.radii, factor, self.skin)
+        room = self.room or workspace(len(self.radii))
+        made = list_pairs(x, self.sides, self.radii, factor, self.skin, room)
+        self.places, self.back, home, counts, partner, sums, self.room = made
         self.kernel = disc_kernel.DiscList(
-            *(*made, self.sides, self.scale, factor * self.scale),
-            *(self.skin, self.width, self.threshold, float(self.system.potential.exponent)),
+            *(home, counts, partner, sums, self.sides),
+            *(self.scale, factor * self.scale, self.skin, self.width, self.threshold),
+            float(self.system.potential.exponent),
         )
 
     def evaluate(
