@@ -1,6 +1,7 @@
 """Any torch module: derivatives against torch.func, micro-batches against the whole, symmetries, bad input."""
 
 import itertools
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
@@ -220,6 +221,25 @@ def test_convolutions_are_trained_and_handed_back():
         outputs = trained(system.inputs)[:, 0]
     assert bool((outputs * system.labels > 1 - 1e-6).all())
     assert all(p.requires_grad for p in trained.parameters())
+
+
+def test_threads_do_not_disturb_each_other():
+    """One network or several: torch's forward mode and a module's parameters are not of the thread."""
+    torch.manual_seed(0)
+    networks = [
+        uj.Network(sequential(5, 3, activation=nn.Tanh), torch.randn(40, 5), torch.randn(40).sign())
+        for _ in range(3)
+    ]
+    starts = [networks[0].initial + 0.3 * k for k in range(3)]
+    newton = uj.LevenbergMarquardt(max_steps=15, prestress=True)
+
+    def work(k):
+        same = networks[0].evaluator()
+        energies = [same(starts[k])[0] for _ in range(100)]
+        return set(energies), uj.minimize(networks[k], None, newton).energy
+
+    with ThreadPoolExecutor(3) as pool:
+        assert list(pool.map(work, range(3))) == [work(k) for k in range(3)]
 
 
 def test_frozen_and_shared_parameters():

@@ -2,6 +2,7 @@
 
 import copy
 import math
+import threading
 from typing import Any
 
 import torch
@@ -15,6 +16,8 @@ FLOATS = {torch.float64, torch.float32}
 DROPOUT = (nn.Dropout, nn.Dropout1d, nn.Dropout2d, nn.Dropout3d, nn.AlphaDropout, nn.FeatureAlphaDropout)
 BATCH = nn.modules.batchnorm._BatchNorm
 VECTORS = 12  # of N numbers, in one product with H
+# a module's parameters, the choice of attention kernels and the level of forward mode are of the process, not a thread
+ONE_THREAD = threading.RLock()
 COPIES = 14  # of what one backward pass keeps of a datum: values, their changes, and the gradients of both
 
 
@@ -57,7 +60,7 @@ class FunctionalModule:
         """(outputs, P) of data (P, …); differentiable in x."""
         parts = zip(self.shapes.items(), x.split(self.sizes), strict=True)
         values = {name: part.view(shape) for (name, shape), part in parts}
-        with sdpa_kernel(SDPBackend.MATH):  # fused attention has no second derivatives
+        with ONE_THREAD, sdpa_kernel(SDPBackend.MATH):  # fused attention has no second derivatives
             outputs = functional_call(self.module, values, (inputs,))
         return outputs.reshape(len(outputs), -1).T
 

@@ -9,6 +9,7 @@ from torch import Tensor
 from ..arrays import Array, weigh
 from ..operators import ConstraintOperator
 from ..system import OVERLAP_RESOLUTIONS, Constraints, Kinks
+from .functional import ONE_THREAD
 from .module_kinks import TracedConstraints
 from .precision import rounding
 
@@ -183,7 +184,8 @@ class ModuleConstraints(Constraints):
 def _forward(function: Callable[[Tensor], Tensor], x: Tensor, direction: Tensor) -> Tensor:
     """The derivative of a function along a direction; in reverse mode where forward mode is not to be had."""
     try:
-        return torch.func.jvp(function, (x,), (direction,))[1]
+        with ONE_THREAD:
+            return torch.func.jvp(function, (x,), (direction,))[1]
     except NotImplementedError:
         value, pull = torch.func.vjp(function, x)[:2]
         return torch.func.vjp(lambda w: pull(w)[0], torch.zeros_like(value))[1](direction)[0]
