@@ -38,7 +38,8 @@ class MarginCurve:
     thresholds : (k, seeds) array
         κ_J of each start; 0 where f vanishes there, NaN where the way was not brought to an end.
     jammed : (k,) array
-        The fraction of starts that jammed at a margin above the least (1e-4 with hidden layers).
+        The fraction of starts that jammed, at any margin above the least (1e-4 with hidden layers; none without, so
+        that linear networks jam at negative margins too).
     """
 
     algorithm: str
@@ -64,19 +65,24 @@ class MarginCurve:
 
     @property
     def vanishes(self) -> tuple[int, int | None]:
-        """The P between which κ_J reaches zero: the last at which half of the starts jam, and the next (None: above
-        all); (0, first) where it has vanished before."""
-        below = np.flatnonzero(self.jammed >= 0.5)
-        last = int(below[-1]) if len(below) else -1
-        upper = int(self.n_data[last + 1]) if last + 1 < len(self.n_data) else None
-        return (int(self.n_data[last]) if len(below) else 0, upper)
+        """The P between which κ_J reaches zero: the last up to which half of the starts have κ_J > 0, and the next
+        (None: above all); (0, first) where it is below zero from the first on. Of the starts that came to an end."""
+        n_data, positive = self._ended
+        n = int((np.minimum.accumulate([row.mean() for row in positive]) >= 0.5).sum())
+        return (int(n_data[n - 1]) if n else 0, int(n_data[n]) if n < len(n_data) else None)
 
     @property
     def zero(self) -> Estimate:
         """P/N at which κ_J reaches zero: half of the starts that came to an end have κ_J > 0."""
+        n_data, positive = self._ended
+        return half_crossing(n_data / self.n_dof, positive)
+
+    @property
+    def _ended(self) -> tuple[np.ndarray, list[np.ndarray]]:
+        """Each P at which starts came to an end, and whether κ_J > 0 in them."""
         known = [row[np.isfinite(row)] for row in self.thresholds]
         kept = [k for k, row in enumerate(known) if len(row)]
-        return half_crossing(self.n_data[kept] / self.n_dof, [known[k] > 0 for k in kept])
+        return self.n_data[kept], [known[k] > 0 for k in kept]
 
 
 def measure_margin(system: ConstrainedSystem) -> MarginSample:

@@ -74,9 +74,10 @@ def half_crossing(x: np.ndarray, trials: Sequence[np.ndarray]) -> Estimate:
 
     def crossing(*drawn: np.ndarray) -> float:
         share = np.minimum.accumulate([d.mean() for d in drawn])
-        if share[0] < 0.5 or share[-1] >= 0.5:
+        above = share >= 0.5
+        if above.all() or not above.any():
             return float("nan")
-        last = int(np.flatnonzero(share >= 0.5)[-1])
+        last = int(above.sum()) - 1
         part = (share[last] - 0.5) / (share[last] - share[last + 1])
         return float(x[last] + part * (x[last + 1] - x[last]))
 
