@@ -272,6 +272,29 @@ def test_an_interrupt_on_the_way_to_a_target_is_not_forgotten(users_perceptron):
         assert system.calls[0] < call + 30
 
 
-def test_a_pressure_above_that_of_the_start_is_told():
-    result = uj.jam(uj.SoftSpheres.random(n=64, packing_fraction=0.86, seed=0), pressure=1.0)
-    assert result.status == "stalled" and "pressure" in result.reason
+@pytest.mark.parametrize("name", ["discs", "ellipses"])
+def test_a_packing_is_compressed_to_a_pressure(jammed, name):
+    """From jamming upwards; nearby that is its own branch, which leads back to its threshold."""
+    packing = jammed(name, 1)
+    for target in (1e-4, 0.1):
+        up = uj.jam(packing.system, packing.x, pressure=target)
+        assert up.status == "converged" and up.control > packing.control
+        assert up.system.pressure(up.system.constraints(up.x)) == pytest.approx(target, rel=2e-6)
+        again = uj.jam(up.system, up.x)
+        assert again.threshold == pytest.approx(packing.threshold, rel=1e-7 if target < 1e-3 else 0.02)
+
+
+def test_a_pressure_is_reached_as_well_as_rounding_allows():
+    discs = uj.SoftSpheres.random(n=64, seed=0)
+    for target in (1e-11, 1e-12):
+        low = uj.jam(discs, pressure=target)
+        assert low.status == "converged"
+        assert low.system.pressure(low.system.constraints(low.x)) == pytest.approx(target, rel=1e-4)
+    for target in (1e-13, 1e-15, 1e-300):
+        lost = uj.jam(discs, pressure=target)
+        assert lost.status == "stalled" and "overlaps are lost in rounding" in lost.reason
+
+
+def test_a_pressure_out_of_reach_is_told():
+    with pytest.raises(ValueError, match=r"^pressure = 10.0 is out of reach: the largest diameter = .*box"):
+        uj.jam(uj.SoftSpheres.random(n=64), pressure=10.0)

@@ -90,29 +90,29 @@ def at_scale(state: MinimizeResult, scale: float) -> MinimizeResult:
     return solver.run(Objective(system), state.x)
 
 
-def descend(
+def walk(
     state: MinimizeResult,
     arrived: Callable[[MinimizeResult], bool],
     keep: Callable[[MinimizeResult], None],
-    longest: float = MAX_LOG_STEP,
+    sign: int = -1,
 ) -> str:
-    """Lower τ until a state has arrived, handing each converged state to `keep`; the status of the way.
+    """Lower τ, or raise it (sign +1), until a state has arrived, handing each to `keep`; the status of the way.
 
     A stage that fails is retried from the last state with half the logarithmic step.
     """
     tau = conjugate_force(state.system, state.x)
-    step = longest / 2
+    step = MAX_LOG_STEP / 2
     while not arrived(state):
-        step = min(step, longest / 2 if state.typical_overlap > 0.05 else longest)
-        below = settle(state.system, state.x, tau * math.exp(-step))
-        if below.status == "interrupted":
+        step = min(step, MAX_LOG_STEP / 2 if state.typical_overlap > 0.05 else MAX_LOG_STEP)
+        following = settle(state.system, state.x, tau * math.exp(sign * step))
+        if following.status == "interrupted":
             return "interrupted"
-        if below.status == "converged" and below.n_overlaps:
-            state, tau = below, tau * math.exp(-step)
+        if following.status == "converged" and following.n_overlaps:
+            state, tau = following, tau * math.exp(sign * step)
             keep(state)
             step *= 2
         else:
             step /= 2
             if step < MIN_LOG_STEP:
-                return below.status if below.status != "converged" else "stalled"
+                return following.status if following.status != "converged" else "stalled"
     return state.status

@@ -11,7 +11,7 @@ from typing import Annotated
 from pydantic import Field
 
 from .arrays import Array
-from .branch import at_scale, conjugate_force, descend, distance_to_threshold, quench, settle
+from .branch import at_scale, conjugate_force, distance_to_threshold, quench, settle, walk
 from .interrupts import deferred, is_interrupt, pressed
 from .minimize import MinimizeResult, minimize
 from .minimize.progress import Progress
@@ -102,9 +102,11 @@ def jam(
     x0 : (n_dof,) array, optional
         Where to start; `system.initial` by default.
     pressure : float, optional
-        Stop at this pressure (`Packing.pressure`, in contact stiffnesses × box units^(2 − d)) instead of jamming.
+        Go to this pressure (`system.pressure(c)`, in contact stiffnesses × box units^(2 − d)) instead of jamming, down
+        or up, to 1e-6 or what rounding allows. Where overlaps are lost in rounding first (discs: below about 1e-12),
+        the way ends there as "stalled".
     packing_fraction, margin : float, optional
-        Stop at this value of the control. A system that starts below it is quenched there.
+        Go to this value of the control instead. A system that starts below it is quenched there.
     excess : float, optional
         Go to jamming, then back to the control's threshold plus this (Δφ = φ − φ_J of the packing's own φ_J).
     progress : bool
@@ -216,13 +218,13 @@ class _Way:
 
         def arrived(state: MinimizeResult) -> bool:
             """Jammed, or below the least threshold: that of the system lies lower still."""
-            return _jammed(state) or (least is not None and self.control(state) < least)
+            return state.jammed or (least is not None and self.control(state) < least)
 
         state = self.quench(self.start, x)
         if not self.status:
-            self.status = descend(state, arrived, self.keep)
+            self.status = walk(state, arrived, self.keep)
         last = self.states[-1] if self.states else state
-        if self.status == "converged" and not _jammed(last):
+        if self.status == "converged" and not last.jammed:
             self.status = "stalled"
         if self.status != "converged":
             self.reason = f"the way down ended at √(2U/N_Δ) = {last.typical_overlap:.1e}."
@@ -240,8 +242,8 @@ class _Way:
         if (self.start.scale or 0.0) > scale:
             state = self.quench(self.start, x)
             if not self.status:
-                self.status = descend(
-                    state, lambda s: (s.system.scale or 0.0) <= scale or _jammed(s), self._keep_above(scale)
+                self.status = walk(
+                    state, lambda s: (s.system.scale or 0.0) <= scale or s.jammed, self._keep_above(scale)
                 )
             if (
                 self.status != "interrupted"
@@ -253,24 +255,39 @@ class _Way:
         self._explain()
 
     def to_pressure(self, x: Array, pressure: float) -> None:
-        """To a pressure: p is measured, not prescribed, so τ is corrected by the ratio until p agrees to 1e-6."""
+        """To a pressure, by way of τ, lowered or raised."""
         state = self.quench(self.start, x)
-        if not self.status and _pressure(state) < pressure:
-            self.status, self.reason = "stalled", f"the start has a pressure of {_pressure(state):.3e} only."
         if not self.status:
-            self.status = descend(state, lambda s: _pressure(s) <= pressure, self.keep)
+            try:
+                self._walk_to(pressure, state)
+            except ValueError as error:  # the particles have grown too large
+                raise ValueError(f"pressure = {pressure!r} is out of reach: {error}") from None
+        self._explain()
+
+    def _walk_to(self, pressure: float, state: MinimizeResult) -> None:
+        """Near a pressure; there, p being measured, not prescribed, τ is corrected by the ratio until p agrees.
+
+        That is to 1e-6, or to the relative gradient that rounding leaves.
+        """
+        if _pressure(state) < pressure:
+            self.status = walk(state, lambda s: _pressure(s) >= 0.1 * pressure, self.keep, +1)
+        else:
+            self.status = walk(state, lambda s: _pressure(s) <= pressure or not s.resolved, self.keep)
         for _ in range(30):
             if self.status != "converged":
-                break
+                return
             last = self.states[-1]
-            error = _pressure(last) / pressure
-            if abs(error - 1) < 1e-6:
-                break
-            self.keep(settle(last.system, last.x, conjugate_force(last.system, last.x) / error))
+            measured = _pressure(last)
+            if not last.resolved:
+                self.status = "stalled"
+                self.reason = f"at a pressure of {measured:.1e} overlaps are lost in rounding."
+                return
+            if abs(measured / pressure - 1) < max(1e-6, last.relative_gradient):
+                return
+            tau = conjugate_force(last.system, last.x) / (measured / pressure)
+            self.keep(settle(last.system, last.x, tau))
             self.status = self.last.status
-        else:
-            self.status, self.reason = "stalled", f"the pressure settled at {_pressure(self.last):.6e}."
-        self._explain()
+        self.status, self.reason = "stalled", f"the pressure settled at {_pressure(self.last):.6e}."
 
     def back_to(self, excess: float) -> None:
         """From jamming back to the threshold plus an excess of the control."""
@@ -323,10 +340,6 @@ class _Way:
             time.perf_counter() - self.begin,
             self.target,
         )
-
-
-def _jammed(state: MinimizeResult) -> bool:
-    return state.typical_overlap <= state.system.jamming_overlap
 
 
 def _pressure(state: MinimizeResult) -> float:

@@ -15,6 +15,7 @@ from .objective import Objective, Point
 from .progress import Progress
 from .watch import Log, Record, Watch
 
+RESOLVED = 100.0  # rounding errors of Δ that a typical overlap is at least
 GAIN_STEPS = 5  # over which E must gain, where that is asked
 SATISFIED = 1.5e-10  # typical overlap below which overlaps out of balance count as satisfied (U/N_Δ = 1e-20)
 
@@ -62,10 +63,19 @@ class MinimizeResult:
         return self.system.potential.typical_overlap(self.energy, self.n_overlaps)
 
     @property
+    def resolved(self) -> bool:
+        """Whether the typical overlap is more than 100 rounding errors of Δ: below, contacts are lost one by one."""
+        return self.typical_overlap > RESOLVED * self.system.resolution(self.x)
+
+    @property
+    def jammed(self) -> bool:
+        """Whether overlaps are those of jamming: typically `jamming_overlap`, or as small as can be resolved."""
+        return self.typical_overlap <= self.system.jamming_overlap or not self.resolved
+
+    @property
     def fitted(self) -> bool:
         """Whether U = 0 to rounding: satisfied, or a minimum whose overlaps are those of jamming or less."""
-        jammed = self.status == "converged" and self.typical_overlap < self.system.jamming_overlap
-        return self.status == "satisfied" or jammed
+        return self.status == "satisfied" or (self.status == "converged" and self.jammed)
 
 
 def joined(results: list[MinimizeResult]) -> MinimizeResult:
