@@ -267,7 +267,7 @@ class _Way:
     def _walk_to(self, pressure: float, state: MinimizeResult) -> None:
         """Near a pressure; there, p being measured, not prescribed, τ is corrected by the ratio until p agrees.
 
-        That is to 1e-6, or to the relative gradient that rounding leaves.
+        That is to 1e-6, or to twice the relative gradient that rounding leaves.
         """
         if _pressure(state) < pressure:
             self.status = walk(state, lambda s: _pressure(s) >= 0.1 * pressure, self.keep, +1)
@@ -282,7 +282,7 @@ class _Way:
                 self.status = "stalled"
                 self.reason = f"at a pressure of {measured:.1e} overlaps are lost in rounding."
                 return
-            if abs(measured / pressure - 1) < max(1e-6, last.relative_gradient):
+            if abs(measured / pressure - 1) < max(1e-6, 2 * last.relative_gradient):
                 return
             tau = conjugate_force(last.system, last.x) / (measured / pressure)
             self.keep(settle(last.system, last.x, tau))
