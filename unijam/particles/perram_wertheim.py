@@ -22,7 +22,8 @@ from ..arrays import Array
 from ..compiled import implements, listed_forces
 from .distinct_arrays import DistinctArrays
 
-STEP = 1e-7  # Halley's method is of third order: after a step this small, t is good to rounding
+STEP = 1e-6  # Halley's method is of third order: after a step this small, t is good to rounding
+MANY = 0.05  # share of the pairs from which on another step for all is cheaper than a search for each
 TINY = 1e-100  # squared distance below which two centres coincide: √F = 0, without a direction
 
 _flags: dict[str, Any] = {
@@ -55,7 +56,7 @@ def value(t, qi, qj, di, mixed, dj):
 
 @njit(**_flags)
 def halley(t, qi, qj, di, mixed, dj):
-    """Steps from t towards the root of h = F'(t) denominator²: of Halley and of Newton; and the sign of h."""
+    """Halley's step from t towards the root of h = F'(t) denominator², and h, h' (Newton's step is −h/h')."""
     w = 1.0 - t
     q, q1 = w * qi + t * qj, qj - qi
     n0, n1, n2 = w * t * q, (w - t) * q + w * t * q1, 2.0 * ((w - t) * q1 - q)
@@ -63,7 +64,7 @@ def halley(t, qi, qj, di, mixed, dj):
     d1, d2 = (w - t) * mixed + 2.0 * (t * dj - w * di), 2.0 * (di - mixed + dj)
     h0, h1 = n1 * d0 - n0 * d1, n2 * d0 - n0 * d2
     h2 = n2 * d1 - n1 * d2 - 6.0 * q1 * d0
-    return -2.0 * h0 * h1 / (2.0 * h1 * h1 - h0 * h2), -h0 / h1, h0
+    return -2.0 * h0 * h1 / (2.0 * h1 * h1 - h0 * h2), h0, h1
 
 
 @njit(**_flags)
@@ -74,8 +75,8 @@ def maximise(t, bound, qi, qj, di, mixed, dj):
         f, denominator = value(t, qi, qj, di, mixed, dj)
         if f > bound:
             return t, f, denominator
-        step, newton, slope = halley(t, qi, qj, di, mixed, dj)
-        if abs(newton) < STEP:  # before the bracket, which rounding may have closed on the wrong side of t
+        step, slope, bend = halley(t, qi, qj, di, mixed, dj)
+        if abs(slope) < STEP * abs(bend):  # before the bracket, which rounding may have closed on the wrong side of t
             t += step
             break
         if slope > 0.0:
@@ -196,29 +197,33 @@ def near_pairs(x, sides, radii, alpha, pairs, farthest):
 
 @njit(pipeline_class=DistinctArrays, **_flags)
 def slopes(x, cos, sin, radii, alpha, first, second, shift, t, root, rows):
-    """Fill √F, (m,), and rows (4, m), ∂√F/∂(r_x, r_y, angle_i, angle_j), after two of Halley's steps for t.
+    """Fill √F, (m,), and rows (4, m), ∂√F/∂(r_x, r_y, angle_i, angle_j), after one of Halley's steps for t.
 
-    √F is NaN where that is not enough and for coincident centres. One loop without branches, for vectors.
+    √F is NaN where that is not enough and for coincident centres; how many such pairs there are. One loop without
+    branches, for vectors.
     """
+    bad = 0
     for k in range(len(first)):
         i, j = first[k], second[k]
         rx, ry = x[2 * j] - x[2 * i] + shift[0, k], x[2 * j + 1] - x[2 * i + 1] + shift[1, k]
         ci, si, ri, cj, sj, rj = cos[i], sin[i], radii[i] ** 2, cos[j], sin[j], radii[j] ** 2
         qi, qj, di, mixed, dj = coefficients(rx, ry, ci, si, ri, cj, sj, rj, alpha)
-        y = t[k] + halley(t[k], qi, qj, di, mixed, dj)[0]
-        step, newton, _ = halley(y, qi, qj, di, mixed, dj)
-        y += step
+        step, slope, bend = halley(t[k], qi, qj, di, mixed, dj)
+        y = t[k] + step
         f, d = value(y, qi, qj, di, mixed, dj)
         g = gradient(y, d, rx, ry, ci, si, ri, cj, sj, rj, alpha)
-        good = (abs(newton) < STEP) & (y > 0.0) & (y < 1.0)
+        good = (abs(slope) < STEP * abs(bend)) & (y > 0.0) & (y < 1.0)
+        bad += not good
         root[k] = sqrt(f) if good else np.nan
-        t[k], scale = y, 0.5 / root[k]
+        t[k] = y if (y > 0.0) & (y < 1.0) else 0.5
+        scale = 0.5 / root[k]
         rows[0, k], rows[1, k], rows[2, k], rows[3, k] = (
             scale * g[0],
             scale * g[1],
             scale * g[2],
             scale * g[3],
         )
+    return bad
 
 
 @njit(**_flags)
@@ -227,8 +232,10 @@ def contacts(x, radii, alpha, first, second, shift, t, root, rows):
     n = len(radii)
     cos, sin = np.empty(n), np.empty(n)
     axes(x[2 * n :], cos, sin)
-    slopes(x, cos, sin, radii, alpha, first, second, shift, t, root, rows)
-    for k in range(len(first)):
+    bad = slopes(x, cos, sin, radii, alpha, first, second, shift, t, root, rows)
+    if bad > MANY * len(first):  # t is nearer now
+        bad = slopes(x, cos, sin, radii, alpha, first, second, shift, t, root, rows)
+    for k in range(len(first) if bad else 0):
         if root[k] == root[k]:
             continue
         i, j = first[k], second[k]
