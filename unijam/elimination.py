@@ -1,7 +1,7 @@
-"""Factors of symmetric sparse matrices: LU without row exchanges, in an order that is found once and kept.
+"""Factors of symmetric sparse matrices, L D Lᵀ without row exchanges, in an order that is found once and kept.
 
-To find the order takes three times as long as to factor; a contact network that has lost or won a few contacts is
-eliminated as well in the order of the old one.
+To find the order costs a good part of a factor; a contact network that has lost or won a few contacts is eliminated
+as well in the order of the old one.
 """
 
 from collections.abc import Callable
@@ -13,8 +13,9 @@ import scipy.sparse.linalg as spla
 from numba import njit
 
 from .arrays import Array
+from .supernodes import Panels, analyse, factorise, graph_of, nodes_of, solve
 
-WORSE = 1.3  # times as many entries in L and U as the order had at first: a new one is found
+WORSE = 1.3  # times as many entries in L as the order had at first: a new one is found
 
 
 @dataclass(frozen=True)
@@ -31,35 +32,57 @@ class Factor:
 
 
 class Elimination:
-    """The order in which matrices of one kind are eliminated; empty at first."""
+    """The order in which matrices of one kind are eliminated; empty at first.
+
+    Attributes
+    ----------
+    order : (k,) array or None
+        Of the nodes, which are groups of columns of equal pattern.
+    """
 
     def __init__(self) -> None:
         self.order: np.ndarray | None = None
         self.filled = 0.0
+        self.pattern: tuple[np.ndarray, ...] = ()
+        self.panels: Panels | None = None
 
-    def factor(self, matrix: sp.csc_matrix, shift: float) -> Factor:
-        """Factor matrix + shift; the signs of diag(U) are its inertia."""
-        if self.order is None or len(self.order) != matrix.shape[0]:
-            lu = _lu(with_diagonal(matrix, shift), "MMD_AT_PLUS_A")
-            if lu is not None and np.array_equal(lu.perm_r, lu.perm_c):
-                self.order, self.filled = np.argsort(lu.perm_c), WORSE * lu.nnz
-            return _factor(lu, None)
-        arrays = _reordered(matrix.data, matrix.indices, matrix.indptr, self.order, np.argsort(self.order))
-        ordered = sp.csc_array(arrays, shape=matrix.shape)
-        ordered.has_canonical_format = True
-        lu = _lu(with_diagonal(ordered, shift), "NATURAL")
-        factor = _factor(lu, self.order)
-        if lu is not None and lu.nnz > self.filled:
+    def factor(self, matrix: sp.csc_array, shift: float) -> Factor:
+        """Factor matrix + shift; the signs of D are its inertia."""
+        if not matrix.has_canonical_format:
+            matrix = sp.csc_array(matrix)
+            matrix.sum_duplicates()
+        pattern = (matrix.indices, matrix.indptr)
+        panels = self._analysed(*pattern)
+        values, n_negative = factorise(matrix.data, *pattern, shift, panels)
+        if n_negative < 0:
+            return Factor(lambda rhs: rhs, None)
+        return Factor(lambda rhs: solve(values, panels, np.ascontiguousarray(rhs)), n_negative)
+
+    def _analysed(self, indices: np.ndarray, indptr: np.ndarray) -> Panels:
+        """Where the entries of L are; known where the pattern is that of the last matrix."""
+        same = all(np.array_equal(a, b) for a, b in zip((indices, indptr), self.pattern, strict=False))
+        if self.panels is not None and same:
+            return self.panels
+        node, first = nodes_of(indices, indptr)
+        graph = graph_of(indices, indptr, node, first)
+        if self.order is not None and len(self.order) == len(first):
+            panels = Panels(*analyse(*graph, self.order, node))
+        else:
+            self.order = _order(*graph)
+            panels = Panels(*analyse(*graph, self.order, node))
+            self.filled = WORSE * int(panels.offsets[-1])
+        if panels.offsets[-1] > self.filled:
             self.order = None
-        return factor
+        self.pattern, self.panels = (indices, indptr), panels
+        return panels
 
 
-def factor_sparse(matrix: sp.csc_matrix, shift: float) -> Factor:
+def factor_sparse(matrix: sp.csc_array, shift: float) -> Factor:
     """Factor a symmetric sparse matrix + shift once."""
     return Elimination().factor(matrix, shift)
 
 
-def with_diagonal(matrix: sp.csc_matrix, values: Array) -> sp.csc_array:
+def with_diagonal(matrix: sp.csc_array, values: Array) -> sp.csc_array:
     """matrix + diag(values)."""
     places = _diagonal_places(matrix.indices, matrix.indptr)
     if places[0] < 0 or not matrix.has_canonical_format:
@@ -71,27 +94,12 @@ def with_diagonal(matrix: sp.csc_matrix, values: Array) -> sp.csc_array:
     return changed
 
 
-def _lu(matrix: sp.csc_array, how: str) -> spla.SuperLU | None:
-    try:
-        return spla.splu(matrix, permc_spec=how, diag_pivot_thresh=0.0, options={"SymmetricMode": True})
-    except RuntimeError:  # exactly singular
-        return None
-
-
-def _factor(lu: spla.SuperLU | None, order: np.ndarray | None) -> Factor:
-    if lu is None:
-        return Factor(lambda rhs: rhs, None)
-    signs_tell = np.array_equal(lu.perm_r, lu.perm_c)  # with row exchanges they mean nothing
-    n_negative = int((lu.U.diagonal() <= 0).sum()) if signs_tell else None
-    if order is None:
-        return Factor(lu.solve, n_negative)
-
-    def solve(rhs: Array) -> Array:
-        solution = np.empty_like(rhs)
-        solution[order] = lu.solve(rhs[order])
-        return solution
-
-    return Factor(solve, n_negative)
+def _order(indices: np.ndarray, indptr: np.ndarray) -> np.ndarray:
+    """The nodes of a graph by multiple minimum degree, which SuperLU knows: a factor of its Laplacian + 1."""
+    degrees = np.diff(indptr)
+    laplacian = sp.csc_array((np.full(len(indices), -1.0), indices, indptr), shape=(len(degrees),) * 2)
+    how = {"permc_spec": "MMD_AT_PLUS_A", "diag_pivot_thresh": 0.0, "options": {"SymmetricMode": True}}
+    return np.argsort(spla.splu(with_diagonal(laplacian, degrees + 1.0), **how).perm_c)
 
 
 @njit(nogil=True, cache=True)
@@ -106,19 +114,3 @@ def _diagonal_places(indices, indptr):
             return places
         places[column] = place
     return places
-
-
-@njit(nogil=True, cache=True)
-def _reordered(data, indices, indptr, order, inverse):
-    """Rows and columns of a symmetric csc matrix in another order, sorted: data, indices, indptr."""
-    starts = np.zeros(len(indptr), dtype=np.int32)
-    for k in range(len(order)):
-        starts[k + 1] = starts[k] + indptr[order[k] + 1] - indptr[order[k]]
-    filled = starts[:-1].copy()
-    rows, values = np.empty_like(indices), np.empty_like(data)
-    for k in range(len(order)):  # column k of the transpose: its entries are met in the order of their rows
-        for place in range(indptr[order[k]], indptr[order[k] + 1]):
-            column = inverse[indices[place]]
-            rows[filled[column]], values[filled[column]] = k, data[place]
-            filled[column] += 1
-    return values, rows, starts

@@ -76,7 +76,9 @@ def maximise(t, bound, qi, qj, di, mixed, dj):
         if f > bound:
             return t, f, denominator
         step, slope, bend = halley(t, qi, qj, di, mixed, dj)
-        if abs(slope) < STEP * abs(bend):  # before the bracket, which rounding may have closed on the wrong side of t
+        if abs(slope) < STEP * abs(
+            bend
+        ):  # before the bracket, which rounding may have closed on the wrong side of t
             t += step
             break
         if slope > 0.0:
