@@ -167,17 +167,17 @@ def analyse(indices, indptr, order, node):
             for row in range(begin[below[place]], begin[below[place] + 1]):
                 rows[at] = row
                 at += 1
-    place, filled_to = np.empty(n, np.int64), begin[:-1].copy()
+    moved, filled_to = np.empty(n, np.int64), begin[:-1].copy()
     for column in range(n):
         k = inverse[node[column]]
-        place[column] = filled_to[k]
+        moved[column] = filled_to[k]
         filled_to[k] += 1
-    return place, columns[: n_panels + 1].copy(), starts, rows, offsets, panel
+    return moved, columns[: n_panels + 1].copy(), starts, rows, offsets, panel
 
 
 @njit(fastmath=_fast, **_flags)
 def factorise(data, indices, indptr, shift, panels):
-    """(values of L, D below the diagonal's places; number of negative D): −1 where a pivot vanishes or is NaN."""
+    """The values of L, with D on the diagonal, and how many D are negative: −1 where one vanishes or is NaN."""
     place, columns, starts, rows, offsets, panel = panels
     n, n_panels = len(place), len(columns) - 1
     values, where = np.zeros(offsets[-1]), np.empty(n, np.int64)

@@ -218,6 +218,8 @@ class ConstrainedSystem(ABC):
         √(2U/N_Δ) at which `jam` calls a state jammed.
     memory_limit : int
         Bytes that derivatives of a matrix-free system, and bases of vectors, may take.
+    handover : float
+        Relative gradient at which compiled descent hands a sparse system over to Newton's method.
     least_threshold : float or None
         A threshold of the control below this is a trivial solution (a network whose output vanishes), not jamming.
     n_data : int or None
@@ -233,6 +235,7 @@ class ConstrainedSystem(ABC):
     unit: float = 1.0
     jamming_overlap: float = 1e-7
     memory_limit: int = MEMORY
+    handover: float = 1e-4
     least_threshold: float | None = None
     n_data: int | None = None
     kinks: tuple[Array, Array] | None = None

@@ -25,8 +25,8 @@ class Rounds:
     gradient_tolerance : float
         Of the result.
     first_residual : float or None
-        Relative gradient at which the first round hands over to Newton's method. None: 1e-6 where descent runs in
-        bursts (thousands of iterations then cost what a few factors do), 1e-4 elsewhere.
+        Relative gradient at which the first round hands over to Newton's method. None: the system's `handover` where
+        descent runs in bursts (thousands of iterations then cost what a few factors do), 1e-4 elsewhere.
     newton_first : bool
         Whether a few Newton steps are tried before the first round: from a nearby state of the same branch they
         are all there is, unless many contacts break.
@@ -50,7 +50,8 @@ class Rounds:
 
     def run(self, objective: Objective, x: Array, progress: bool = False) -> MinimizeResult:
         """Run rounds until one converges."""
-        first, patience = (1e-6, 2) if objective.in_bursts else (1e-4, 5)
+        first = objective.system.handover if objective.in_bursts else 1e-4
+        patience = 5 if first > 1e-5 else 2
         newton = TrustRegionNewton(
             gradient_tolerance=self.gradient_tolerance, max_steps=60, patience=patience
         )

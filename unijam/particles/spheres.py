@@ -7,7 +7,7 @@ of spheres destabilises.
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Self
+from typing import Any, ClassVar, Self
 
 import numpy as np
 import scipy.sparse as sp
@@ -46,6 +46,8 @@ class SoftSpheres(Packing):
     >>> round(system.packing_fraction, 6), system.n_dof
     (0.86, 128)
     """
+
+    handover: ClassVar[float] = 1e-6  # type: ignore[misc]  # isostatic: contacts change to the end
 
     @classmethod
     @checked
