@@ -68,3 +68,41 @@ def test_cross_entropy_does_not_overflow():
 def test_bad_input(call, sentence):
     with pytest.raises(ValueError, match=sentence):
         call()
+
+
+class OwnHertzian(uj.Potential):
+    """Three functions and no exponent, as in docs/your_own_system.md."""
+
+    def energy(self, delta):
+        return 0.4 * (delta * (delta > 0)) ** 2.5
+
+    def force(self, delta):
+        return (delta * (delta > 0)) ** 1.5
+
+    def stiffness(self, delta):
+        return 1.5 * (delta * (delta > 0)) ** 0.5
+
+
+def test_the_exponent_of_a_potential_of_ones_own_is_read_off_it():
+    assert OwnHertzian().exponent == pytest.approx(2.5, rel=1e-12)
+    discs = uj.SoftSpheres.random(n=32, radii="uniform", seed=2)
+    own, known = (uj.jam(discs.at(potential=u), pressure=1e-4) for u in (OwnHertzian(), uj.Hertzian(2.5)))
+    assert own.threshold == pytest.approx(known.threshold, rel=1e-4)
+    assert own.states[-1].typical_overlap == pytest.approx(known.states[-1].typical_overlap, rel=1e-2)
+
+
+def test_a_potential_that_is_no_power_of_small_overlaps_is_asked_for_its_exponent():
+    class DeadZone(OwnHertzian):
+        def energy(self, delta):
+            return super().energy(delta - 0.1)
+
+        def force(self, delta):
+            return super().force(delta - 0.1)
+
+    class OfTensors(OwnHertzian):
+        def force(self, delta):
+            return torch.relu(delta) ** 1.5
+
+    for kind in (DeadZone, OfTensors):
+        with pytest.raises(ValueError, match=f"exponent of {kind.__name__} = nan is not valid: .*given by the class"):
+            assert kind().exponent

@@ -2,7 +2,11 @@
 
 import math
 from abc import ABC, abstractmethod
+from contextlib import suppress
 from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
 
 from .arrays import Array, namespace
 from .validation import require
@@ -15,6 +19,7 @@ class Potential(ABC):
     ----------
     exponent : float
         a of u ∝ Δ^a for small overlaps: U = Δ^a/a defines the typical overlap, a U/τ the distance from jamming.
+        Where a subclass does not give it, it is Δ u'/u at Δ = 1e-5 (2 without finite range).
     kink : float
         The jump of u' at Δ = 0.
     coupled : int
@@ -23,10 +28,20 @@ class Potential(ABC):
         Whether u vanishes for Δ ≤ 0, so that only overlaps bear force.
     """
 
-    exponent: float = 2.0
     kink: float = 0.0
     coupled: int = 1
     finite_range: bool = True
+
+    @cached_property
+    def exponent(self) -> float:
+        if not self.finite_range:
+            return 2.0
+        small, found = np.array([1e-5]), math.nan
+        with suppress(TypeError, AttributeError), np.errstate(all="ignore"):  # functions of tensors alone
+            found = float((small * self.force(small) / self.energy(small))[0])
+        field = f"exponent of {type(self).__name__}"
+        require(0 < found < math.inf, field, found, "positive, and given by the class where u(1e-5) does not tell")
+        return found
 
     @abstractmethod
     def energy(self, delta: Array) -> Array:
@@ -48,6 +63,8 @@ class Potential(ABC):
 @dataclass(frozen=True)
 class Harmonic(Potential):
     """u = ½ Δ² for Δ > 0, else 0: the harmonic repulsion of soft spheres, the quadratic hinge of networks."""
+
+    exponent = 2.0
 
     def energy(self, delta: Array) -> Array:
         return 0.5 * self.force(delta) ** 2
