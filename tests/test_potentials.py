@@ -104,5 +104,7 @@ def test_a_potential_that_is_no_power_of_small_overlaps_is_asked_for_its_exponen
             return torch.relu(delta) ** 1.5
 
     for kind in (DeadZone, OfTensors):
-        with pytest.raises(ValueError, match=f"exponent of {kind.__name__} = nan is not valid: .*given by the class"):
+        with pytest.raises(
+            ValueError, match=f"exponent of {kind.__name__} = nan is not valid: .*given by the class"
+        ):
             assert kind().exponent

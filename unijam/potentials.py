@@ -40,7 +40,9 @@ class Potential(ABC):
         with suppress(TypeError, AttributeError), np.errstate(all="ignore"):  # functions of tensors alone
             found = float((small * self.force(small) / self.energy(small))[0])
         field = f"exponent of {type(self).__name__}"
-        require(0 < found < math.inf, field, found, "positive, and given by the class where u(1e-5) does not tell")
+        require(
+            0 < found < math.inf, field, found, "positive, and given by the class where u(1e-5) does not tell"
+        )
         return found
 
     @abstractmethod
