@@ -149,3 +149,18 @@ def test_lists_are_taken_for_x_where_they_hold_numbers():
     net = network(**SMALL)
     x0 = net.initial.tolist()
     assert (uj.minimize(net, x0).x == uj.minimize(net).x).all()
+
+
+@pytest.mark.filterwarnings("error:.*not writable")
+def test_any_array_of_numbers_is_taken_for_x_and_no_gradient_is_left_on_it():
+    net, packing = network(**SMALL, weights="free"), discs(n=16)
+    frozen = net.initial.numpy().copy()
+    frozen.flags.writeable = False
+    wanted = uj.minimize(net, net.initial).x
+    for x0 in (net.initial.clone().requires_grad_(), frozen):
+        found = uj.minimize(net, x0).x
+        assert (found == wanted).all() and not found.requires_grad
+    assert uj.minimize(net, net.initial.float()).x.dtype == torch.float64
+    FullyConnected.from_data(frozen.reshape(4, 4), [1, -1, 1, -1], depth=1, width=3)
+    moved = uj.minimize(packing, torch.from_numpy(packing.initial.copy()).requires_grad_())
+    assert (moved.x == uj.minimize(packing).x).all()

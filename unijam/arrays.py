@@ -24,6 +24,7 @@ __all__ = [
     "signs",
     "to_numpy",
     "weigh",
+    "writable",
 ]
 
 
@@ -38,6 +39,11 @@ def to_numpy(a: Array) -> np.ndarray:
     if sp.issparse(a):
         return a.toarray()
     return a.detach().cpu().numpy() if is_torch(a) else np.asarray(a)
+
+
+def writable(a: Any) -> Any:
+    """a, or a copy of a NumPy array that must not be written: torch warns of those."""
+    return a.copy() if isinstance(a, np.ndarray) and not a.flags.writeable else a
 
 
 def weigh(weights: Array, rows: Array) -> Array:

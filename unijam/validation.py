@@ -10,7 +10,7 @@ from typing import Annotated, Any, TypeVar
 import numpy as np
 from pydantic import BeforeValidator, ConfigDict, Field, ValidationError, validate_call
 
-from .arrays import Array, is_torch, namespace
+from .arrays import Array, is_torch, namespace, to_numpy, writable
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -92,15 +92,19 @@ def require_system(system: Any) -> None:
 
 
 def require_positions(system: Any, x: Array, replicas: bool = False) -> Array:
-    """x as an array of the system's own kind, or a `ValueError` that names its shape; leading axes where allowed."""
+    """x as an array of the system's own kind, or a `ValueError` that names its shape; leading axes where allowed.
+
+    A tensor's gradient stays its own."""
     require_system(system)
-    if not is_torch(x):
-        try:
-            x = np.asarray(x, dtype=float)
-        except (TypeError, ValueError):
-            raise ValueError(f"x = {x!r} is not valid: it must be an array of numbers.") from None
-        if is_torch(system.initial):
-            x = namespace(system.initial).asarray(x, dtype=system.initial.dtype, device=system.initial.device)
+    try:
+        x = x.detach() if is_torch(x) else np.asarray(x, dtype=float)
+    except (TypeError, ValueError):
+        raise ValueError(f"x = {x!r} is not valid: it must be an array of numbers.") from None
+    if is_torch(system.initial):
+        start = system.initial
+        x = namespace(start).asarray(writable(x), dtype=start.dtype, device=start.device)
+    else:
+        x = np.asarray(to_numpy(x), dtype=float)
     shape = tuple(system.initial.shape)
     fits = x.shape[-1:] == shape if replicas and len(shape) == 1 else tuple(x.shape) == shape
     require(fits and 0 not in x.shape, "the shape of x", tuple(x.shape), f"{shape}, that of system.initial")

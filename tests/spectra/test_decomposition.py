@@ -1,6 +1,7 @@
 """H = H0 + Hp at jamming: kernels, states of self stress, Hp on the kernel, against second differences."""
 
 import itertools
+import pickle
 
 import numpy as np
 import pytest
@@ -266,6 +267,15 @@ def test_cutting_again_and_which_are_answered(jammed):
     for wrong in (lambda: h.cut(0.0), lambda: h.cut(float("nan")), lambda: h.eigenvalues("h1")):
         with pytest.raises(ValueError, match="is not valid: it must"):
             wrong()
+
+
+@pytest.mark.parametrize("name", ["discs", "network 1"])
+def test_a_decomposition_can_be_pickled(jammed, name):
+    state = jammed(name, 0)
+    h = uj.decompose_hessian(state.system, state.x)
+    again = pickle.loads(pickle.dumps(h))
+    for a, b in ((h, again), (h.cut(0.1), again.cut(0.1))):
+        assert (a.eigenvalues("hp") == b.eigenvalues("hp")).all() and (a.force == b.force).all()
 
 
 def test_a_satisfied_state_has_nothing_to_decompose():

@@ -6,6 +6,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from ..arrays import writable
 from ..validation import require_finite
 
 
@@ -50,7 +51,7 @@ def generators(seed: int) -> list[np.random.Generator]:
 def as_tensor(value: Any, field: str, dtype: torch.dtype, device: torch.device | str) -> Tensor:
     """Numbers of any kind as a tensor of finite entries."""
     try:
-        tensor = torch.as_tensor(value, dtype=dtype, device=device).detach()
+        tensor = torch.as_tensor(writable(value), dtype=dtype, device=device).detach()
     except (TypeError, ValueError, RuntimeError):
         raise ValueError(f"{field} = {value!r} is not valid: it must be an array of numbers.") from None
     require_finite(tensor, field)

@@ -9,7 +9,7 @@ from typing import Any, Self
 import torch
 from torch import Tensor
 
-from ..arrays import Array
+from ..arrays import Array, writable
 from ..potentials import Harmonic, Potential, holding
 from ..system import ConstrainedSystem
 from ..validation import require
@@ -179,7 +179,7 @@ class LayeredSystem(ConstrainedSystem):
     def output(self, x: Array, inputs: Array) -> Tensor:
         """f_W of inputs (M, d) at x, (M,), or (M, C) for C > 2 classes; differentiable in both."""
         dtype, device = self.initial.dtype, self.initial.device
-        x, inputs = (torch.as_tensor(a, dtype=dtype, device=device) for a in (x, inputs))
+        x, inputs = (torch.as_tensor(writable(a), dtype=dtype, device=device) for a in (x, inputs))
         outputs = self.outputs(x, layers.with_ones(inputs.mT, self.bias))
         return outputs[0] if self.n_classes == 2 else outputs.T
 

@@ -10,7 +10,7 @@ import torch
 from pydantic import Field
 from torch import Tensor, nn
 
-from ..arrays import Array
+from ..arrays import Array, writable
 from ..operators import MEMORY
 from ..potentials import Harmonic, Potential, holding
 from ..system import OVERLAP_RESOLUTIONS, ConstrainedSystem
@@ -253,7 +253,7 @@ class Network(ConstrainedSystem):
     def _data(self, value: Any, finite: bool = True) -> Tensor:
         dtype, device = self._place
         try:
-            given = torch.as_tensor(value)
+            given = torch.as_tensor(writable(value))
         except (TypeError, ValueError, RuntimeError):
             raise ValueError(f"inputs = {value!r} is not valid: it must be an array of numbers.") from None
         if given.is_floating_point() or given.is_complex():
@@ -262,9 +262,10 @@ class Network(ConstrainedSystem):
         elif any(isinstance(layer, nn.Embedding) for layer in self.function.module.modules()):
             return given.to(device)
         given = given.to(dtype=dtype, device=device)
-        if finite:
-            require_finite(given, "inputs")
-        return given
+        if not finite:
+            return given
+        require_finite(given, "inputs")
+        return given.detach()
 
     def _require_valid(self) -> None:
         """Each complaint in one sentence."""

@@ -1,6 +1,5 @@
 """The Hessian taken apart: H = H0 + Hp on the degrees of freedom that bear force, and Hp on the kernel of H0."""
 
-from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import cached_property
 
@@ -46,7 +45,9 @@ class HessianDecomposition:
     symmetries: np.ndarray
     bearing: np.ndarray
     kinks: np.ndarray
-    _without: Callable[[np.ndarray], Array]
+    _system: ConstrainedSystem
+    _x: Array
+    _overlaps: np.ndarray
 
     @property
     def total(self) -> Array:
@@ -125,15 +126,10 @@ class HessianDecomposition:
         n = self.force.size
         gone = np.random.default_rng(seed).choice(n, size=max(1, round(fraction * n)), replace=False)
         kept = np.setdiff1d(np.arange(n), gone)
-        h0, hp = self._without(kept)
-        return replace(
-            self,
-            h0=h0,
-            hp=hp,
-            jacobian=self.jacobian[kept],
-            force=self.force[kept],
-            _without=lambda again: self._without(kept[again]),
-        )
+        c, overlaps = self._system.constraints(self._x), self._overlaps[kept]
+        h0, hp = _blocks(self._system, c, overlaps, c.bearing()[0])
+        rows = self.jacobian[kept]
+        return replace(self, h0=h0, hp=hp, jacobian=rows, force=self.force[kept], _overlaps=overlaps)
 
     @property
     def _sparse(self) -> bool:
@@ -180,15 +176,9 @@ def decompose_hessian(system: ConstrainedSystem, x: Array) -> HessianDecompositi
     dof, constraints = c.bearing()
     overlaps = c.stressed & constraints
     inside = to_numpy(dof)
-    h0, hp = _blocks(system, c, overlaps, dof)
     indices = np.flatnonzero(to_numpy(overlaps))
+    h0, hp = _blocks(system, c, indices, dof)
     held = kinks(c)
-
-    def without(kept: np.ndarray) -> tuple[Array, Array]:
-        mask = 0 * overlaps
-        mask[indices[kept]] = 1
-        return _blocks(system, c, mask > 0, dof)
-
     return HessianDecomposition(
         h0=h0,
         hp=hp,
@@ -197,14 +187,20 @@ def decompose_hessian(system: ConstrainedSystem, x: Array) -> HessianDecompositi
         symmetries=to_numpy(orthonormal_rows(system.symmetries(x)[:, dof])),
         bearing=inside,
         kinks=to_numpy(held.jacobian(held.held))[:, inside],
-        _without=without,
+        _system=system,
+        _x=x,
+        _overlaps=indices,
     )
 
 
-def _blocks(system: ConstrainedSystem, c: Constraints, overlaps: Array, dof: Array) -> tuple[Array, Array]:
+def _blocks(
+    system: ConstrainedSystem, c: Constraints, overlaps: np.ndarray, dof: Array
+) -> tuple[Array, Array]:
+    """H0 and Hp of some overlaps, by number."""
+    select = c.stressed & False
+    select[overlaps] = True
     if isinstance(system.potential, Held):  # constraints held at Δ = 0 bear force too
-        overlaps = (1 * overlaps) > 0
-        overlaps[system.potential.index] = True
-    h0, hp = hessian(system, c, overlaps)
+        select[system.potential.index] = True
+    h0, hp = hessian(system, c, select)
     require_finite(h0.diagonal() + hp.diagonal(), f"the diagonal of H of {type(system).__name__}")
     return h0[dof][:, dof], hp[dof][:, dof]
