@@ -114,6 +114,7 @@ def require_positions(system: Any, x: Array, replicas: bool = False) -> Array:
 
 def require_constraints(system: Any, x: Array) -> Any:
     """The constraints at x, or a `ValueError` where that is not of the system, or a Δ is NaN or infinite."""
-    c = system.constraints(require_positions(system, x))
+    x = require_positions(system, x)
+    c = system.constraints(x)
     require_finite(c.delta, f"{type(system).__name__}.delta(x)")
     return c
