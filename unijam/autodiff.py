@@ -83,6 +83,10 @@ class AutodiffSystem(ConstrainedSystem):
         rows = torch.linalg.svd(near @ here.T, full_matrices=False).Vh
         return rows @ here
 
+    def resolution(self, x: Tensor) -> float:
+        """The rounding error of one Δ of order one, 1e-15 in double and 5e-7 in single precision."""
+        return 1e-15 * (torch.finfo(x.dtype).eps / torch.finfo(torch.float64).eps)
+
     def _kernel(self, x: Tensor) -> Tensor:
         jacobian = self.constraints(x).jacobian()
         if jacobian.shape[0] < self.n_dof:

@@ -215,7 +215,7 @@ class ConstrainedSystem(ABC):
     unit : float
         The unit in which overlaps and gaps are reported (particles: the mean diameter).
     jamming_overlap : float
-        √(2U/N_Δ) at which `jam` calls a state jammed.
+        √(2U/N_Δ) at which `jam` calls a state jammed, or that of 100 resolutions, if larger (single precision).
     memory_limit : int
         Bytes that derivatives of a matrix-free system, and bases of vectors, may take.
     handover : float
