@@ -1,5 +1,7 @@
 """AutodiffSystem: derivatives against finite differences, symmetries, parameters, bad input."""
 
+import re
+
 import numpy as np
 import pytest
 import torch
@@ -153,3 +155,43 @@ def test_linear_constraints_have_no_curvature():
     c = system.constraints(system.initial)
     assert not c.curvature(torch.ones(2, dtype=torch.float64)).any()
     torch.testing.assert_close(c.jacobian(), -torch.eye(2, dtype=torch.float64))
+
+
+class Point(uj.AutodiffSystem):
+    def delta(self, x):
+        return 1 - (x * x).sum().reshape(1)
+
+
+def test_a_start_of_whole_numbers_or_a_list_is_taken_wherever_it_is_written():
+    for start in (torch.arange(1, 3), [1, 2], np.array([1, 2])):
+        of_class = type("OfClass", (Point,), {"initial": start})()
+        of_object = Point()
+        of_object.initial = start
+        for system in (of_class, of_object):
+            assert system.initial.dtype == torch.float64
+            assert uj.minimize(system).status == "satisfied"
+
+
+@pytest.mark.parametrize(
+    ("make", "said"),
+    [
+        (Point, "initial of Point = None is not valid: it must be a start"),
+        (
+            lambda: type("Flat", (Point,), {"initial": [[1.0, 2.0]]}),
+            "the shape of initial = (1, 2) is not valid",
+        ),
+        (
+            lambda: type("Back", (Point,), {"initial": [1.0], "delta": lambda self, x: x.detach().numpy()})(),
+            "Back.delta(x) = 'ndarray' is not valid: it must be a tensor",
+        ),
+        (
+            lambda: type("Fixed", (Point,), {"initial": property(lambda self: [1, 2])})(),
+            "initial of Fixed = [1, 2] is not valid: it must be an array of floating numbers",
+        ),
+    ],
+    ids=["none", "two axes", "NumPy", "no tensor"],
+)
+def test_what_breaks_the_contract_is_told_in_one_sentence(make, said):
+    with pytest.raises(ValueError, match=re.escape(said)) as caught:
+        uj.minimize(make())
+    assert "\n" not in str(caught.value)

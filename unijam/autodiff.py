@@ -4,6 +4,7 @@ from abc import abstractmethod
 from itertools import accumulate
 from typing import Any, Self
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -52,6 +53,12 @@ class AutodiffSystem(ConstrainedSystem):
     @abstractmethod
     def delta(self, x: Tensor) -> Tensor:
         """Signed distances Δ(x), (n_dof,) -> (m,), by differentiable operations of torch."""
+
+    def __init_subclass__(cls) -> None:
+        super().__init_subclass__()
+        given = cls.__dict__.get("initial")
+        if isinstance(given, Tensor | np.ndarray | list | tuple):
+            cls.initial = _start(given)
 
     def __setattr__(self, name: str, value: Any) -> None:
         super().__setattr__(name, _start(value) if name == "initial" else value)
@@ -109,11 +116,12 @@ class AutodiffConstraints(Constraints):
             self._leaf = self.x.clone().requires_grad_()
             with self._tracer:
                 self._delta = system.delta(self._leaf)
-        shape = tuple(getattr(self._delta, "shape", ()))
-        require(len(shape) == 1, f"the shape of {type(system).__name__}.delta(x)", shape, "(m,)")
+        field, kind = f"{type(system).__name__}.delta(x)", type(self._delta)
         require(
-            self._delta.requires_grad, f"{type(system).__name__}.delta(x)", "a constant", "a function of x"
+            isinstance(self._delta, Tensor), field, kind.__name__, "a tensor, made of x by functions of torch"
         )
+        require(self._delta.ndim == 1, f"the shape of {field}", tuple(self._delta.shape), "(m,)")
+        require(self._delta.requires_grad, field, "a constant", "a function of x")
         self.delta = self._delta.detach()
 
     @property

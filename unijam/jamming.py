@@ -32,8 +32,8 @@ class JamResult:
         its branch (extrapolated from the lowest state of the way: exact only where that is near jamming).
     status : str
         "converged" only where the state reached is a converged minimum and the one asked for: at jamming,
-        √(2U/N_Δ) ≤ `system.jamming_overlap`, or 100 rounding errors of Δ (single precision). "satisfied": no overlap is left there (unjammed). Else what ended
-        the way ("stalled", "saddle", "step-limit", "interrupted").
+        √(2U/N_Δ) ≤ `system.jamming_overlap`, or 100 rounding errors of Δ (single precision). "satisfied": no
+        overlap is left there (unjammed). Else what ended the way ("stalled", "saddle", "step-limit", "interrupted").
     reason : str
         One sentence where the status is not "converged".
     states : tuple of MinimizeResult

@@ -14,7 +14,7 @@ from .arrays import Array, column_norms, gram, namespace, over, signs, weigh
 from .operators import MEMORY, ConstraintOperator
 from .potentials import Harmonic, Potential, holding
 from .redundancy import Redundancy
-from .validation import require
+from .validation import require, require_evaluated
 
 PROBES = 4  # random signs of the data that stand for J where it is no matrix
 DEGENERATE = 1e-9  # of a slope: forces, and so slopes, are known no better than the gradient
@@ -368,16 +368,19 @@ def kinks(c: Constraints) -> Kinks:
 
 def energy(system: ConstrainedSystem, c: Constraints) -> float:
     """U = Σ u(Δ_i)."""
+    require_evaluated(c)
     return float(system.potential.energy(c.delta).sum())
 
 
 def gradient(system: ConstrainedSystem, c: Constraints) -> Array:
     """∇U = Jᵀ u', (n_dof,)."""
+    require_evaluated(c)
     return c.vjp(system.potential.force(c.delta))
 
 
 def hessian(system: ConstrainedSystem, c: Constraints, select: Array | None = None) -> tuple[Array, Array]:
     """H0 = Jᵀ u'' J and Hp = Σ u' ∇∇Δ of all constraints, or of those of a mask, each (n_dof, n_dof)."""
+    require_evaluated(c)
     force, stiffness = system.potential.force(c.delta), system.potential.stiffness(c.delta)
     if select is not None:
         force = force * select

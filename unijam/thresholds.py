@@ -211,6 +211,8 @@ def _effective(system: ConstrainedSystem) -> int:
 
 
 def _require_free(system: ConstrainedSystem) -> None:
+    given = hasattr(system, "constraints")
+    require(given, "family", system, "a function that returns a ConstrainedSystem")
     if system.scale is not None:
         raise ValueError(
             f"control = {system.control!r} is not valid: find_transition needs a system without a scale, as a "

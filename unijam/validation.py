@@ -87,8 +87,12 @@ def require_options(options: Any) -> None:
 
 def require_system(system: Any) -> None:
     """Raise a `ValueError` where this is no system of constraints."""
-    known = hasattr(system, "constraints") and hasattr(system, "initial")
+    known = hasattr(system, "constraints") and not isinstance(system, type)
     require(known, "system", system, "a ConstrainedSystem, as SoftSpheres or FullyConnected")
+    start, field = getattr(system, "initial", None), f"initial of {type(system).__name__}"
+    require(start is not None, field, start, "a start, an array (n_dof,) of floating numbers")
+    floating = "float" in str(getattr(start, "dtype", None))
+    require(floating, field, start, "an array of floating numbers")
 
 
 def require_positions(system: Any, x: Array, replicas: bool = False) -> Array:
@@ -118,3 +122,8 @@ def require_constraints(system: Any, x: Array) -> Any:
     c = system.constraints(x)
     require_finite(c.delta, f"{type(system).__name__}.delta(x)")
     return c
+
+
+def require_evaluated(c: Any) -> None:
+    """Raise a `ValueError` where these are no constraints at some x, but x itself, say."""
+    require(hasattr(c, "delta"), "c", type(c).__name__, "the constraints at x, system.constraints(x)")

@@ -203,3 +203,15 @@ def test_bad_input_is_answered_by_one_sentence(wanted, call):
     with pytest.raises(ValueError, match=wanted.replace("(", r"\(").replace(")", r"\)")) as caught:
         call()
     assert "\n" not in str(caught.value) and str(caught.value).endswith(".")
+
+
+def test_early_stopping_on_an_observable_that_is_no_number():
+    """At the first record it is refused; later it does not count as lower."""
+    network = uj.FullyConnected.random(depth=1, width=3, input_dimension=3, n_data=12, weights="free")
+    solver, values = uj.Adam(max_steps=500), iter([math.nan])
+    watch = uj.Watch({"error": lambda *_: next(values, math.nan)}, stop="error", patience=3)
+    with pytest.raises(ValueError, match="observable 'error' at the first record = nan is not valid"):
+        uj.minimize(network, network.initial, solver, watch=watch)
+    values = iter([math.inf, 1.0])
+    result = uj.minimize(network, network.initial, solver, watch=watch)
+    assert result.status in ("stopped", "satisfied") and len(result.history) <= 6

@@ -92,8 +92,8 @@ def minimize(
     'converged'
     """
     require_system(system)
-    known = solver is None or hasattr(solver, "run")
-    require(known, "solver", solver, "a Solver, Stages, Rounds or FitSearch")
+    known = solver is None or (hasattr(solver, "run") and not isinstance(solver, type))
+    require(known, "solver", solver, "a Solver, Stages, Rounds or FitSearch, as Adam()")
     require(not hasattr(x0, "run"), "x0", x0, "positions, a result or None; the solver comes after it")
     start = x0.x if isinstance(x0, MinimizeResult) else x0
     x = require_positions(system, system.initial if start is None else start, replicas=True)

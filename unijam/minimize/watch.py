@@ -2,9 +2,11 @@
 
 import math
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
+
+import numpy as np
 
 from ..arrays import Array
 from ..system import ConstrainedSystem
@@ -52,7 +54,7 @@ class Watch:
         Records are made whenever the number of steps has grown by this factor, above 1, and at the last step.
     stop : str or None
         The name of the observable of early stopping: the run ends, with the status "stopped", at the point where
-        this was lowest, once `patience` records have not lowered it.
+        this was lowest, once `patience` records have not lowered it (NaN does not; it may not begin with that).
     patience : int
 
     Examples
@@ -73,7 +75,10 @@ class Watch:
 
     def __post_init__(self) -> None:
         require_options(self)
+        steps = isinstance(self.keep, Iterable) and all(isinstance(k, int | np.integer) for k in self.keep)
+        require(steps, "keep", self.keep, "a sequence of steps, as (10, 100)")
         object.__setattr__(self, "keep", tuple(sorted(self.keep)))
+        require(isinstance(self.observables, Mapping), "observables", self.observables, "a mapping of names")
         functions = all(callable(f) for f in self.observables.values())
         require(functions, "observables", self.observables, "functions of (system, x), by name")
         require(all(step >= 0 for step in self.keep), "keep", self.keep, "steps, zero or positive")
@@ -122,7 +127,10 @@ class Log:
 
     def _compare(self, value: float, point: Point) -> None:
         self.since += 1
-        if value < self.best:
+        if self.best_point is None:
+            field = f"the observable {self.watch.stop!r} at the first record"
+            require(not math.isnan(value), field, value, "a number, for the run to be stopped by it")
+        if value < self.best or self.best_point is None:
             self.best, self.best_point, self.since = value, point, 0
 
     @property

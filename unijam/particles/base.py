@@ -13,7 +13,7 @@ from pydantic import Field
 from ..arrays import Array
 from ..potentials import Harmonic, Potential
 from ..system import ConstrainedSystem, Constraints
-from ..validation import require, require_finite
+from ..validation import require, require_evaluated, require_finite
 from .neighbours import neighbour_pairs
 
 PackingFraction = Annotated[float, Field(gt=0, le=2, allow_inf_nan=False)]
@@ -114,6 +114,8 @@ class Packing(ConstrainedSystem):
         require(
             isinstance(self.potential, Potential), "potential", self.potential, "a Potential, as Harmonic()"
         )
+        pairwise = self.potential.coupled == 1 and self.potential.finite_range
+        require(pairwise, "potential", self.potential, "one of single overlaps that vanishes without overlap")
         radii, initial = as_floats(self.radii, "radii"), as_floats(self.initial, "initial")
         require(
             radii.ndim == 1 and len(radii) >= 1,
@@ -222,6 +224,7 @@ class Packing(ConstrainedSystem):
 
     def pressure(self, c: Constraints) -> float:
         """p = Σ u'(λc − Δ)/(dV) = −dU/dV at fixed radii, in contact stiffnesses × (box units)^(2−d)."""
+        require_evaluated(c)
         force = self.potential.force(c.delta)
         return float(force @ (self.scale * c.loading() - c.delta)) / (self.dimension * self.volume)
 
