@@ -298,3 +298,23 @@ def test_a_pressure_is_reached_as_well_as_rounding_allows():
 def test_a_pressure_out_of_reach_is_told():
     with pytest.raises(ValueError, match=r"^pressure = 10.0 is out of reach: the largest diameter = .*box"):
         uj.jam(uj.SoftSpheres.random(n=64), pressure=10.0)
+
+
+def test_single_precision_jams_at_what_it_resolves():
+    """The same threshold as in double precision, to the overlaps that are resolved."""
+    shape = {"depth": 0, "input_dimension": 12, "n_data": 40, "bias": False, "seed": 0}
+    single, double = (uj.jam(uj.FullyConnected.random(**shape, dtype=t)) for t in ("float32", "float64"))
+    assert (single.status, double.status) == ("converged", "converged")
+    assert single.threshold == pytest.approx(double.threshold, abs=1e-6)
+    last = single.states[-1]
+    assert last.typical_overlap < 100 * last.system.resolution(last.x) < 1e-3
+
+
+def test_an_autodiff_system_knows_its_precision():
+    class Point(uj.AutodiffSystem):
+        def delta(self, x):
+            return 1 - x
+
+    system = Point()
+    assert system.resolution(torch.ones(2, dtype=torch.float64)) == 1e-15
+    assert system.resolution(torch.ones(2, dtype=torch.float32)) == pytest.approx(5.4e-7, rel=0.01)
