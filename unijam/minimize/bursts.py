@@ -77,20 +77,29 @@ class Bursts:
             self.evaluator.served += more
             if not stale:
                 break
-            state = self._leave(self.state)
             if renewed and not more:  # one step is longer than the list serves
-                state, taken = self.step(state, self.objective), taken + 1
+                state, taken = self.step(self._leave(self.state), self.objective), taken + 1
+                self._enter(state)
                 if taken == most or not math.isfinite(state.point.value):
-                    self._enter(state)
                     break
             else:
-                y = state.point.y
-                self.evaluator.renew(self.objective.x(y), self.objective.scale(y))
+                self._renew()
             renewed = True
-            self._enter(state)
         return self._leave(self.state.point), taken
 
+    def _renew(self) -> None:
+        """A new list where the state stands, which goes from numbering to numbering."""
+        y, back = self._restored(self.state.point.y), self.back
+        self.evaluator.renew(self.objective.x(y), self.objective.scale(y))
+        self._adopt()
+        order = np.append(back.take(self.places), len(back))
+        self.state = _mapped(self.state, lambda v: v.take(order))
+
     def _enter(self, state: Any) -> None:
+        self._adopt()
+        self.state = _mapped(state, self._listed)
+
+    def _adopt(self) -> None:
         kernel = self.evaluator.kernel
         self.places, self.back = self.evaluator.places, self.evaluator.back
         mask = self.objective.mask
@@ -98,7 +107,6 @@ class Bursts:
         listed = np.empty(0) if mask is None else self._listed(mask.astype(np.float64))
         units = np.empty(0) if lengths is None else self._listed(1.0 / lengths)
         self.compiled = self.objective.compiled(kernel, listed, units)
-        self.state = _mapped(state, self._listed)
 
     def _leave(self, state: Any) -> Any:
         return _mapped(state, self._restored)
