@@ -30,6 +30,12 @@ WRONG = [
     ("dimension = 0", "1", lambda: discs(n=64, dimension=0)),
     ("dimension = 9", "8", lambda: discs(n=64, dimension=9)),
     ("seed = -1", "0", lambda: discs(n=64, seed=-1)),
+    ("seed = '1'", "integer", lambda: discs(n=64, seed="1")),
+    ("seed = True", "integer", lambda: network(**SMALL, seed=True)),
+    ("packing_fraction = '0.9'", "number", lambda: discs(n=64, packing_fraction="0.9")),
+    ("pressure = '1e-3'", "number", lambda: uj.jam(discs(n=64), pressure="1e-3")),
+    ("seeds = True", "whole", lambda: uj.find_transition(network, 2, 9, seeds=True)),
+    ("classes = 2.5", "whole", lambda: uj.CrossEntropy(2.5)),
     ("radii", "'bidisperse'", lambda: discs(n=64, radii="tiny")),
     ("radii", "finite", lambda: discs(n=3, packing_fraction=0.1, radii=[1.0, float("nan"), 1.0])),
     ("radii", "positive", lambda: discs(n=16, packing_fraction=0.1, radii=[-1.0] + 15 * [1.0])),
@@ -161,6 +167,24 @@ def test_lists_are_taken_for_x_where_they_hold_numbers():
     net = network(**SMALL)
     x0 = net.initial.tolist()
     assert (uj.minimize(net, x0).x == uj.minimize(net).x).all()
+
+
+def test_numbers_of_numpy_and_torch_are_those_of_python():
+    whole, real = np.int64, np.float32
+    same = discs(n=whole(64), dimension=whole(3), packing_fraction=real(0.5), seed=whole(2))
+    assert (same.initial == discs(n=64, dimension=3, packing_fraction=0.5, seed=2).initial).all()
+    net = network(
+        depth=whole(1), width=whole(3), input_dimension=3, n_data=whole(12), margin=torch.tensor(0.5)
+    )
+    assert (net.inputs == network(**SMALL).inputs).all() and net.margin == 0.5
+    assert uj.CrossEntropy(whole(3)).coupled == 2
+
+    def linear(n_data, seed):
+        return network(0, input_dimension=8, n_data=n_data, weights="free", bias=False, seed=seed)
+
+    quick = {"tolerance": 0.2, "search": uj.FitSearch(reheats=0, finish=False)}
+    a = uj.find_transition(linear, whole(4), whole(40), seeds=whole(2), **quick)
+    assert a.n_data == uj.find_transition(linear, 4, 40, seeds=2, **quick).n_data
 
 
 @pytest.mark.filterwarnings("error:.*not writable")

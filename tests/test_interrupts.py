@@ -88,3 +88,22 @@ def test_replicas_are_handed_back(discs):
     watch = uj.Watch(observables={"press": press})
     result = uj.minimize(uj.FullyConnected.stack(networks), None, uj.Adam(max_steps=1000), watch=watch)
     assert pressing and set(result.status) == {"interrupted"}
+
+
+def test_a_transition_hands_back_the_starts_that_are_finished(discs):
+    def linear(n_data, seed):
+        if seed == interrupted:
+            signal.raise_signal(signal.SIGINT)
+        shape = {"depth": 0, "input_dimension": 8, "weights": "free", "bias": False}
+        return uj.FullyConnected.random(**shape, n_data=n_data, seed=seed)
+
+    quick = {"tolerance": 0.2, "search": uj.FitSearch(reheats=0, finish=False)}
+    interrupted = 2
+    found = uj.find_transition(linear, 4, 40, seeds=9, **quick)
+    assert found.status == "interrupted" and len(found.samples) == 2
+    interrupted = None
+    whole = uj.find_transition(linear, 4, 40, seeds=2, **quick)
+    assert whole.status == "complete" and found.n_data == whole.n_data
+    interrupted = 0
+    with pytest.raises(KeyboardInterrupt):
+        uj.find_transition(linear, 4, 40, seeds=2, **quick)

@@ -8,7 +8,7 @@ from .minimize import MinimizeResult, Objective
 from .minimize.newton import newton_for
 from .minimize.progress import Progress
 from .statistics import count_constraints
-from .validation import require
+from .validation import is_whole, require
 
 FALL = 0.5  # of U: a minimum that is lower by more than this for a few data less is one of another branch
 
@@ -76,8 +76,13 @@ def follow(
     require(state.status == "converged", "status", state.status, "'converged': a minimum to follow")
     n_data = int(n_data or 0)
     step = max(1, n_data // 200) if step is None else step
-    require(step >= 1, "step", step, "at least 1")
-    require(1 <= least < n_data, "least", least, f"at least 1 and below {n_data}")
+    require(is_whole(step) and step >= 1, "step", step, "a whole number of at least 1")
+    require(
+        is_whole(least) and 1 <= least < n_data,
+        "least",
+        least,
+        f"a whole number of at least 1 and below {n_data}",
+    )
     states, ended, ended_energy, initial_step = [state], "", float("nan"), step
     with Progress(progress, "follow") as report:
         while n_data > least:

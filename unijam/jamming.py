@@ -6,9 +6,6 @@
 
 import time
 from dataclasses import dataclass
-from typing import Annotated
-
-from pydantic import Field
 
 from .arrays import Array
 from .branch import at_scale, conjugate_force, distance_to_threshold, quench, settle, walk
@@ -86,7 +83,7 @@ def jam(
     pressure: Positive | None = None,
     packing_fraction: Positive | None = None,
     margin: Finite | None = None,
-    excess: Annotated[float, Field(gt=0, allow_inf_nan=False)] | None = None,
+    excess: Positive | None = None,
     progress: bool = False,
 ) -> JamResult:
     """Bring a system to its jamming point, or to a given state above it.

@@ -11,7 +11,7 @@ from .ensemble.sample import Sample
 from .jamming import jam
 from .statistics import Estimate, half_crossing
 from .system import ConstrainedSystem
-from .validation import require
+from .validation import is_whole, require
 
 
 @dataclass(frozen=True, eq=False)
@@ -127,7 +127,7 @@ def jamming_margins(
     """
     counts = sorted({int(p) for p in n_data})
     require(len(counts) > 0 and counts[0] >= 2, "n_data", list(n_data), "numbers of data of at least 2")
-    require(seeds >= 1, "seeds", seeds, "at least 1")
+    require(is_whole(seeds) and seeds >= 1, "seeds", seeds, "a whole number of at least 1")
     require(
         "n_data" not in recipe.parameters,
         "n_data",

@@ -9,7 +9,7 @@ from functools import cached_property
 import numpy as np
 
 from .arrays import Array, namespace
-from .validation import require
+from .validation import is_whole, require
 
 
 class Potential(ABC):
@@ -152,8 +152,12 @@ class CrossEntropy(Potential):
     classes: int = 10
 
     def __post_init__(self) -> None:
-        whole = isinstance(self.classes, int) and self.classes >= 2
-        require(whole, "classes", self.classes, "a whole number of at least 2")
+        require(
+            is_whole(self.classes) and self.classes >= 2,
+            "classes",
+            self.classes,
+            "a whole number of at least 2",
+        )
 
     @property
     def coupled(self) -> int:  # type: ignore[override]

@@ -15,11 +15,12 @@ from typing import Any
 import numpy as np
 
 from .ensemble import Recipe, ensemble
+from .interrupts import deferred, uncut
 from .minimize import FitSearch
 from .minimize.progress import Progress
 from .system import ConstrainedSystem
 from .thresholds import SizeSample, ThresholdSample, measure_size, measure_threshold
-from .validation import require
+from .validation import is_whole, require
 
 RESAMPLES = 2000
 CONFIDENCE = (2.5, 97.5)  # per cent
@@ -33,6 +34,8 @@ class Transition:
     ----------
     algorithm : str
         By which search: the transition is this search's.
+    status : "complete" or "interrupted"
+        Whether all starts asked for are in it, or those that were finished when Ctrl-C came.
     varied : "n_data" or "width"
         What was bisected.
     n_dof, n_effective : float
@@ -60,6 +63,7 @@ class Transition:
     """
 
     algorithm: str
+    status: str
     varied: str
     n_dof: float
     n_effective: float
@@ -134,6 +138,9 @@ def find_transition(
         not bracket the transition of most starts.
     RuntimeError
         Where several processes read a script without that line.
+    KeyboardInterrupt
+        At Ctrl-C where no start is finished, or with a store, which keeps those that are; without one they are handed
+        back.
 
     Examples
     --------
@@ -147,9 +154,9 @@ def find_transition(
     """
     least = 2 if vary == "n_data" else 1
     require(vary in ("n_data", "width"), "vary", vary, "'n_data' or 'width'")
-    require(isinstance(low, int) and low >= least, "low", low, f"a whole number of at least {least}")
-    require(isinstance(high, int) and high > low, "high", high, f"a whole number above low = {low}")
-    require(isinstance(seeds, int) and seeds >= 1, "seeds", seeds, "at least 1")
+    require(is_whole(low) and low >= least, "low", low, f"a whole number of at least {least}")
+    require(is_whole(high) and high > low, "high", high, f"a whole number above low = {low}")
+    require(is_whole(seeds) and seeds >= 1, "seeds", seeds, "a whole number of at least 1")
     require(0 < tolerance < 1, "tolerance", tolerance, "between 0 and 1")
     recipe = isinstance(family, Recipe)
     require(recipe or callable(family), "family", family, "a Recipe or a function of (P, seed)")
@@ -168,15 +175,25 @@ def find_transition(
         drawn = ensemble({vary: (family, seeds)}, measured, store, n_workers=n_workers, progress=progress)
         samples = drawn[vary]
     else:
-        with Progress(progress, "find_transition") as report:
-            for seed in range(seeds):
-                system = family.system(seed) if isinstance(family, Recipe) else family(high, seed)
-                samples.append(measurement(system, **options))
-                report.say(f"{seed + 1} of {seeds} starts")
-    return _transition(samples, low, high) if vary == "n_data" else _transition_in_size(samples, low, high)
+        draw = family.system if isinstance(family, Recipe) else functools.partial(family, high)
+
+        def measured_start(seed: int) -> Any:
+            return measurement(draw(seed), **options)
+
+        with Progress(progress, "find_transition") as report, deferred():
+            try:
+                for seed in range(seeds):
+                    samples.append(uncut(functools.partial(measured_start, seed)))
+                    report.say(f"{seed + 1} of {seeds} starts")
+            except KeyboardInterrupt:
+                if not samples:
+                    raise
+    status = "complete" if len(samples) == seeds else "interrupted"
+    summed_up = _transition if vary == "n_data" else _transition_in_size
+    return summed_up(samples, low, high, status)
 
 
-def _transition(samples: Sequence[ThresholdSample], low: int, high: int) -> Transition:
+def _transition(samples: Sequence[ThresholdSample], low: int, high: int, status: str) -> Transition:
     _require_bracketed(samples, [s.largest_fitted == 0 for s in samples], "low", low, "do not fit", "data")
     unmissed = [s.smallest_missed > high for s in samples]
     _require_bracketed(samples, unmissed, "high", high, "fit all of", "data")
@@ -185,6 +202,7 @@ def _transition(samples: Sequence[ThresholdSample], low: int, high: int) -> Tran
     center, interval, spread = _median(samples)
     return Transition(
         algorithm=samples[0].algorithm,
+        status=status,
         varied="n_data",
         n_dof=n_dof,
         n_effective=n_effective,
@@ -198,7 +216,7 @@ def _transition(samples: Sequence[ThresholdSample], low: int, high: int) -> Tran
     )
 
 
-def _transition_in_size(samples: Sequence[SizeSample], low: int, high: int) -> Transition:
+def _transition_in_size(samples: Sequence[SizeSample], low: int, high: int, status: str) -> Transition:
     unfitted = [s.smallest_fitted < 0 for s in samples]
     _require_bracketed(samples, unfitted, "high", high, "do not fit with a width of", "")
     _require_bracketed(
@@ -209,6 +227,7 @@ def _transition_in_size(samples: Sequence[SizeSample], low: int, high: int) -> T
     n_data = samples[0].n_data
     return Transition(
         algorithm=samples[0].algorithm,
+        status=status,
         varied="width",
         n_dof=float("nan"),
         n_effective=center,

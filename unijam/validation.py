@@ -14,12 +14,13 @@ from .arrays import Array, is_torch, namespace, to_numpy, writable
 
 F = TypeVar("F", bound=Callable[..., Any])
 
-Count = Annotated[
-    int, BeforeValidator(lambda n: int(n) if isinstance(n, np.integer) else n), Field(ge=1, strict=True)
-]
-Seed = Annotated[int, Field(ge=0)]
-Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
-Finite = Annotated[float, Field(allow_inf_nan=False)]
+# numbers of NumPy and of torch are those of Python; strings, True and False are none
+_PLAIN = BeforeValidator(lambda a: a.item() if getattr(a, "ndim", None) == 0 else a)
+Whole = Annotated[int, _PLAIN, Field(strict=True)]
+Count = Annotated[Whole, Field(ge=1)]
+Seed = Annotated[Whole, Field(ge=0)]
+Finite = Annotated[float, _PLAIN, Field(strict=True, allow_inf_nan=False)]
+Positive = Annotated[Finite, Field(gt=0)]
 
 
 def sentence(error: ValidationError, names: Sequence[str] = ()) -> str:
@@ -59,6 +60,11 @@ def require(condition: Any, field: str, value: Any, wanted: str) -> None:
     """Raise a `ValueError` of one sentence unless the condition holds."""
     if not condition:
         raise ValueError(f"{field} = {value!r} is not valid: it must be {wanted}.")
+
+
+def is_whole(value: Any) -> bool:
+    """Whether a value is a whole number of Python or NumPy."""
+    return isinstance(value, int | np.integer) and not isinstance(value, bool)
 
 
 def require_finite(array: Array, field: str) -> None:

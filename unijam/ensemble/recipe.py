@@ -11,7 +11,7 @@ from typing import Any, Self
 import numpy as np
 
 from ..system import ConstrainedSystem
-from ..validation import require
+from ..validation import is_whole, require
 from .sample import Measurement, taken_apart
 
 SHOWING = {"plotting", "pictures", "reports"}  # what only shows what was measured
@@ -57,7 +57,12 @@ class Recipe:
         takes = set(inspect.signature(kind.random).parameters) - {"seed"}  # type: ignore[union-attr]
         for name in self.parameters:
             require(name in takes, "parameter", name, f"one of {', '.join(sorted(takes))}")
-        require(self.replicas >= 1, "replicas", self.replicas, "at least 1")
+        require(
+            is_whole(self.replicas) and self.replicas >= 1,
+            "replicas",
+            self.replicas,
+            "a whole number of at least 1",
+        )
 
     def at(self, **parameters: Any) -> Self:
         """The same with other parameters."""

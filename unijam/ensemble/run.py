@@ -15,7 +15,7 @@ from typing import Any, TypeVar
 from threadpoolctl import threadpool_limits
 
 from ..interrupts import deferred, uncut
-from ..validation import require
+from ..validation import is_whole, require
 from .recipe import Recipe
 from .sample import Measurement, Sample, taken_apart
 
@@ -63,7 +63,8 @@ def ensemble(
         What was done is kept, what was under way is not.
     """
     _, _, kind = taken_apart(measurement)
-    require(n_workers is None or n_workers >= 1, "n_workers", n_workers, "at least 1, or None: one a core")
+    some = n_workers is None or (is_whole(n_workers) and n_workers >= 1)
+    require(some, "n_workers", n_workers, "a whole number of at least 1, or None: one a core")
     store = Path(store)
     store.mkdir(parents=True, exist_ok=True)
     tasks = {(name, seed): recipe for name, (recipe, n) in recipes.items() for seed in range(n)}

@@ -8,7 +8,7 @@ import numpy as np
 
 from ..arrays import Array
 from ..system import ConstrainedSystem
-from ..validation import require
+from ..validation import is_whole, require
 from .loop import Solver
 from .objective import Objective, Point
 
@@ -40,7 +40,7 @@ class Descent(Solver):
         rate, size = self.learning_rate, self.batch_size
         right = rate is None or callable(rate) or 0 < rate < float("inf")
         require(right, "learning_rate", rate, "positive, a function of the step, or None")
-        whole = size is None or (isinstance(size, int | np.integer) and size >= 1)
+        whole = size is None or (is_whole(size) and size >= 1)
         require(whole, "batch_size", size, "a whole number of at least 1, or None")
         require(self.seed >= 0, "seed", self.seed, "zero or positive")
 

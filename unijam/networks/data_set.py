@@ -7,10 +7,10 @@ import numpy as np
 import scipy.linalg
 from pydantic import Field
 
-from ..validation import Count, Seed, checked, require, require_finite
+from ..validation import Count, Seed, Whole, checked, require, require_finite
 
 Normalisation = Literal["sphere", "variance"]
-Amount = Annotated[int, Field(ge=0, strict=True)]
+Amount = Annotated[Whole, Field(ge=0)]
 
 
 @dataclass(frozen=True, eq=False)

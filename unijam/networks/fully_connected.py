@@ -10,7 +10,7 @@ from torch import Tensor
 
 from ..potentials import Harmonic, Potential
 from ..redundancy import Redundancy
-from ..validation import Count, Finite, Positive, Seed, checked, require
+from ..validation import Count, Finite, Positive, Seed, Whole, checked, require
 from .data import as_tensor, generators, initial_weights, layer_shapes, n_outputs, random_data
 from .data_set import DataSet
 from .layered import LayeredSystem
@@ -18,7 +18,7 @@ from .reduction import redundancy
 from .sphere import layer_norms
 from .validity import ActivationName, Weights
 
-Depth = Annotated[int, Field(ge=0, strict=True)]
+Depth = Annotated[Whole, Field(ge=0)]
 Device = Literal["cpu", "cuda"]
 Precision = Literal["float64", "float32"]
 
@@ -83,7 +83,7 @@ class FullyConnected(LayeredSystem):
         depth: Depth = 3,
         width: Count = 9,
         input_dimension: Count = 9,
-        n_data: Annotated[int, Field(ge=2, strict=True)] = 420,
+        n_data: Annotated[Whole, Field(ge=2)] = 420,
         activation: ActivationName = "tanh",
         beta: Positive = 1.0,
         weights: Weights = "spherical",
@@ -138,7 +138,7 @@ class FullyConnected(LayeredSystem):
         device: Device = "cpu",
         dtype: Precision = "float64",
         potential: Potential | None = None,
-        n_classes: Annotated[int, Field(ge=2, strict=True)] | None = None,
+        n_classes: Annotated[Whole, Field(ge=2)] | None = None,
     ) -> Self:
         """A network of orthogonal initial weights and zero biases, and given data.
 

@@ -14,7 +14,7 @@ from ..arrays import Array, writable
 from ..operators import MEMORY
 from ..potentials import Harmonic, Potential, holding
 from ..system import OVERLAP_RESOLUTIONS, ConstrainedSystem
-from ..validation import Count, Finite, checked, require, require_finite
+from ..validation import Count, Finite, Whole, checked, require, require_finite
 from .data import as_tensor
 from .functional import FLOATS, FunctionalModule
 from .kinks import Kinks, as_kinks, kinks_on
@@ -94,7 +94,7 @@ class Network(ConstrainedSystem):
         margin: Finite | None = None,
         *,
         memory_limit: Count = MEMORY,
-        dense_limit: Annotated[int, Field(ge=0, strict=True)] = DENSE,
+        dense_limit: Annotated[Whole, Field(ge=0)] = DENSE,
         dtype: Precision = "float64",
         device: Device | None = None,
     ) -> None:

@@ -13,11 +13,11 @@ from pydantic import Field
 from ..arrays import Array
 from ..potentials import Harmonic, Potential
 from ..system import ConstrainedSystem, Constraints
-from ..validation import require, require_evaluated, require_finite
+from ..validation import Finite, Whole, is_whole, require, require_evaluated, require_finite
 from .neighbours import neighbour_pairs
 
-PackingFraction = Annotated[float, Field(gt=0, le=2, allow_inf_nan=False)]
-Dimension = Annotated[int, Field(ge=1, le=8, strict=True)]
+PackingFraction = Annotated[Finite, Field(gt=0, le=2)]
+Dimension = Annotated[Whole, Field(ge=1, le=8)]
 
 COINCIDENT = 1e-50  # distance, in mean diameters, below which two centres have no direction to be pushed in
 BIDISPERSE_RATIO = 1.4
@@ -104,7 +104,7 @@ class Packing(ConstrainedSystem):
 
     def __post_init__(self) -> None:
         d = self.dimension
-        require(isinstance(d, int | np.integer) and d >= 1, "dimension", d, "an integer of at least 1")
+        require(is_whole(d) and d >= 1, "dimension", d, "an integer of at least 1")
         length: Any = self.box_length
         if not hasattr(length, "__len__"):
             real = isinstance(length, int | float | np.number) and math.isfinite(length)

@@ -16,13 +16,13 @@ from pydantic import Field
 from ..arrays import Array, column_norms
 from ..potentials import Harmonic
 from ..system import OVERLAP_RESOLUTIONS, Constraints
-from ..validation import Count, Seed, checked, require, require_finite
+from ..validation import Count, Finite, Seed, checked, require, require_finite
 from . import perram_wertheim as pw
 from .base import Packing, PackingFraction, draw_radii, unit_density_box
 from .neighbours import neighbour_pairs
 from .rattlers import bearing_particles
 
-AspectRatio = Annotated[float, Field(ge=1, le=100, allow_inf_nan=False)]
+AspectRatio = Annotated[Finite, Field(ge=1, le=100)]
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from ..potentials import Harmonic, Hertzian, Potential
-from ..validation import require
+from ..validation import is_whole, require
 from .base import Packing
 from .ellipses import Ellipses
 from .files import equal_discs, existing, packing, require_packing, wrapped, written_whole
@@ -102,9 +102,8 @@ def read_gsd(
     with file:
         count = len(file)
         require(count > 0, f"{path}: the number of frames", count, "at least 1")
-        whole = isinstance(frame, int | np.integer) and not isinstance(frame, bool)
         require(
-            whole and -count <= frame < count,
+            is_whole(frame) and -count <= frame < count,
             f"{path}: frame",
             frame,
             f"an integer from {-count} to {count - 1}",

@@ -15,7 +15,7 @@ from ..elimination import factor_sparse
 from ..linalg import orthonormal_rows
 from ..particles.base import Packing
 from ..system import ConstrainedSystem, hessian
-from ..validation import require, require_constraints
+from ..validation import is_whole, require, require_constraints
 
 SMALL = 600  # degrees of freedom up to which the dense matrix is the quicker way to a few modes
 LARGEST_DENSE = 12000
@@ -88,8 +88,7 @@ def vibrational_modes(system: ConstrainedSystem, x: Array, n_modes: int | None =
     n, available = len(symmetries.T), len(symmetries.T) - len(symmetries)
     k = available if n_modes is None else n_modes
     if not (n_modes is None and available == 0):
-        integer = isinstance(k, int | np.integer) and not isinstance(k, bool)
-        require(integer and 1 <= k <= available, "n_modes", n_modes, f"an integer from 1 to {available}")
+        require(is_whole(k) and 1 <= k <= available, "n_modes", n_modes, f"an integer from 1 to {available}")
     if sp.issparse(h) and n > SMALL and k < n // 5:
         values, vectors = lowest_sparse(h.tocsc(), symmetries, int(k))
     else:

@@ -11,7 +11,7 @@ from pydantic import Field
 from scipy.special import ndtr, stdtrit
 
 from ..arrays import to_numpy
-from ..validation import Seed, checked, require, require_finite
+from ..validation import Finite, Seed, Whole, checked, require, require_finite
 from .likelihood import CutOffPowerLaw
 
 # Overlaps and gaps count above 15 times the error of Δ: its rounding error, for gaps also the mean overlap. In
@@ -94,9 +94,9 @@ def delta_statistics(
     deltas: Any,
     *,
     seed: Seed = 0,
-    n_bootstrap: Annotated[int, Field(ge=50)] = 500,
-    confidence: Annotated[float, Field(ge=0.5, lt=1)] = 0.95,
-    resolution: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 0.0,
+    n_bootstrap: Annotated[Whole, Field(ge=50)] = 500,
+    confidence: Annotated[Finite, Field(ge=0.5, lt=1)] = 0.95,
+    resolution: Annotated[Finite, Field(ge=0)] = 0.0,
 ) -> DeltaStatistics:
     """Measure θ and γ of P₊(Δ) ~ Δ^θ and P₋(Δ) ~ |Δ|^(−γ), each with an interval, a window and a verdict.
 

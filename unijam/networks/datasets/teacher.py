@@ -5,7 +5,7 @@ from typing import Annotated
 import numpy as np
 from pydantic import Field
 
-from ...validation import Count, Seed, checked
+from ...validation import Count, Seed, Whole, checked
 from ..data_set import Amount, DataSet
 from ..fully_connected import ActivationName, FullyConnected
 
@@ -16,7 +16,7 @@ def teacher(
     dimension: Count = 9,
     n_test: Amount = 0,
     *,
-    depth: Annotated[int, Field(ge=0, strict=True)] = 1,
+    depth: Annotated[Whole, Field(ge=0)] = 1,
     width: Count = 9,
     activation: ActivationName = "relu",
     seed: Seed = 0,
