@@ -75,11 +75,6 @@ def test_one_particle_alone_is_satisfied(make):
     assert uj.decompose_hessian(system, state.x).eigenvalues("total").size == 0
 
 
-def test_a_pressure_that_the_start_does_not_have_is_said():
-    way = uj.jam(DISCS, pressure=10.0)
-    assert way.status == "stalled" and "pressure" in way.reason and way.reason.endswith(".")
-
-
 KINDS = {
     "GSD of discs": (discs(n=30, packing_fraction=0.5), uj.read_gsd),
     "GSD of ellipses": (ellipses(n=30, packing_fraction=0.5), uj.read_gsd),
