@@ -40,7 +40,7 @@ def quench(system: ConstrainedSystem, x: Array) -> MinimizeResult:
     Lowered from the start as it is, a ReLU network loses units, and traps data: of those the first layer feels
     nothing any more, and two of different labels leave no threshold but 0. A way that traps some is begun anew.
     """
-    if getattr(system, "activation", "") != "relu" or x is not system.initial:
+    if getattr(system, "activation", "") != "relu" or not bool((x == system.initial).all()):
         return _raised(system, x)
     for start in STARTS:
         state = _by_smooth_ones(system, x, min(system.scale or 0.0, start))

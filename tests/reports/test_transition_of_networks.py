@@ -89,7 +89,7 @@ def report():
     found = [threshold(3 * N + k) for k in (-4, 0, 0, 4)]
     return NetworksReport(
         times=(100, 1000),
-        transitions={(depth, 9): _transition(found, 60, 400) for depth in (1, 2)},
+        transitions={(depth, 9): _transition(found, 60, 400, "complete") for depth in (1, 2)},
         descents={p: [landscape(p, fits, 3) for _ in range(3)] for p, fits in loads.items()},
         minima={p: [landscape(p, fits) for _ in range(3)] for p, fits in loads.items()},
         jammed={"relu": [jammed(20) for _ in range(6)], "tanh": [jammed(0) for _ in range(6)]},
