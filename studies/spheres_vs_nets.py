@@ -6,6 +6,7 @@ Rows of the figure: the count on the way to jamming, the spectrum there, Hp on t
 """
 
 from argparse import Namespace
+from dataclasses import asdict
 from typing import Any
 
 from unijam.ensemble import Recipe, ensemble, measure_jammed
@@ -38,7 +39,7 @@ def study(given: Namespace) -> tuple[Comparison, dict[str, Any]]:
     """The four systems, jammed."""
     recipes = configuration(given.quick, given.seeds, given.device)
     samples = ensemble(recipes, measure_jammed, given.output / "samples")
-    chosen = {name: recipe.model_dump() | {"seeds": n} for name, (recipe, n) in recipes.items()}
+    chosen = {name: asdict(recipe) | {"seeds": n} for name, (recipe, n) in recipes.items()}
     return Comparison({name: samples[name] for name in ORDER}), chosen
 
 

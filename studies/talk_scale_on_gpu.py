@@ -15,7 +15,7 @@ the five P of one seed. Two cores of a CPU, at 50 gigaflops, would need a minute
 """
 
 from argparse import Namespace
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from functools import partial
 from typing import Any
 
@@ -74,7 +74,7 @@ def study(given: Namespace) -> tuple[TalkScaleReport, dict[str, Any]]:
     samples = ensemble(recipes, measure, given.output / "samples", n_workers=workers)
     size = next(iter(recipes.values()))[0].parameters["width"]
     title = f"depth 3, d = h = {size}, ReLU, random data, free weights"
-    chosen = {name: recipe.model_dump() | {"seeds": n} for name, (recipe, n) in recipes.items()}
+    chosen = {name: asdict(recipe) | {"seeds": n} for name, (recipe, n) in recipes.items()}
     return TalkScaleReport(samples, title, finite=given.device == "cpu"), chosen
 
 

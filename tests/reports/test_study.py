@@ -1,7 +1,10 @@
 """The command line that studies share: options, the report written, one sentence where it fails."""
 
+import argparse
+import importlib.util
 import json
 import sys
+from pathlib import Path
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -93,3 +96,20 @@ def test_the_report_of_the_homotopy_finds_its_bracket(tmp_path):
     report.print_table()
     (path,) = report.write(tmp_path, {}, 0.0)
     assert path.name == "talk_scale_on_gpu.png" and path.exists()
+
+
+@pytest.mark.parametrize(
+    ("name", "options"),
+    [("spheres_vs_nets", {"quick": True, "seeds": 1}), ("talk_scale_on_gpu", {"seeds": 1})],
+)
+def test_a_study_says_what_it_was_configured_for(name, options, monkeypatch, tmp_path):
+    """The recipes that were measured, as JSON can hold them."""
+    path = Path(__file__).parents[2] / "studies" / f"{name}.py"
+    spec = importlib.util.spec_from_file_location(name, path)
+    script = importlib.util.module_from_spec(spec)
+    monkeypatch.setitem(sys.modules, name, script)
+    spec.loader.exec_module(script)
+    monkeypatch.setattr(script, "ensemble", lambda recipes, *_, **__: dict.fromkeys(recipes, ()))
+    _, chosen = script.study(argparse.Namespace(device="cpu", output=tmp_path, **options))
+    assert chosen == json.loads(json.dumps(chosen)) and all(c["seeds"] == 1 for c in chosen.values())
+    assert all(c["kind"] and c["parameters"] for c in chosen.values())
