@@ -1,6 +1,7 @@
 """The transition in the number of data against the exact one of linear networks; resumption; branches followed down."""
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -9,6 +10,7 @@ import torch
 import unijam as uj
 from unijam.ensemble import Recipe
 from unijam.spectra.theory import linear_network_ground_state
+from unijam.thresholds import measure_threshold
 
 LINEAR = {"depth": 0, "input_dimension": 60, "weights": "free", "bias": False}
 
@@ -67,6 +69,28 @@ def test_a_transition_is_resumed_from_its_store(tmp_path, monkeypatch):
     monkeypatch.setattr("unijam.ensemble.run._sample", None)  # nothing is computed again
     again = uj.find_transition(recipe, 10, 60, seeds=2, store=tmp_path, n_workers=1, tolerance=0.1)
     assert again.n_data == first.n_data and again.algorithm == first.algorithm
+
+
+def test_a_fit_on_the_way_to_a_minimum_moves_the_bracket(monkeypatch):
+    """Only the last state missed goes on; where that ends at U = 0, halving goes on above."""
+    finished, states = uj.FitSearch.finished, []
+
+    def lucky_once(state):
+        states.append(state)
+        return finished(state) if len(states) > 1 else replace(state, status="satisfied", energy=0.0)
+
+    monkeypatch.setattr(uj.FitSearch, "finished", staticmethod(lucky_once))
+    options = {"low": 60, "tolerance": 0.02, "reheats": 0}
+    sample = measure_threshold(linear(240, 0), **options)
+    first, last = (state.system.n_data for state in states)
+    assert first <= sample.largest_fitted < sample.smallest_missed == last
+    assert sample.smallest_missed - sample.largest_fitted <= 0.02 * 240
+    at_first = sample.fitted[sample.n_data == first]
+    assert list(at_first) == [False, True]  # missed by the search, then fitted
+    assert not sample.fitted[sample.n_data > sample.largest_fitted].any()
+    assert sample.status == "converged"
+    searched = measure_threshold(linear(240, 0), **options, finish=False)
+    assert len(states) == 2 and searched.smallest_missed == first
 
 
 def test_networks_of_another_width_have_the_same_data_and_weights_of_their_own():

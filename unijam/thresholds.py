@@ -1,7 +1,7 @@
 """The threshold of one start, by bisection in the number of data P or in the width of the layers."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -24,7 +24,7 @@ class BisectionSample(Sample):
     algorithm : str
         The search.
     fitted : (k,) array of bool
-        Whether U/N_Δ fell below 1e-20, of each try in order.
+        Whether U/N_Δ fell below 1e-20, of each try in order; the way to a minimum is a try of its own.
     seconds : (k,) array
         Of each try.
     status : str
@@ -111,25 +111,49 @@ class _Bisection:
         self.draw, self.search, self.warm = draw, search, warm
         self.tries: list[tuple[int, bool, float]] = []
         self.fitted: MinimizeResult | None = None
-        self.missed: MinimizeResult | None = None
+        self.misses: dict[int, MinimizeResult] = {}  # by size; the last is nearest to what is fitted
+
+    @property
+    def missed(self) -> MinimizeResult | None:
+        """The state at the end of the bracket where data are missed."""
+        return next(reversed(self.misses.values()), None)
 
     def run(self, easy: int, hard: int, tolerance: float) -> None:
-        """Halve until the two sides are so near; the ends are tried only where all between is on one side."""
+        """Halve until the two sides are so near; the ends are tried only where all between is on one side.
+
+        The last state missed then goes on to a minimum, where the search asks for it; if that is a fit after all,
+        the bracket moves to the next one missed.
+        """
         first, last = easy, hard
-        while abs(hard - easy) > max(1.0, tolerance):
-            middle = (easy + hard) // 2
-            easy, hard = (middle, hard) if self._fits(middle) else (easy, middle)
-        if self.fitted is None:
-            self._fits(first)
-        if self.missed is None:
-            self._fits(last)
+        while True:
+            while abs(hard - easy) > max(1.0, tolerance):
+                middle = (easy + hard) // 2
+                easy, hard = (middle, hard) if self._fits(middle) else (easy, middle)
+            if self.fitted is None:
+                self._fits(first)
+            if not self.misses and easy != last:
+                self._fits(last)
+            if not self.search.finish or not self.misses:
+                return
+            easy = next(reversed(self.misses))
+            if not self._fits_at_last(easy):
+                return
+            hard = next(reversed(self.misses), last)
 
     def _fits(self, size: int) -> bool:
         system, results = self.draw(size), []
         if self.warm and self.fitted is not None:
             results.append(WARM.run(Objective(system), self.fitted.x))
         if not results or not results[-1].fitted:
-            results.append(self.search.run(Objective(system), system.initial))
+            search = replace(self.search, finish=False)
+            results.append(search.run(Objective(system), system.initial))
+        return self._kept(size, results)
+
+    def _fits_at_last(self, size: int) -> bool:
+        """Whether the way to a minimum from the state missed there ends at U = 0."""
+        return self._kept(size, [self.search.finished(self.misses.pop(size))])
+
+    def _kept(self, size: int, results: list[MinimizeResult]) -> bool:
         best = results[-1]
         if any(r.status == "interrupted" for r in results):
             raise KeyboardInterrupt
@@ -137,7 +161,7 @@ class _Bisection:
         if best.fitted:
             self.fitted = best
         else:
-            self.missed = best
+            self.misses[size] = best
         return best.fitted
 
     def fields(self) -> dict[str, Any]:
