@@ -1,7 +1,7 @@
 """Symmetric matrices that are known by their products alone: H0, Hp and H of systems too large for a matrix."""
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NoReturn
 
 from .arrays import Array, namespace
 
@@ -78,6 +78,14 @@ class ConstraintOperator(Operator):
             return super().__add__(other)
         stiffness, weights = _sum(self.stiffness, other.stiffness), _sum(self.weights, other.weights)
         return ConstraintOperator(self.constraints, stiffness, weights, self.memory)
+
+
+def refuse_operator(name: str, size: int, instead: str) -> NoReturn:
+    """Say that something needs matrices."""
+    raise ValueError(
+        f"{name} needs matrices, and H of {size} degrees of freedom is known by its products alone: "
+        f"ask for {instead}, or raise dense_limit."
+    )
 
 
 def is_operator(matrix: Array) -> bool:

@@ -84,7 +84,8 @@ def test_a_node_that_is_known_leaves_nothing_open():
 def test_what_cannot_be_had_is_said_in_one_sentence():
     _, free, x = state("tanh", "spherical", width=5, n_data=60)
     products = uj.decompose_hessian(free, x)
-    for call in (products.eigenvalues, products.kernel_prestress, products.cut, lambda: products.kernel):
+    calls = (products.eigenvalues, products.kernel_prestress, products.cut, lambda: products.kernel)
+    for call in (*calls, lambda: uj.vibrational_modes(free, x)):
         with pytest.raises(ValueError, match="is known by its products alone: ask for"):
             call()
     with pytest.raises(ValueError, match="which = 'h1'"):

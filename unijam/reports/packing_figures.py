@@ -161,7 +161,7 @@ def _plot_densities(ax: Axes, shapes: Mapping[float, Sequence[BranchSample]]) ->
     label = f"parabola in ln α: {top.value:.3f} at α = {at.value:.2f}"
     ax.plot(x, of.dense_parabola(shapes)(np.log(x)), color=COLOUR["ellipses"], lw=1, label=label)
     ax.axvspan(1.3, 1.6, color=THEORY, alpha=0.3, lw=0, label="largest, published: 1.3 to 1.6")
-    _finish(ax, "(a)", r"aspect ratio $\alpha$", r"$\langle\phi_J\rangle$", y="linear", loc="lower right")
+    _finish(ax, "(a)", r"aspect ratio $\alpha$", r"$\langle\phi_J\rangle$", y="linear", loc="lower center")
     ax.set_xticks([1, 1.5, 2, 3, 4, 5], ["1", "1.5", "2", "3", "4", "5"])
     ax.minorticks_off()
 

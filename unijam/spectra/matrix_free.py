@@ -9,7 +9,7 @@ import numpy as np
 from ..arrays import Array, to_numpy
 from ..krylov import Projection, extreme_modes
 from ..linalg import on_dof, projection
-from ..operators import Operator
+from ..operators import Operator, refuse_operator
 from ..system import ConstrainedSystem, hessian
 from .quadrature import Count, SpectralQuadrature, spectral_quadrature
 
@@ -120,10 +120,7 @@ class MatrixFreeHessian:
         self._refuse("self_stress", "spectrum()")
 
     def _refuse(self, name: str, instead: str) -> NoReturn:
-        raise ValueError(
-            f"{name} needs matrices, and H of {len(self.bearing)} degrees of freedom is known by its products alone: "
-            f"ask for {instead}, or raise dense_limit."
-        )
+        refuse_operator(name, len(self.bearing), instead)
 
     def _operator(self, which: str) -> Operator:
         if which not in ("h0", "hp", "total"):

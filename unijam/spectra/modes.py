@@ -14,6 +14,7 @@ from ..arrays import Array, to_numpy
 from ..elimination import factor_sparse
 from ..linalg import orthonormal_rows
 from ..particles.base import Packing
+from ..operators import is_operator, refuse_operator
 from ..system import ConstrainedSystem, hessian
 from ..validation import is_whole, require, require_constraints
 
@@ -68,7 +69,7 @@ def vibrational_modes(system: ConstrainedSystem, x: Array, n_modes: int | None =
     ------
     ValueError
         Where n_modes is not between 1 and the number of modes, or all modes of more than 12000 degrees of freedom
-        are asked for.
+        are asked for, or H is known by its products alone.
 
     Examples
     --------
@@ -82,6 +83,10 @@ def vibrational_modes(system: ConstrainedSystem, x: Array, n_modes: int | None =
     x = c.x
     dof, constraints = c.bearing()
     h0, hp = hessian(system, c, c.stressed & constraints)
+    if is_operator(h0):
+        refuse_operator(
+            "vibrational_modes", len(x), "extreme_eigenvalues() or spectrum() of decompose_hessian"
+        )
     inside = to_numpy(dof)
     h = (h0 + hp)[dof][:, dof]
     symmetries = to_numpy(orthonormal_rows(system.symmetries(x) * dof)[:, dof])
