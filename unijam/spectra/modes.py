@@ -13,8 +13,8 @@ import scipy.sparse.linalg as spla
 from ..arrays import Array, to_numpy
 from ..elimination import factor_sparse
 from ..linalg import orthonormal_rows
-from ..particles.base import Packing
 from ..operators import is_operator, refuse_operator
+from ..particles.base import Packing
 from ..system import ConstrainedSystem, hessian
 from ..validation import is_whole, require, require_constraints
 
