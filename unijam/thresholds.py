@@ -8,6 +8,7 @@ import numpy as np
 
 from .ensemble.sample import Sample
 from .minimize import FitSearch, LevenbergMarquardt, MinimizeResult, Objective
+from .spectra import certify
 from .statistics import count_constraints
 from .system import ConstrainedSystem
 from .validation import require
@@ -28,7 +29,9 @@ class BisectionSample(Sample):
     seconds : (k,) array
         Of each try.
     status : str
-        Where the bisection missed last: "converged" where the search goes on to a minimum and reached one.
+        Where the bisection missed last: "converged" where the search goes on to a minimum and its solver reached one.
+    certified : bool
+        Whether `certify` finds a minimum there too.
     energy, n_overlaps, n_kinks, n_effective : float, int
         U/P, N_Δ, N_kink and N_eff there (0 where nothing was missed).
     """
@@ -37,6 +40,7 @@ class BisectionSample(Sample):
     fitted: np.ndarray
     seconds: np.ndarray
     status: str
+    certified: bool
     energy: float
     n_overlaps: int
     n_kinks: int
@@ -172,6 +176,9 @@ class _Bisection:
             "fitted": np.array([t[1] for t in self.tries]),
             "seconds": np.array([t[2] for t in self.tries]),
             "status": missed.status if missed else "none",
+            "certified": bool(
+                missed and missed.status == "converged" and certify(missed.system, missed.x).minimum
+            ),
             "energy": missed.energy / int(missed.system.n_data or 1) if missed else 0.0,
             "n_overlaps": counted.n_overlaps if counted else 0,
             "n_kinks": counted.n_kinks if counted else 0,

@@ -54,7 +54,7 @@ class Transition:
     jump_with_kinks : float
         (N_Δ + N_kink)/N_eff there.
     n_certified : int
-        How many of these states are minima to their solver.
+        How many of these states are minima, to their solver and to `certify`.
     jump_certified, jump_certified_interval : float, (float, float)
         N_Δ/N_eff of those alone; NaN where there are none.
     energy : float
@@ -262,7 +262,7 @@ def _median(samples: Sequence[Any]) -> tuple[float, tuple[float, float], float]:
 def _jump(samples: Sequence[Any]) -> dict[str, Any]:
     """What the states have where data are missed."""
     above = [s for s in samples if s.n_effective]
-    minima = [s for s in above if s.status == "converged"]
+    minima = [s for s in above if s.certified]
     ratio, interval = _mean([s.n_overlaps / s.n_effective for s in above])
     certified, certified_interval = _mean([s.n_overlaps / s.n_effective for s in minima])
     return {
