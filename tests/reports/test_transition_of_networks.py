@@ -47,7 +47,14 @@ def landscape(n_data, fitted, states=1):
 
 
 def threshold(n_data):
-    end = {"status": "converged", "certified": True, "energy": 0.05, "n_overlaps": 45, "n_kinks": 6, "n_effective": N}
+    end = {
+        "status": "converged",
+        "certified": True,
+        "energy": 0.05,
+        "n_overlaps": 45,
+        "n_kinks": 6,
+        "n_effective": N,
+    }
     tried = {"n_data": np.array([180]), "fitted": np.array([True]), "seconds": np.ones(1)}
     return ThresholdSample(
         algorithm="some search",
