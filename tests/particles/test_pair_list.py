@@ -8,8 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import unijam as uj
+from unijam.lanes import OWN, WIDTH
 from unijam.particles.pair_list import FOLDED, list_pairs, workspace
-from unijam.quads import OWN
 
 
 def listed(x, sides, radii, factor, skin, room=None):
@@ -20,18 +20,23 @@ def listed(x, sides, radii, factor, skin, room=None):
     np.testing.assert_array_equal(places[back], np.arange(n * d))
     np.testing.assert_array_equal(home, np.append(x[places], 0.0))
     order = places[::d] // d
-    assert len(partner) == len(sums) == 4 * counts.sum()
+    assert len(partner) == len(sums) == WIDTH * counts.sum()
     pairs, folded, at = [], [], 0
     for group, kinds in enumerate(counts):
         for kind, count in enumerate(kinds):
-            for entry in range(at, at + 4 * count):
-                i, j = min(4 * group, n - 4) + OWN[entry % 4], partner[entry]
+            for entry in range(at, at + WIDTH * count):
+                i, j = min(WIDTH * group, n - WIDTH) + OWN[entry % WIDTH], partner[entry]
                 if sums[entry]:
                     assert sums[entry] == pytest.approx(radii[order[i]] + radii[order[j]], rel=1e-15)
-                    pairs.append(sorted((order[i], order[j])))
+                    pairs.append((order[i], order[j]))
                     folded.append(kind == 1)
-            at += 4 * count
-    return np.array(pairs, dtype=np.int64).reshape(-1, 2), np.array(folded, dtype=bool)
+            at += WIDTH * count
+    once = [i < j for i, j in pairs]
+    assert sorted(pairs) == sorted((j, i) for i, j in pairs)  # listed both ways
+    return (
+        np.array(pairs, dtype=np.int64).reshape(-1, 2)[once],
+        np.array(folded, dtype=bool)[once],
+    )
 
 
 def distances(x, sides):
@@ -45,7 +50,7 @@ def distances(x, sides):
 
 
 @given(
-    n=st.integers(4, 90),
+    n=st.integers(WIDTH, 90),
     sides=st.lists(st.floats(0.2, 30), min_size=2, max_size=3),
     size=st.floats(0.01, 0.25),
     skin=st.floats(0.0, 0.6),
@@ -98,7 +103,7 @@ def test_one_workspace_serves_any_positions(dimension):
 @pytest.mark.parametrize("n", [1, 2, 3, 4, 5, 6, 7, 8, 9, 13])
 @pytest.mark.parametrize("exponent", [2.0, 2.5, 3.0])
 def test_few_particles(n, dimension, exponent):
-    """Fewer than four are not listed in fours; the last four of others overlap with those before."""
+    """Fewer than fill a register are not listed; the last group of others overlaps with those before."""
     system = uj.SoftSpheres.random(n=n, dimension=dimension, packing_fraction=0.02, seed=n)
     system = system.at(scale=system.scale * 0.5 * system.shortest_side / system.largest_diameter / (1 + 1e-9))
     system = system.at(potential=uj.Hertzian(exponent))

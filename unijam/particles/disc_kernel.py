@@ -1,4 +1,4 @@
-"""Forces of discs and spheres at full speed: one sweep over a list of pairs, four side by side (see `pair_list`).
+"""Forces of discs and spheres at full speed: one sweep over a list of pairs, several side by side (see `pair_list`).
 
 U = Σ Δ^a / a, Δ = λ c − r, the exponent a at least 2 (harmonic). Positions are brought into the list's numbering
 before it, gradients back after it.
@@ -12,7 +12,20 @@ from numba.extending import register_jitable
 
 from ..arrays import Array
 from ..compiled import implements, listed_forces
-from ..quads import beyond, fill, four, larger, near, own, power, push_near, push_own, root, total, whole
+from ..lanes import (
+    WIDTH,
+    beyond,
+    fill,
+    larger,
+    near,
+    own,
+    power,
+    push,
+    root,
+    several,
+    total,
+    whole,
+)
 
 TINY = 1e-300  # added to r²: coincident centres get a finite force, zero, since their separation is zero
 
@@ -55,46 +68,44 @@ def _sweep(y, g, space, exponent, hertz, kernel, factor, limit):
     is not) and Δ to any power: numba drops the branches that do not apply. In a plane all z are zero.
     """
     home, counts, partner, sums, sides = kernel.home, kernel.counts, kernel.partner, kernel.sums, kernel.sides
-    zero, tiny, grown, least, slack = fill(0.0), fill(TINY), fill(factor), fill(kernel.threshold), fill(limit)
-    lx, ly, lz = fill(sides[0]), fill(sides[1]), fill(sides[-1])
-    kx, ky, kz = fill(1.0 / sides[0]), fill(1.0 / sides[1]), fill(1.0 / sides[-1])
+    lx, ly, lz = sides[0], sides[1], sides[-1]
+    kx, ky, kz = 1.0 / lx, 1.0 / ly, 1.0 / lz
+    zero = fill(0.0)
     work, squares, count, load, far = zero, zero, zero, zero, zero
-    at, last = 0, len(home) // len(sides) - 4
+    at, last = 0, len(home) // len(sides) - WIDTH
     g[:] = 0.0
     for group in range(len(counts)):
-        first = min(4 * group, last)
+        first = min(WIDTH * group, last)
         ix, iy, iz = own(y, first, space)
         hx, hy, hz = own(home, first, space)
         dx, dy, dz = ix - hx, iy - hy, iz - hz
-        far = far + beyond(dx * dx + dy * dy + dz * dz, slack)
+        far = far + beyond(dx * dx + dy * dy + dz * dz, limit)
         fx, fy, fz = zero, zero, zero
         for folded in range(2):
             for _ in range(counts[group, folded]):
                 jx, jy, jz = near(y, partner, at, space)
                 dx, dy, dz = ix - jx, iy - jy, iz - jz
                 if folded:
-                    dx = dx - lx * whole(dx * kx)
-                    dy = dy - ly * whole(dy * ky)
-                    dz = dz - lz * whole(dz * kz)
-                sigma, r = four(sums, at), root(dx * dx + (dy * dy + (dz * dz + tiny)))
-                delta = larger(grown * sigma - r, zero)
+                    dx = dx - whole(dx * kx) * lx
+                    dy = dy - whole(dy * ky) * ly
+                    dz = dz - whole(dz * kz) * lz
+                sigma, r = several(sums, at), root(dx * dx + (dy * dy + (dz * dz + TINY)))
+                delta = larger(sigma * factor - r, 0.0)
                 force = delta
                 if hertz is not None:
                     force = delta * root(delta)
                 if exponent is not None:
-                    force = power(delta, fill(exponent))
+                    force = power(delta, exponent)
                 if hertz is not None or exponent is not None:
                     work = work + force * delta
                 pull = force / r
                 squares = squares + force * force
-                count = count + beyond(delta, least)
+                count = count + beyond(delta, kernel.threshold)
                 load = load + force * sigma
-                px, py, pz = pull * dx, pull * dy, pull * dz
-                fx, fy, fz = fx - px, fy - py, fz - pz
-                push_near(g, partner, at, px, py, pz, space)
-                at += 4
-        push_own(g, first, fx, fy, fz, space)
-    return total(work), total(squares), total(count), total(load), total(far)
+                fx, fy, fz = fx - pull * dx, fy - pull * dy, fz - pull * dz
+                at += WIDTH
+        push(g, first, fx, fy, fz, space)
+    return 0.5 * total(work), 0.5 * total(squares), 0.5 * total(count), 0.5 * total(load), total(far)
 
 
 @implements(listed_forces, DiscList)

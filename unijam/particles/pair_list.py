@@ -1,14 +1,14 @@
-"""A list of near pairs for vector registers: particles in groups of four, and for each its partners, four at a time.
+"""A list of near pairs for vector registers: particles in groups, and for each its partners, one for each at a time.
 
-Each pair is listed once. Particles are renumbered by cells, and in blocks by their number of partners, so that the
-four of a group have about as many; what is missing is filled up with pairs of no size. Pairs whose nearest images
+Each pair is listed both ways, so that no particle pushes another. Particles are renumbered by cells, and in blocks by
+their number of partners, so that the members of a group have about as many; what is missing is filled up with pairs of no size. Pairs whose nearest images
 lie, and will lie while the list serves, as far apart as their coordinates say are plain; the others are folded.
 """
 
 import numpy as np
 from numba import njit
 
-from ..quads import OWN, below, fill, four, whole
+from ..lanes import LANE, WIDTH, below, four, whole
 from .neighbours import crowded, fill_cells
 
 BLOCK = 512  # particles that are sorted by their number of partners
@@ -22,7 +22,7 @@ def workspace(n):
 
 @njit(nogil=True, cache=True, error_model="numpy")
 def list_pairs(x, sides, radii, factor, skin, room):
-    """The list of all pairs of n ≥ 4 particles, nearer than factor (R_i + R_j) + skin, which may not exceed a side.
+    """The list of all pairs of n ≥ WIDTH particles, nearer than factor (R_i + R_j) + skin, which may not exceed a side.
 
     Parameters
     ----------
@@ -41,7 +41,7 @@ def list_pairs(x, sides, radii, factor, skin, room):
     home : (n d + 1,) array
         x in the list's numbering, then zero.
     counts : (groups, 2) int64 array
-        Of entries / 4 of each group, plain and folded; the last group is of the last four particles.
+        Of entries / WIDTH of each group, plain and folded; the last group is of the last WIDTH particles.
     partner, sums : (entries,) uint32 and float arrays
         Partner and sum of radii, at `factor` one.
     room : tuple
@@ -104,8 +104,8 @@ def _search(near, wide, cells, start, ahead, row):
     fold = (nx == 1 and wide[0] != 1.0) or ny == 1 or nz == 1  # one cell across: the nearest image may be any
     begins, ends, moves = np.empty(10, dtype=np.int64), np.empty(10, dtype=np.int64), np.empty((10, 3))
     xs, ys, zs, reaches = near[0], near[1], near[2], near[3]
-    lx, ly, lz = fill(wide[0]), fill(wide[1]), fill(wide[2])
-    kx, ky, kz = fill(1.0 / wide[0]), fill(1.0 / wide[1]), fill(1.0 / wide[2])
+    lx, ly, lz = wide
+    kx, ky, kz = 1.0 / lx, 1.0 / ly, 1.0 / lz
     found, cell, row[0] = 0, 0, 0
     for cx in range(nx):
         for cy in range(ny):
@@ -139,21 +139,17 @@ def _search(near, wide, cells, start, ahead, row):
                         longer[:found] = ahead[:found]
                         ahead = longer
                     begins[0] = s + 1  # its own cell comes first
-                    reach = fill(reaches[s])
+                    reach = reaches[s]
                     for run in range(runs):
-                        x, y, z = (
-                            fill(xs[s] - moves[run, 0]),
-                            fill(ys[s] - moves[run, 1]),
-                            fill(zs[s] - moves[run, 2]),
-                        )
+                        x, y, z = xs[s] - moves[run, 0], ys[s] - moves[run, 1], zs[s] - moves[run, 2]
                         end = ends[run]
                         for t in range(begins[run], end, 4):
                             dx, dy, dz = four(xs, t) - x, four(ys, t) - y, four(zs, t) - z
                             if fold:
                                 dx, dy, dz = (
-                                    dx - lx * whole(dx * kx),
-                                    dy - ly * whole(dy * ky),
-                                    dz - lz * whole(dz * kz),
+                                    dx - whole(dx * kx) * lx,
+                                    dy - whole(dy * ky) * ly,
+                                    dz - whole(dz * kz) * lz,
                                 )
                             cutoff = four(reaches, t) + reach
                             bits = below(dx * dx + dy * dy + dz * dz, cutoff * cutoff)
@@ -177,23 +173,23 @@ def _mark(x, sides, skin, sorted_by_cell, ahead, row, spread, partners):
     for s in range(n):
         for axis in range(d):
             spread[axis, s] = x[sorted_by_cell[s] * d + axis]
+    partners[:] = 0
     for s in range(n):
-        folds = 0
         for e in range(row[s], row[s + 1]):
             t, folded = ahead[e], False
             for axis in range(d):
                 folded |= not np.abs(spread[axis, t] - spread[axis, s]) <= most[axis]
-            folds += folded
             ahead[e] = t + FOLDED * np.uint32(folded)
-        partners[s, 0], partners[s, 1] = row[s + 1] - row[s] - folds, folds
+            partners[s, np.int64(folded)] += 1
+            partners[t, np.int64(folded)] += 1
 
 
 @njit(nogil=True, cache=True, error_model="numpy")
 def _number(sorted_by_cell, partners, key, order, new):
     """In each block a counting sort by partners: the particle of each number, and the number of each as sorted."""
-    n, most, first = len(sorted_by_cell), 15, np.empty(258, dtype=np.int64)
+    n, first = len(sorted_by_cell), np.empty(258, dtype=np.int64)
     for s in range(n):
-        key[s] = 16 * min(partners[s, 1], most) + min(partners[s, 0], most)
+        key[s] = 32 * min(partners[s, 1], 7) + min(partners[s, 0], 31)
     for low in range(0, n, BLOCK):
         high = min(n, low + BLOCK)
         first[:] = 0
@@ -210,29 +206,28 @@ def _number(sorted_by_cell, partners, key, order, new):
 @njit(nogil=True, cache=True, error_model="numpy")
 def _entries(sorted_by_cell, radii, new, ahead, row, partners, size):
     """Entries of each group, and their partners and sums of radii, where there is no pair of no size."""
-    n, groups = len(new), (len(new) + 3) // 4
+    n, groups = len(new), (len(new) + WIDTH - 1) // WIDTH
     counts, begins = np.zeros((groups, 2), dtype=np.int64), np.empty((groups, 2), dtype=np.int64)
     for s in range(n):
         size[s] = radii[sorted_by_cell[s]]
         for kind in range(2):
-            counts[new[s] // 4, kind] = max(counts[new[s] // 4, kind], partners[s, kind])
+            counts[new[s] // WIDTH, kind] = max(counts[new[s] // WIDTH, kind], partners[s, kind])
     entries = 0
     for group in range(groups):
         for kind in range(2):
             begins[group, kind] = entries
-            entries += 4 * counts[group, kind]
+            entries += WIDTH * counts[group, kind]
     partner, sums = np.zeros(entries, dtype=np.uint32), np.zeros(entries)
+    for s in range(n):  # from now on where the next partner of each goes
+        group = new[s] // WIDTH
+        lane = LANE[new[s] - min(WIDTH * group, n - WIDTH)]
+        partners[s, 0], partners[s, 1] = begins[group, 0] + lane, begins[group, 1] + lane
     for s in range(n):
-        group = new[s] // 4
-        lane = OWN[new[s] - min(4 * group, n - 4)]
-        plain, folded = begins[group, 0] + lane, begins[group, 1] + lane
         for e in range(row[s], row[s + 1]):
-            t = ahead[e]
-            if t < FOLDED:
-                partner[plain], sums[plain] = new[t], size[s] + size[t]
-                plain += 4
-            else:
-                t -= FOLDED
-                partner[folded], sums[folded] = new[t], size[s] + size[t]
-                folded += 4
+            kind = np.int64(ahead[e] >= FOLDED)
+            t = ahead[e] - FOLDED * np.uint32(kind)
+            here, there, both = partners[s, kind], partners[t, kind], size[s] + size[t]
+            partner[here], partner[there] = new[t], new[s]
+            sums[here], sums[there] = both, both
+            partners[s, kind], partners[t, kind] = here + WIDTH, there + WIDTH
     return counts, partner, sums

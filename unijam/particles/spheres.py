@@ -13,6 +13,7 @@ import numpy as np
 import scipy.sparse as sp
 
 from ..arrays import Array
+from ..lanes import WIDTH
 from ..potentials import Harmonic, Hertzian
 from ..system import Constraints
 from ..validation import Count, Seed, checked, require_positions
@@ -112,7 +113,7 @@ class SoftSpheres(Packing):
 
     def _forces(self) -> SphereForces:
         known = type(self.potential) in (Harmonic, Hertzian)  # a subclass may be stiffer
-        compiled = known and self.dimension in (2, 3) and self.n >= 4
+        compiled = known and self.dimension in (2, 3) and self.n >= WIDTH
         return CompiledForces(self) if compiled else SphereForces(self)
 
 

@@ -108,7 +108,7 @@ class SphereForces:
 
 
 class CompiledForces(SphereForces):
-    """The same for u = Δ^a/a of at least four discs or spheres, compiled; its list can be used in loops.
+    """The same for u = Δ^a/a of discs or spheres, at least `WIDTH`, compiled; its list can be used in loops.
 
     Attributes
     ----------

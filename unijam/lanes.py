@@ -1,0 +1,276 @@
+"""Numbers side by side in one vector register, for compiled code: arithmetic, and rows of arrays, read and added to.
+
+Compilers do not vectorise a loop over particles of which each has its own number of partners. Here it says itself what
+goes side by side; LLVM makes of it what the processor has.
+"""
+
+import operator
+from functools import partial
+from typing import Any
+
+from llvmlite import ir
+from numba import types
+from numba.core import cgutils, config
+from numba.core.codegen import get_host_cpu_features
+from numba.core.typing.templates import ConcreteTemplate, infer_global, signature
+from numba.extending import intrinsic, lower_builtin, models, register_model
+
+_features = get_host_cpu_features() if config.CPU_FEATURES is None else config.CPU_FEATURES
+WIDTH = (
+    8 if "+avx512f" in _features.split(",") else 4
+)  # of the registers of the processor, where they are that wide
+OWN = tuple(
+    k // 2 + WIDTH // 2 * (k % 2) for k in range(WIDTH)
+)  # rows that follow each other: cheapest in a plane
+LANE = tuple(OWN.index(k) for k in range(WIDTH))  # the inverse: where each of such rows is
+_DOUBLE, _INDEX, _INT = ir.DoubleType(), ir.IntType(64), ir.IntType(32)
+_FLAGS = ("contract", "arcp", "nsz")
+_intrinsic: Any = intrinsic
+
+
+class Lanes(types.Type):
+    """Of so many numbers; they add, multiply and so on with as many others, or with one number for all."""
+
+    def __init__(self, width: int) -> None:
+        self.width = width
+        super().__init__(f"Lanes({width})")
+
+
+quad, wide = Lanes(4), Lanes(WIDTH)
+
+
+@register_model(Lanes)
+class _LanesModel(models.PrimitiveModel):
+    def __init__(self, manager: Any, kind: Lanes) -> None:
+        super().__init__(manager, kind, _vector(kind.width))
+
+
+def _vector(width: int) -> Any:
+    return ir.VectorType(_DOUBLE, width)
+
+
+def _constant(width: int, value: float) -> Any:
+    return ir.Constant(_vector(width), [_DOUBLE(value)] * width)
+
+
+def _shuffle(builder: Any, a: Any, b: Any, *lanes: int) -> Any:
+    return builder.shuffle_vector(
+        a, b, ir.Constant(ir.VectorType(_INT, len(lanes)), [_INT(k) for k in lanes])
+    )
+
+
+def _in_fours(builder: Any, a: Any, b: Any, *lanes: int) -> Any:
+    """The same within each four of a and b, those of b counted from four."""
+    width = a.type.count
+    fours = range(0, width, 4)
+    return _shuffle(builder, a, b, *(k + at + (width - 4 if k > 3 else 0) for at in fours for k in lanes))
+
+
+def _joined(builder: Any, vectors: list) -> Any:
+    """One vector of several, a power of two."""
+    while len(vectors) > 1:
+        lanes = range(2 * vectors[0].type.count)
+        vectors = [_shuffle(builder, *vectors[k : k + 2], *lanes) for k in range(0, len(vectors), 2)]
+    return vectors[0]
+
+
+def _fours(builder: Any, vector: Any) -> list:
+    """Of one vector several, of four."""
+    return [_shuffle(builder, vector, vector, *range(k, k + 4)) for k in range(0, vector.type.count, 4)]
+
+
+def _spread(builder: Any, value: Any, width: int) -> Any:
+    """One number as often as need be; vectors as they are."""
+    if isinstance(value.type, ir.VectorType):
+        return value
+    one = builder.insert_element(ir.Constant(_vector(width), ir.Undefined), value, _INT(0))
+    return _shuffle(builder, one, one, *[0] * width)
+
+
+def _operation(function: Any, instruction: str) -> None:
+    cases = [signature(kind, kind, other) for kind in {quad, wide} for other in (kind, types.float64)]
+    infer_global(function)(type(instruction, (ConcreteTemplate,), {"cases": cases}))
+
+    def lower(context, builder, signature, values):
+        return getattr(builder, instruction)(
+            *(_spread(builder, v, signature.return_type.width) for v in values), flags=_FLAGS
+        )
+
+    for case in cases:
+        lower_builtin(function, *case.args)(lower)
+
+
+for _operator, _instruction in (
+    (operator.add, "fadd"),
+    (operator.sub, "fsub"),
+    (operator.mul, "fmul"),
+    (operator.truediv, "fdiv"),
+):
+    _operation(_operator, _instruction)
+
+
+def _function(name: str, arity: int) -> Any:
+    """A function of lanes that LLVM knows by this name."""
+
+    def codegen(context, builder, signature, values):
+        width = signature.return_type.width
+        kind = ir.FunctionType(_vector(width), [_vector(width)] * arity)
+        function = cgutils.get_or_insert_function(builder.module, kind, f"llvm.{name}.v{width}f64")
+        return builder.call(function, [_spread(builder, v, width) for v in values], fastmath=_FLAGS)
+
+    if arity == 1:
+        return _intrinsic(lambda context, a: (a(a), codegen))
+    return _intrinsic(lambda context, a, b: (a(a, b), codegen))
+
+
+root, whole = _function("sqrt", 1), _function("rint", 1)
+larger, power = _function("maxnum", 2), _function("pow", 2)
+
+
+@_intrinsic
+def fill(context, value):
+    """One number `WIDTH` times."""
+
+    def codegen(context, builder, signature, values):
+        return _spread(builder, values[0], WIDTH)
+
+    return wide(types.float64), codegen
+
+
+@_intrinsic
+def beyond(context, a, b):
+    """Zero where a ≤ b, else one: where a is not a number, too."""
+
+    def codegen(context, builder, signature, values):
+        width = signature.return_type.width
+        above = builder.fcmp_unordered(">", *(_spread(builder, v, width) for v in values))
+        return builder.select(above, _constant(width, 1.0), _constant(width, 0.0))
+
+    return a(a, b), codegen
+
+
+@_intrinsic
+def below(context, a, b):
+    """Where a < b, as the bits of an integer, the first the lowest."""
+
+    def codegen(context, builder, signature, values):
+        return builder.zext(
+            builder.bitcast(builder.fcmp_ordered("<", *values), ir.IntType(signature.args[0].width)), _INDEX
+        )
+
+    return types.int64(a, b), codegen
+
+
+@_intrinsic
+def total(context, a):
+    """The sum of all."""
+
+    def codegen(context, builder, signature, values):
+        terms = [builder.extract_element(values[0], _INT(k)) for k in range(signature.args[0].width)]
+        while len(terms) > 1:
+            terms = [builder.fadd(*terms[k : k + 2]) for k in range(0, len(terms), 2)]
+        return terms[0]
+
+    return types.float64(a), codegen
+
+
+def _pointer(context: Any, builder: Any, kind: Any, array: Any, index: Any, to: Any = None) -> Any:
+    """To an entry of a contiguous one-dimensional array, whose index is not negative."""
+    pointer = builder.gep(context.make_array(kind)(context, builder, array).data, [index], inbounds=True)
+    return pointer if to is None else builder.bitcast(pointer, to.as_pointer())
+
+
+def _load(context, builder, signature, values):
+    to = _vector(signature.return_type.width)
+    return builder.load(_pointer(context, builder, signature.args[0], *values, to), align=8)
+
+
+@_intrinsic
+def four(context, array, index):
+    """Four numbers in a row of an array."""
+    return quad(array, types.intp), _load
+
+
+@_intrinsic
+def several(context, array, index):
+    """`WIDTH` numbers in a row of an array."""
+    return wide(array, types.intp), _load
+
+
+def _in_plane(signature: Any) -> bool:
+    return isinstance(signature.args[-1], types.NoneType)
+
+
+def _own_rows(context, builder, signature, values):
+    """Pointers to rows of an array that follow each other: in a plane to two halves of them."""
+    d = 2 if _in_plane(signature) else 3
+    size = _vector(WIDTH if d == 2 else 4)
+    rows = (builder.add(values[1], _INDEX(k)) for k in (OWN[:2] if d == 2 else OWN))
+    return [
+        _pointer(context, builder, signature.args[0], values[0], builder.mul(row, _INDEX(d)), size)
+        for row in rows
+    ]
+
+
+def _near_rows(context, builder, signature, values):
+    d = 2 if _in_plane(signature) else 3
+    pointers = []
+    for k in range(WIDTH):
+        entry = _pointer(context, builder, signature.args[1], values[1], builder.add(values[2], _INDEX(k)))
+        row = builder.mul(builder.zext(builder.load(entry), _INDEX), _INDEX(d))
+        pointers.append(_pointer(context, builder, signature.args[0], values[0], row, _vector(2 * d - 2)))
+    return pointers
+
+
+def _columns(context, builder, signature, values, pointers):
+    """x, y, z of rows."""
+    rows = [builder.load(p, align=8) for p in pointers(context, builder, signature, values)]
+    size = rows[0].type.count
+    if len(rows) == WIDTH:
+        rows = [_joined(builder, rows[k::size]) for k in range(size)]
+    (a, b), (c, d) = (
+        [_in_fours(builder, *pair, k, k + 4, k + 2, k + 6) for k in (0, 1)] for pair in (rows[:2], rows[-2:])
+    )
+    if _in_plane(signature):
+        x, y, z = a, b, _constant(WIDTH, 0.0)
+    else:
+        x, y, z = (
+            _in_fours(builder, a, c, 0, 1, 4, 5),
+            _in_fours(builder, b, d, 0, 1, 4, 5),
+            _in_fours(builder, a, c, 2, 3, 6, 7),
+        )
+    return context.make_tuple(builder, signature.return_type, (x, y, z))
+
+
+@_intrinsic
+def own(context, y, first, space):
+    """x, y, z of rows `first`, …, in the order `OWN`; the last row of space is followed by one more number."""
+    return types.UniTuple(wide, 3)(y, types.intp, space), partial(_columns, pointers=_own_rows)
+
+
+@_intrinsic
+def near(context, y, rows, at, space):
+    """x, y, z of the rows named in rows[at:at + WIDTH]."""
+    return types.UniTuple(wide, 3)(y, rows, types.intp, space), partial(_columns, pointers=_near_rows)
+
+
+@_intrinsic
+def push(context, g, first, x, y, z, space):
+    """Add to what `own` takes."""
+
+    def codegen(context, builder, signature, values):
+        x, y, z = values[2:5]
+        rows = [_in_fours(builder, x, y, k, k + 4, k + 2, k + 6) for k in (0, 1)]
+        if not _in_plane(signature):  # the fourth number of a row belongs to the next
+            last = [_in_fours(builder, z, _constant(WIDTH, 0.0), k, k + 4, k + 2, k + 6) for k in (0, 1)]
+            rows = [_in_fours(builder, rows[k], last[k], 0, 1, 4, 5) for k in (0, 1)] + [
+                _in_fours(builder, rows[k], last[k], 2, 3, 6, 7) for k in (0, 1)
+            ]
+            rows = [
+                part for parts in zip(*(_fours(builder, row) for row in rows), strict=True) for part in parts
+            ]
+        for pointer, row in zip(_own_rows(context, builder, signature, values), rows, strict=True):
+            builder.store(builder.fadd(builder.load(pointer, align=8), row, flags=_FLAGS), pointer, align=8)
+        return context.get_dummy_value()
+
+    return types.none(g, types.intp, wide, wide, wide, space), codegen
