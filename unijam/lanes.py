@@ -16,41 +16,31 @@ from numba.core.typing.templates import ConcreteTemplate, infer_global, signatur
 from numba.extending import intrinsic, lower_builtin, models, register_model
 
 _features = get_host_cpu_features() if config.CPU_FEATURES is None else config.CPU_FEATURES
-WIDTH = (
-    8 if "+avx512f" in _features.split(",") else 4
-)  # of the registers of the processor, where they are that wide
-OWN = tuple(
-    k // 2 + WIDTH // 2 * (k % 2) for k in range(WIDTH)
-)  # rows that follow each other: cheapest in a plane
-LANE = tuple(OWN.index(k) for k in range(WIDTH))  # the inverse: where each of such rows is
+WIDTH = 8 if "+avx512f" in _features.split(",") else 4  # what fits into a register
+# rows that follow each other, in the order that is cheapest in a plane, and where each of them is
+OWN = tuple(k // 2 + WIDTH // 2 * (k % 2) for k in range(WIDTH))
+LANE = tuple(OWN.index(k) for k in range(WIDTH))
 _DOUBLE, _INDEX, _INT = ir.DoubleType(), ir.IntType(64), ir.IntType(32)
+_ALL, _FOUR, _TWO = (ir.VectorType(_DOUBLE, width) for width in (WIDTH, 4, 2))
 _FLAGS = ("contract", "arcp", "nsz")
 _intrinsic: Any = intrinsic
 
 
 class Lanes(types.Type):
-    """Of so many numbers; they add, multiply and so on with as many others, or with one number for all."""
-
-    def __init__(self, width: int) -> None:
-        self.width = width
-        super().__init__(f"Lanes({width})")
+    """Of `WIDTH` numbers; they add, multiply and so on with as many others, or with one number for all."""
 
 
-quad, wide = Lanes(4), Lanes(WIDTH)
+lanes = Lanes("Lanes")
 
 
 @register_model(Lanes)
 class _LanesModel(models.PrimitiveModel):
     def __init__(self, manager: Any, kind: Lanes) -> None:
-        super().__init__(manager, kind, _vector(kind.width))
+        super().__init__(manager, kind, _ALL)
 
 
-def _vector(width: int) -> Any:
-    return ir.VectorType(_DOUBLE, width)
-
-
-def _constant(width: int, value: float) -> Any:
-    return ir.Constant(_vector(width), [_DOUBLE(value)] * width)
+def _constant(value: float) -> Any:
+    return ir.Constant(_ALL, [_DOUBLE(value)] * WIDTH)
 
 
 def _shuffle(builder: Any, a: Any, b: Any, *lanes: int) -> Any:
@@ -79,22 +69,20 @@ def _fours(builder: Any, vector: Any) -> list:
     return [_shuffle(builder, vector, vector, *range(k, k + 4)) for k in range(0, vector.type.count, 4)]
 
 
-def _spread(builder: Any, value: Any, width: int) -> Any:
-    """One number as often as need be; vectors as they are."""
-    if isinstance(value.type, ir.VectorType):
+def _spread(builder: Any, value: Any) -> Any:
+    """One number in all lanes; lanes as they are."""
+    if value.type == _ALL:
         return value
-    one = builder.insert_element(ir.Constant(_vector(width), ir.Undefined), value, _INT(0))
-    return _shuffle(builder, one, one, *[0] * width)
+    one = builder.insert_element(ir.Constant(_ALL, ir.Undefined), value, _INT(0))
+    return _shuffle(builder, one, one, *[0] * WIDTH)
 
 
 def _operation(function: Any, instruction: str) -> None:
-    cases = [signature(kind, kind, other) for kind in {quad, wide} for other in (kind, types.float64)]
+    cases = [signature(lanes, lanes, other) for other in (lanes, types.float64)]
     infer_global(function)(type(instruction, (ConcreteTemplate,), {"cases": cases}))
 
     def lower(context, builder, signature, values):
-        return getattr(builder, instruction)(
-            *(_spread(builder, v, signature.return_type.width) for v in values), flags=_FLAGS
-        )
+        return getattr(builder, instruction)(*(_spread(builder, v) for v in values), flags=_FLAGS)
 
     for case in cases:
         lower_builtin(function, *case.args)(lower)
@@ -111,16 +99,15 @@ for _operator, _instruction in (
 
 def _function(name: str, arity: int) -> Any:
     """A function of lanes that LLVM knows by this name."""
+    kind = ir.FunctionType(_ALL, [_ALL] * arity)
 
     def codegen(context, builder, signature, values):
-        width = signature.return_type.width
-        kind = ir.FunctionType(_vector(width), [_vector(width)] * arity)
-        function = cgutils.get_or_insert_function(builder.module, kind, f"llvm.{name}.v{width}f64")
-        return builder.call(function, [_spread(builder, v, width) for v in values], fastmath=_FLAGS)
+        function = cgutils.get_or_insert_function(builder.module, kind, f"llvm.{name}.v{WIDTH}f64")
+        return builder.call(function, [_spread(builder, v) for v in values], fastmath=_FLAGS)
 
     if arity == 1:
-        return _intrinsic(lambda context, a: (a(a), codegen))
-    return _intrinsic(lambda context, a, b: (a(a, b), codegen))
+        return _intrinsic(lambda context, a: (lanes(a), codegen))
+    return _intrinsic(lambda context, a, b: (lanes(a, b), codegen))
 
 
 root, whole = _function("sqrt", 1), _function("rint", 1)
@@ -129,12 +116,8 @@ larger, power = _function("maxnum", 2), _function("pow", 2)
 
 @_intrinsic
 def fill(context, value):
-    """One number `WIDTH` times."""
-
-    def codegen(context, builder, signature, values):
-        return _spread(builder, values[0], WIDTH)
-
-    return wide(types.float64), codegen
+    """One number in all lanes."""
+    return lanes(types.float64), lambda context, builder, signature, values: _spread(builder, values[0])
 
 
 @_intrinsic
@@ -142,11 +125,10 @@ def beyond(context, a, b):
     """Zero where a ≤ b, else one: where a is not a number, too."""
 
     def codegen(context, builder, signature, values):
-        width = signature.return_type.width
-        above = builder.fcmp_unordered(">", *(_spread(builder, v, width) for v in values))
-        return builder.select(above, _constant(width, 1.0), _constant(width, 0.0))
+        above = builder.fcmp_unordered(">", *(_spread(builder, v) for v in values))
+        return builder.select(above, _constant(1.0), _constant(0.0))
 
-    return a(a, b), codegen
+    return lanes(a, b), codegen
 
 
 @_intrinsic
@@ -154,11 +136,31 @@ def below(context, a, b):
     """Where a < b, as the bits of an integer, the first the lowest."""
 
     def codegen(context, builder, signature, values):
-        return builder.zext(
-            builder.bitcast(builder.fcmp_ordered("<", *values), ir.IntType(signature.args[0].width)), _INDEX
-        )
+        bits = builder.bitcast(builder.fcmp_ordered("<", *values), ir.IntType(WIDTH))
+        return builder.zext(bits, _INDEX)
 
     return types.int64(a, b), codegen
+
+
+@_intrinsic
+def note(context, array, at, first, bits):
+    """Write first + k for each bit k that is set, at array[at] and on, and anything up to array[at + WIDTH]; how many."""
+    byte, several = ir.IntType(8), ir.VectorType(_INDEX, WIDTH)
+    which = [[k for k in range(WIDTH) if code >> k & 1] for code in range(1 << WIDTH)]
+    row = ir.VectorType(byte, WIDTH)
+    rows = [ir.Constant(row, [byte(k) for k in (*w, *[0] * WIDTH)[:WIDTH]]) for w in which]
+    table = ir.Constant(ir.ArrayType(row, len(rows)), rows)
+
+    def codegen(context, builder, signature, values):
+        array, at, first, bits = values
+        known = cgutils.global_constant(builder.module, "set_bits", table)
+        ks = builder.zext(builder.load(builder.gep(known, [_INDEX(0), bits], inbounds=True)), several)
+        one = builder.insert_element(ir.Constant(several, ir.Undefined), first, _INT(0))
+        found = builder.add(ks, _shuffle(builder, one, one, *[0] * WIDTH))
+        builder.store(found, _pointer(context, builder, signature.args[0], array, at, several), align=8)
+        return builder.ctpop(bits)
+
+    return types.int64(array, types.int64, types.int64, types.int64), codegen
 
 
 @_intrinsic
@@ -166,7 +168,7 @@ def total(context, a):
     """The sum of all."""
 
     def codegen(context, builder, signature, values):
-        terms = [builder.extract_element(values[0], _INT(k)) for k in range(signature.args[0].width)]
+        terms = [builder.extract_element(values[0], _INT(k)) for k in range(WIDTH)]
         while len(terms) > 1:
             terms = [builder.fadd(*terms[k : k + 2]) for k in range(0, len(terms), 2)]
         return terms[0]
@@ -180,21 +182,14 @@ def _pointer(context: Any, builder: Any, kind: Any, array: Any, index: Any, to: 
     return pointer if to is None else builder.bitcast(pointer, to.as_pointer())
 
 
-def _load(context, builder, signature, values):
-    to = _vector(signature.return_type.width)
-    return builder.load(_pointer(context, builder, signature.args[0], *values, to), align=8)
-
-
-@_intrinsic
-def four(context, array, index):
-    """Four numbers in a row of an array."""
-    return quad(array, types.intp), _load
-
-
 @_intrinsic
 def several(context, array, index):
     """`WIDTH` numbers in a row of an array."""
-    return wide(array, types.intp), _load
+
+    def codegen(context, builder, signature, values):
+        return builder.load(_pointer(context, builder, signature.args[0], *values, _ALL), align=8)
+
+    return lanes(array, types.intp), codegen
 
 
 def _in_plane(signature: Any) -> bool:
@@ -204,7 +199,7 @@ def _in_plane(signature: Any) -> bool:
 def _own_rows(context, builder, signature, values):
     """Pointers to rows of an array that follow each other: in a plane to two halves of them."""
     d = 2 if _in_plane(signature) else 3
-    size = _vector(WIDTH if d == 2 else 4)
+    size = _ALL if d == 2 else _FOUR
     rows = (builder.add(values[1], _INDEX(k)) for k in (OWN[:2] if d == 2 else OWN))
     return [
         _pointer(context, builder, signature.args[0], values[0], builder.mul(row, _INDEX(d)), size)
@@ -218,7 +213,7 @@ def _near_rows(context, builder, signature, values):
     for k in range(WIDTH):
         entry = _pointer(context, builder, signature.args[1], values[1], builder.add(values[2], _INDEX(k)))
         row = builder.mul(builder.zext(builder.load(entry), _INDEX), _INDEX(d))
-        pointers.append(_pointer(context, builder, signature.args[0], values[0], row, _vector(2 * d - 2)))
+        pointers.append(_pointer(context, builder, signature.args[0], values[0], row, _TWO if d == 2 else _FOUR))
     return pointers
 
 
@@ -232,7 +227,7 @@ def _columns(context, builder, signature, values, pointers):
         [_in_fours(builder, *pair, k, k + 4, k + 2, k + 6) for k in (0, 1)] for pair in (rows[:2], rows[-2:])
     )
     if _in_plane(signature):
-        x, y, z = a, b, _constant(WIDTH, 0.0)
+        x, y, z = a, b, _constant(0.0)
     else:
         x, y, z = (
             _in_fours(builder, a, c, 0, 1, 4, 5),
@@ -245,13 +240,13 @@ def _columns(context, builder, signature, values, pointers):
 @_intrinsic
 def own(context, y, first, space):
     """x, y, z of rows `first`, …, in the order `OWN`; the last row of space is followed by one more number."""
-    return types.UniTuple(wide, 3)(y, types.intp, space), partial(_columns, pointers=_own_rows)
+    return types.UniTuple(lanes, 3)(y, types.intp, space), partial(_columns, pointers=_own_rows)
 
 
 @_intrinsic
 def near(context, y, rows, at, space):
     """x, y, z of the rows named in rows[at:at + WIDTH]."""
-    return types.UniTuple(wide, 3)(y, rows, types.intp, space), partial(_columns, pointers=_near_rows)
+    return types.UniTuple(lanes, 3)(y, rows, types.intp, space), partial(_columns, pointers=_near_rows)
 
 
 @_intrinsic
@@ -262,7 +257,7 @@ def push(context, g, first, x, y, z, space):
         x, y, z = values[2:5]
         rows = [_in_fours(builder, x, y, k, k + 4, k + 2, k + 6) for k in (0, 1)]
         if not _in_plane(signature):  # the fourth number of a row belongs to the next
-            last = [_in_fours(builder, z, _constant(WIDTH, 0.0), k, k + 4, k + 2, k + 6) for k in (0, 1)]
+            last = [_in_fours(builder, z, _constant(0.0), k, k + 4, k + 2, k + 6) for k in (0, 1)]
             rows = [_in_fours(builder, rows[k], last[k], 0, 1, 4, 5) for k in (0, 1)] + [
                 _in_fours(builder, rows[k], last[k], 2, 3, 6, 7) for k in (0, 1)
             ]
@@ -273,4 +268,4 @@ def push(context, g, first, x, y, z, space):
             builder.store(builder.fadd(builder.load(pointer, align=8), row, flags=_FLAGS), pointer, align=8)
         return context.get_dummy_value()
 
-    return types.none(g, types.intp, wide, wide, wide, space), codegen
+    return types.none(g, types.intp, lanes, lanes, lanes, space), codegen

@@ -8,16 +8,16 @@ lie, and will lie while the list serves, as far apart as their coordinates say a
 import numpy as np
 from numba import njit
 
-from ..lanes import LANE, WIDTH, below, four, whole
+from ..lanes import LANE, WIDTH, below, note, several, whole
 from .neighbours import crowded, fill_cells
 
 BLOCK = 512  # particles that are sorted by their number of partners
-FOLDED = np.uint32(1 << 31)  # added to the partner in a folded pair
+FOLDED = 1 << 31  # added to a pair that is folded; s and t are one number, s << 32 | t
 
 
 def workspace(n):
     """Room for `list_pairs` of n particles, to be used again: fresh memory costs a third of its time."""
-    return np.empty(7 * n + 16), np.empty(7 * n + 1, dtype=np.int64), np.empty(8 * n + 64, dtype=np.uint32)
+    return np.empty(7 * n + 4 * WIDTH), np.empty(6 * n, dtype=np.int64), np.empty(8 * n + 64, dtype=np.int64)
 
 
 @njit(nogil=True, cache=True, error_model="numpy")
@@ -55,32 +55,31 @@ def list_pairs(x, sides, radii, factor, skin, room):
         wide[along] = sides[axis]
         count = min(int(sides[axis] / width * (1.0 - 1e-12)), max(3, int(many[axis])))
         cells[along] = count if count >= 3 else 1  # of fewer, neighbours would be the same on both sides
-    floats, integers, ahead = room
-    points, near = floats[: 3 * n].reshape(n, 3), floats[3 * n : 7 * n + 16].reshape(4, n + 4)
-    sorted_by_cell, new, order, row = (
+    floats, integers, pairs = room
+    points, near = floats[: 3 * n].reshape(n, 3), floats[3 * n : 7 * n + 4 * WIDTH].reshape(4, n + WIDTH)
+    sorted_by_cell, new, order, key = (
         integers[:n],
         integers[n : 2 * n],
         integers[2 * n : 3 * n],
-        integers[3 * n : 4 * n + 1],
+        integers[3 * n : 4 * n],
     )
-    partners = integers[4 * n + 1 : 6 * n + 1].reshape(n, 2)
-    key = integers[6 * n + 1 :]
+    partners = integers[4 * n :].reshape(n, 2)
     start = _into_cells(x, wide, cells, reaches, points, near, sorted_by_cell, key)
-    ahead = _search(near, wide, cells, start, ahead, row)
-    _mark(x, sides, skin, sorted_by_cell, ahead, row, floats[: d * n].reshape(d, n), partners)
+    pairs, found = _search(near, wide, cells, start, pairs)
+    _mark(x, sides, skin, sorted_by_cell, pairs[:found], floats[: d * n].reshape(d, n), partners)
     _number(sorted_by_cell, partners, key, order, new)
     home, places, back = np.zeros(n * d + 1), np.empty(n * d, dtype=np.int64), np.empty(n * d, dtype=np.int64)
     for i in range(n):
         for axis in range(d):
             k = order[i] * d + axis
             home[i * d + axis], places[i * d + axis], back[k] = x[k], k, i * d + axis
-    counts, partner, sums = _entries(sorted_by_cell, radii, new, ahead, row, partners, floats)
-    return places, back, home, counts, partner, sums, (floats, integers, ahead)
+    counts, partner, sums = _entries(sorted_by_cell, radii, new, pairs[:found], partners, floats)
+    return places, back, home, counts, partner, sums, (floats, integers, pairs)
 
 
 @njit(nogil=True, cache=True, error_model="numpy")
 def _into_cells(x, wide, cells, reaches, points, near, sorted_by_cell, cell_of):
-    """Particles in the order of cells, their places in the box and reaches, (4, n + 4); where each cell begins."""
+    """Particles in the order of cells, their places in the box and reaches, (4, n + WIDTH); where each cell begins."""
     n, d = len(reaches), len(x) // len(reaches)
     points[:, 0] = 0.0  # in a plane
     for axis in range(d):
@@ -90,7 +89,7 @@ def _into_cells(x, wide, cells, reaches, points, near, sorted_by_cell, cell_of):
             points[i, 3 - d + axis] = at - side * np.floor(at * (1.0 / side))
     start = np.zeros(cells.prod() + 1, dtype=np.int64)
     fill_cells(points, wide, cells, start, sorted_by_cell, cell_of)
-    near[:, n:] = 0.0  # read four at a time
+    near[:, n:] = 0.0  # read several at a time
     for s in range(n):
         i = sorted_by_cell[s]
         near[0, s], near[1, s], near[2, s], near[3, s] = points[i, 0], points[i, 1], points[i, 2], reaches[i]
@@ -98,19 +97,19 @@ def _into_cells(x, wide, cells, reaches, points, near, sorted_by_cell, cell_of):
 
 
 @njit(nogil=True, cache=True, error_model="numpy")
-def _search(near, wide, cells, start, ahead, row):
-    """Each pair once: of s, as sorted, the others are ahead[row[s]:row[s + 1]]; `ahead` is longer if need be."""
+def _search(near, wide, cells, start, pairs):
+    """Each pair s, t, as sorted, once, and how many they are; `pairs` is longer if need be."""
     nx, ny, nz = cells
     fold = (nx == 1 and wide[0] != 1.0) or ny == 1 or nz == 1  # one cell across: the nearest image may be any
     begins, ends, moves = np.empty(10, dtype=np.int64), np.empty(10, dtype=np.int64), np.empty((10, 3))
     xs, ys, zs, reaches = near[0], near[1], near[2], near[3]
     lx, ly, lz = wide
     kx, ky, kz = 1.0 / lx, 1.0 / ly, 1.0 / lz
-    found, cell, row[0] = 0, 0, 0
+    found, cell, every = 0, 0, (1 << WIDTH) - 1
     for cx in range(nx):
         for cy in range(ny):
             for cz in range(nz):
-                runs, most, first, last = 0, 4, start[cell], start[cell + 1]
+                runs, most, first, last = 0, WIDTH, start[cell], start[cell + 1]
                 cell += 1
                 if first == last:
                     continue
@@ -134,54 +133,45 @@ def _search(near, wide, cells, start, ahead, row):
                             most += ends[runs] - begins[runs]
                             runs += 1
                 for s in range(first, last):
-                    if found + most > len(ahead):  # no pair is ever dropped
-                        longer = np.empty(2 * (len(ahead) + most), dtype=np.uint32)
-                        longer[:found] = ahead[:found]
-                        ahead = longer
+                    if found + most > len(pairs):  # no pair is ever dropped
+                        longer = np.empty(2 * (len(pairs) + most), dtype=np.int64)
+                        longer[:found] = pairs[:found]
+                        pairs = longer
                     begins[0] = s + 1  # its own cell comes first
                     reach = reaches[s]
                     for run in range(runs):
                         x, y, z = xs[s] - moves[run, 0], ys[s] - moves[run, 1], zs[s] - moves[run, 2]
                         end = ends[run]
-                        for t in range(begins[run], end, 4):
-                            dx, dy, dz = four(xs, t) - x, four(ys, t) - y, four(zs, t) - z
+                        for t in range(begins[run], end, WIDTH):
+                            dx, dy, dz = several(xs, t) - x, several(ys, t) - y, several(zs, t) - z
                             if fold:
                                 dx, dy, dz = (
                                     dx - whole(dx * kx) * lx,
                                     dy - whole(dy * ky) * ly,
                                     dz - whole(dz * kz) * lz,
                                 )
-                            cutoff = four(reaches, t) + reach
+                            cutoff = several(reaches, t) + reach
                             bits = below(dx * dx + dy * dy + dz * dz, cutoff * cutoff)
-                            bits &= 15 >> max(0, t + 4 - end)
-                            ahead[found] = t  # kept only if counted, cheaper than a branch
-                            found += bits & 1
-                            ahead[found] = t + 1
-                            found += bits >> 1 & 1
-                            ahead[found] = t + 2
-                            found += bits >> 2 & 1
-                            ahead[found] = t + 3
-                            found += bits >> 3
-                    row[s + 1] = found
-    return ahead
+                            bits &= every >> max(0, t + WIDTH - end)
+                            found += note(pairs, found, (s << 32) + t, bits)
+    return pairs, found
 
 
 @njit(nogil=True, cache=True, error_model="numpy")
-def _mark(x, sides, skin, sorted_by_cell, ahead, row, spread, partners):
-    """Partners of each, as sorted, (n, 2): plain and folded; the latter are marked in `ahead`."""
+def _mark(x, sides, skin, sorted_by_cell, pairs, spread, partners):
+    """Partners of each, as sorted, (n, 2): plain and folded; pairs of the latter are marked."""
     n, d, most = len(sorted_by_cell), len(sides), 0.5 * sides - skin
     for s in range(n):
         for axis in range(d):
             spread[axis, s] = x[sorted_by_cell[s] * d + axis]
     partners[:] = 0
-    for s in range(n):
-        for e in range(row[s], row[s + 1]):
-            t, folded = ahead[e], False
-            for axis in range(d):
-                folded |= not np.abs(spread[axis, t] - spread[axis, s]) <= most[axis]
-            ahead[e] = t + FOLDED * np.uint32(folded)
-            partners[s, np.int64(folded)] += 1
-            partners[t, np.int64(folded)] += 1
+    for e in range(len(pairs)):
+        s, t, folded = pairs[e] >> 32, pairs[e] & (FOLDED - 1), 0
+        for axis in range(d):
+            folded |= not np.abs(spread[axis, t] - spread[axis, s]) <= most[axis]
+        pairs[e] += FOLDED * folded
+        partners[s, folded] += 1
+        partners[t, folded] += 1
 
 
 @njit(nogil=True, cache=True, error_model="numpy")
@@ -204,7 +194,7 @@ def _number(sorted_by_cell, partners, key, order, new):
 
 
 @njit(nogil=True, cache=True, error_model="numpy")
-def _entries(sorted_by_cell, radii, new, ahead, row, partners, size):
+def _entries(sorted_by_cell, radii, new, pairs, partners, size):
     """Entries of each group, and their partners and sums of radii, where there is no pair of no size."""
     n, groups = len(new), (len(new) + WIDTH - 1) // WIDTH
     counts, begins = np.zeros((groups, 2), dtype=np.int64), np.empty((groups, 2), dtype=np.int64)
@@ -217,17 +207,16 @@ def _entries(sorted_by_cell, radii, new, ahead, row, partners, size):
         for kind in range(2):
             begins[group, kind] = entries
             entries += WIDTH * counts[group, kind]
-    partner, sums = np.zeros(entries, dtype=np.uint32), np.zeros(entries)
-    for s in range(n):  # from now on where the next partner of each goes
+    places = partners  # from now on where the next partner of each goes
+    for s in range(n):
         group = new[s] // WIDTH
         lane = LANE[new[s] - min(WIDTH * group, n - WIDTH)]
-        partners[s, 0], partners[s, 1] = begins[group, 0] + lane, begins[group, 1] + lane
-    for s in range(n):
-        for e in range(row[s], row[s + 1]):
-            kind = np.int64(ahead[e] >= FOLDED)
-            t = ahead[e] - FOLDED * np.uint32(kind)
-            here, there, both = partners[s, kind], partners[t, kind], size[s] + size[t]
-            partner[here], partner[there] = new[t], new[s]
-            sums[here], sums[there] = both, both
-            partners[s, kind], partners[t, kind] = here + WIDTH, there + WIDTH
+        places[s, 0], places[s, 1] = begins[group, 0] + lane, begins[group, 1] + lane
+    partner, sums = np.zeros(entries, dtype=np.uint32), np.zeros(entries)
+    for e in range(len(pairs)):
+        s, t, kind = pairs[e] >> 32, pairs[e] & (FOLDED - 1), pairs[e] // FOLDED & 1
+        here, there, both = places[s, kind], places[t, kind], size[s] + size[t]
+        partner[here], partner[there] = new[t], new[s]
+        sums[here], sums[there] = both, both
+        places[s, kind], places[t, kind] = here + WIDTH, there + WIDTH
     return counts, partner, sums
