@@ -66,7 +66,7 @@ def list_pairs(x, sides, radii, factor, skin, room):
     partners = integers[4 * n :].reshape(n, 2)
     start = _into_cells(x, wide, cells, reaches, points, near, sorted_by_cell, key)
     pairs, found = _search(near, wide, cells, start, pairs)
-    _mark(x, sides, skin, sorted_by_cell, pairs[:found], floats[: d * n].reshape(d, n), partners)
+    _mark(x, sides, skin, sorted_by_cell, pairs[:found], points.reshape(3, n), partners)
     _number(sorted_by_cell, partners, key, order, new)
     home, places, back = np.zeros(n * d + 1), np.empty(n * d, dtype=np.int64), np.empty(n * d, dtype=np.int64)
     for i in range(n):
@@ -160,15 +160,20 @@ def _search(near, wide, cells, start, pairs):
 @njit(nogil=True, cache=True, error_model="numpy")
 def _mark(x, sides, skin, sorted_by_cell, pairs, spread, partners):
     """Partners of each, as sorted, (n, 2): plain and folded; pairs of the latter are marked."""
-    n, d, most = len(sorted_by_cell), len(sides), 0.5 * sides - skin
-    for s in range(n):
-        for axis in range(d):
+    n, d, most = len(sorted_by_cell), len(sides), np.full(3, np.inf)
+    most[:d] = 0.5 * sides - skin
+    spread[d:] = 0.0
+    for axis in range(d):
+        for s in range(n):
             spread[axis, s] = x[sorted_by_cell[s] * d + axis]
     partners[:] = 0
+    xs, ys, zs = spread
     for e in range(len(pairs)):
-        s, t, folded = pairs[e] >> 32, pairs[e] & (FOLDED - 1), 0
-        for axis in range(d):
-            folded |= not np.abs(spread[axis, t] - spread[axis, s]) <= most[axis]
+        s, t = pairs[e] >> 32, pairs[e] & (FOLDED - 1)
+        plain = np.abs(xs[t] - xs[s]) <= most[0]
+        plain &= np.abs(ys[t] - ys[s]) <= most[1]
+        plain &= np.abs(zs[t] - zs[s]) <= most[2]
+        folded = 1 - plain
         pairs[e] += FOLDED * folded
         partners[s, folded] += 1
         partners[t, folded] += 1
