@@ -15,7 +15,8 @@ from numba.core.codegen import get_host_cpu_features
 from numba.core.typing.templates import ConcreteTemplate, infer_global, signature
 from numba.extending import intrinsic, lower_builtin, models, register_model
 
-_features = get_host_cpu_features() if config.CPU_FEATURES is None else config.CPU_FEATURES
+_config: Any = config  # its attributes are made when it is read
+_features = get_host_cpu_features() if _config.CPU_FEATURES is None else _config.CPU_FEATURES
 WIDTH = 8 if "+avx512f" in _features.split(",") else 4  # what fits into a register
 # rows that follow each other, in the order that is cheapest in a plane, and where each of them is
 OWN = tuple(k // 2 + WIDTH // 2 * (k % 2) for k in range(WIDTH))
@@ -144,7 +145,7 @@ def below(context, a, b):
 
 @_intrinsic
 def note(context, array, at, first, bits):
-    """Write first + k for each bit k that is set, at array[at] and on, and anything up to array[at + WIDTH]; how many."""
+    """Write first + k for each bit k that is set, from array[at] on (anything after them, `WIDTH` in all); how many."""
     byte, several = ir.IntType(8), ir.VectorType(_INDEX, WIDTH)
     which = [[k for k in range(WIDTH) if code >> k & 1] for code in range(1 << WIDTH)]
     row = ir.VectorType(byte, WIDTH)
@@ -187,7 +188,8 @@ def several(context, array, index):
     """`WIDTH` numbers in a row of an array."""
 
     def codegen(context, builder, signature, values):
-        return builder.load(_pointer(context, builder, signature.args[0], *values, _ALL), align=8)
+        array, index = values
+        return builder.load(_pointer(context, builder, signature.args[0], array, index, _ALL), align=8)
 
     return lanes(array, types.intp), codegen
 
@@ -213,7 +215,9 @@ def _near_rows(context, builder, signature, values):
     for k in range(WIDTH):
         entry = _pointer(context, builder, signature.args[1], values[1], builder.add(values[2], _INDEX(k)))
         row = builder.mul(builder.zext(builder.load(entry), _INDEX), _INDEX(d))
-        pointers.append(_pointer(context, builder, signature.args[0], values[0], row, _TWO if d == 2 else _FOUR))
+        pointers.append(
+            _pointer(context, builder, signature.args[0], values[0], row, _TWO if d == 2 else _FOUR)
+        )
     return pointers
 
 

@@ -1,8 +1,9 @@
 """A list of near pairs for vector registers: particles in groups, and for each its partners, one for each at a time.
 
 Each pair is listed both ways, so that no particle pushes another. Particles are renumbered by cells, and in blocks by
-their number of partners, so that the members of a group have about as many; what is missing is filled up with pairs of no size. Pairs whose nearest images
-lie, and will lie while the list serves, as far apart as their coordinates say are plain; the others are folded.
+their number of partners, so that the members of a group have about as many; what is missing is filled up with pairs
+of no size. Pairs whose nearest images lie, and will lie while the list serves, as far apart as their coordinates say
+are plain; the others are folded.
 """
 
 import numpy as np
