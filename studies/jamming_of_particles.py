@@ -33,7 +33,7 @@ SHAPES += (2.5, 3.0, 4.0, 5.0)
 class Configuration(BaseModel):
     """How many packings for each curve; of ellipses of each size, how many of which aspect ratios."""
 
-    scaling: Packings = {"discs": {4096: 8}, "spheres": {1024: 8}}
+    scaling: Packings = {"discs": {4096: 24}, "spheres": {1024: 24}}
     counting: Packings = {
         "discs": {32: 60, 64: 40, 128: 40, 256: 32},
         "spheres": {64: 40, 128: 16},
@@ -48,7 +48,7 @@ class Configuration(BaseModel):
     shapes: dict[int, tuple[int, tuple[float, ...]]] = {
         96: (8, SHAPES),
         256: (6, ROUND),
-        1024: (3, ROUND),
+        1024: (6, ROUND),
     }
 
 

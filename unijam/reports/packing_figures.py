@@ -48,7 +48,7 @@ def scaling_figure(
         excess, energy = r"$\phi-\phi_J$", r"$U/n$, $p$  (stiffness, diameters)"
         _finish(axes[0, 0], "(a)", excess, energy, loc="upper left")
         axes[0, 0].set_ylim(None, 1e4)
-        _finish(axes[0, 1], "(b)", excess, r"$z-z_{\rm iso}$")
+        _finish(axes[0, 1], "(b)", excess, r"$z-z_{\rm iso}$", loc="upper left")
         _finish(
             axes[0, 2], "(c)", excess, r"$K$ (open), $G$ (filled)  (stiffness, diameters)", loc=(0.01, 0.58)
         )
@@ -154,14 +154,16 @@ def ellipses_figure(
 
 def _plot_densities(ax: Axes, shapes: Mapping[float, Sequence[BranchSample]]) -> None:
     alpha, (threshold, error), _ = of.shape_curves(shapes)
-    at, top = of.densest_shape(shapes)
+    at, largest = of.densest_shape(shapes)
     n = next(iter(shapes.values()))[0].n
     ax.errorbar(alpha, threshold, error, fmt="o", ms=4.5, color=COLOUR["ellipses"], label=f"n = {n}")
     x = np.geomspace(*of.DENSE, 60)
-    label = f"parabola in ln α: {top.value:.3f} at α = {at.value:.2f}"
+    label = f"parabola in ln α: {largest.value:.3f} at α = {at.value:.2f}"
     ax.plot(x, of.dense_parabola(shapes)(np.log(x)), color=COLOUR["ellipses"], lw=1, label=label)
     ax.axvspan(1.3, 1.6, color=THEORY, alpha=0.3, lw=0, label="largest, published: 1.3 to 1.6")
-    _finish(ax, "(a)", r"aspect ratio $\alpha$", r"$\langle\phi_J\rangle$", y="linear", loc="lower center")
+    _finish(ax, "(a)", r"aspect ratio $\alpha$", r"$\langle\phi_J\rangle$", y="linear", loc="lower right")
+    bottom, top = ax.get_ylim()
+    ax.set_ylim(bottom - 0.25 * (top - bottom))  # the legend lies below the points
     ax.set_xticks([1, 1.5, 2, 3, 4, 5], ["1", "1.5", "2", "3", "4", "5"])
     ax.minorticks_off()
 
