@@ -111,8 +111,8 @@ def test_the_width_that_just_fits_is_found():
         wide, 2, 14, vary="width", seeds=3, search=uj.FitSearch(reheats=0, finish=False)
     )
     assert found.varied == "width" and found.n_data == 120
-    low, high = found.ratio_interval
-    assert 1.5 < low <= found.ratio <= high < 5  # the exact number is not known
+    low, high = found.load_interval
+    assert 1.5 < low <= found.load <= high < 5  # the exact number is not known
     assert found.interval[0] <= found.n_effective <= found.interval[1]
     assert found.fraction_fitted(1) == 0 and found.fraction_fitted(1000) == 1
     for sample in found.samples:  # d = 5 and biases: N_eff = 6 h + 1 of width h

@@ -46,8 +46,8 @@ class Branch:
 
     @property
     def ratio(self) -> np.ndarray:
-        """N_Δ/N_eff, (k,)."""
-        return self.n_overlaps / self.n_effective
+        """(N_Δ + N_kink)/N_eff, (k,)."""
+        return (self.n_overlaps + self.n_kinks) / self.n_effective
 
 
 def follow(

@@ -45,7 +45,7 @@ STYLE: Any = {
 
 
 def plot_counts(ax: Axes, samples: Sequence[JammedSample], colour: str, *, isostatic: bool) -> None:
-    """N_Δ/N_eff of the states on the way against the distance of the scale from its threshold."""
+    """(N_Δ + N_kink)/N_eff of the states on the way against the distance of the scale from its threshold."""
     for s in samples:
         ax.plot(s.distances, s.ratios, "-", lw=0.5, color=colour, alpha=0.35)
         ax.plot(s.distances, s.ratios, "o", ms=2.5, mew=0, color=colour, alpha=0.6)

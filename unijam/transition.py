@@ -46,7 +46,7 @@ class Transition:
         95 % of P*, the median of the starts' thresholds (or of N*): by resampling starts, each anywhere in its bracket.
     spread : float
         Standard deviation of the thresholds: the width of the fraction fitted as a function of P (or N).
-    ratio, ratio_interval : float, (float, float)
+    load, load_interval : float, (float, float)
         P*/N_eff, or P/N*.
     jump, jump_interval : float, (float, float)
         N_Δ/N_eff on the side where data are missed, at the end of the bracket, mean over starts and its 95 %; at the
@@ -70,8 +70,8 @@ class Transition:
     n_data: float
     interval: tuple[float, float]
     spread: float
-    ratio: float
-    ratio_interval: tuple[float, float]
+    load: float
+    load_interval: tuple[float, float]
     jump: float
     jump_interval: tuple[float, float]
     jump_with_kinks: float
@@ -149,7 +149,7 @@ def find_transition(
     ...     return uj.FullyConnected.random(
     ...         depth=0, input_dimension=20, n_data=n_data, weights="free", bias=False, seed=seed
     ...     )
-    >>> 1.5 < uj.find_transition(linear, 10, 80, seeds=4).ratio < 2.6
+    >>> 1.5 < uj.find_transition(linear, 10, 80, seeds=4).load < 2.6
     True
     """
     least = 2 if vary == "n_data" else 1
@@ -209,8 +209,8 @@ def _transition(samples: Sequence[ThresholdSample], low: int, high: int, status:
         n_data=center,
         interval=interval,
         spread=spread,
-        ratio=center / n_effective,
-        ratio_interval=(interval[0] / n_effective, interval[1] / n_effective),
+        load=center / n_effective,
+        load_interval=(interval[0] / n_effective, interval[1] / n_effective),
         samples=tuple(samples),
         **_jump(samples),
     )
@@ -234,8 +234,8 @@ def _transition_in_size(samples: Sequence[SizeSample], low: int, high: int, stat
         n_data=n_data,
         interval=interval,
         spread=spread,
-        ratio=n_data / center,
-        ratio_interval=(n_data / interval[1], n_data / interval[0]),
+        load=n_data / center,
+        load_interval=(n_data / interval[1], n_data / interval[0]),
         samples=tuple(samples),
         **_jump(samples),
     )
@@ -263,10 +263,10 @@ def _jump(samples: Sequence[Any]) -> dict[str, Any]:
     """What the states have where data are missed."""
     above = [s for s in samples if s.n_effective]
     minima = [s for s in above if s.certified]
-    ratio, interval = _mean([s.n_overlaps / s.n_effective for s in above])
+    overlaps, interval = _mean([s.n_overlaps / s.n_effective for s in above])
     certified, certified_interval = _mean([s.n_overlaps / s.n_effective for s in minima])
     return {
-        "jump": ratio,
+        "jump": overlaps,
         "jump_interval": interval,
         "jump_with_kinks": _mean([(s.n_overlaps + s.n_kinks) / s.n_effective for s in above])[0],
         "n_certified": len(minima),

@@ -15,6 +15,7 @@ import pytest
 
 import unijam
 from unijam.ensemble import JammedSample, Recipe, Sample, ensemble, measure_jammed
+from unijam.ensemble.jammed import is_isostatic
 from unijam.system import ConstrainedSystem
 
 DISCS = Recipe(kind="SoftSpheres", parameters={"n": 16, "radii": "uniform", "packing_fraction": 1.0})
@@ -160,6 +161,14 @@ def test_processes_measure_what_a_call_measures_and_pass_options_on(tmp_path):
     for a, b in zip(here, apart, strict=True):
         for field in {f.name for f in dataclasses.fields(JammedSample)} - {"seconds"}:
             np.testing.assert_array_equal(getattr(a, field), getattr(b, field))
+
+
+def test_kinks_count_in_what_is_called_isostatic():
+    """Independent of the count: one state of self stress, and nothing in the kernel of H0."""
+    network = {"depth": 1, "width": 8, "input_dimension": 8, "n_data": 120, "margin": 0.3}
+    sample = measure_jammed(unijam.FullyConnected.random(activation="relu", **network))
+    assert sample.n_kinks > 0 and sample.self_stresses == 1 and sample.kernel_prestress.size == 0
+    assert is_isostatic([sample]) and sample.n_overlaps < sample.n_effective
 
 
 def test_an_interrupt_ends_processes_at_once_and_keeps_what_is_done(tmp_path):

@@ -76,7 +76,8 @@ def jammed(kinks):
         "threshold": 0.01,
         "seconds": 1.0,
     }
-    counts = {"n_dof": N, "n_effective": N, "n_overlaps": 40, "ratio": (40 + kinks) / N, "reduced_ratio": 1.0}
+    counts = {"n_dof": N, "n_effective": N, "n_overlaps": 40, "n_kinks": kinks}
+    counts |= {"ratio": (40 + kinks) / N, "reduced_ratio": 1.0}
     modes = {"n_rattlers_dof": 0, "negative_modes": 0, "negative_modes_hp": 30, "self_stresses": 1}
     arrays = {
         k: one for k in ("distances", "ratios", "relative_gradients", "eigenvalues_h0", "eigenvalues_hp")

@@ -24,7 +24,7 @@ class JammedSample(Sample):
     ----------
     status : str
         Of `jam`.
-    n_dof, n_effective, n_overlaps, ratio
+    n_dof, n_effective, n_overlaps, n_kinks, ratio
         The count in the quoted state; `reduced_ratio` on the reduced system (NaN where there is none).
     n_rattlers_dof : int
         Degrees of freedom that bear no force.
@@ -33,7 +33,8 @@ class JammedSample(Sample):
     negative_modes, negative_modes_hp, self_stresses : int
         Of H, of Hp; states of self stress.
     distances, ratios, relative_gradients : (states,) arrays
-        On the way: distance of the scale from its threshold (in reported units), N_Δ/N_eff, relative gradient.
+        On the way: distance of the scale from its threshold (in reported units), (N_Δ + N_kink)/N_eff,
+        relative gradient.
     eigenvalues_h0, eigenvalues_hp, eigenvalues : (n_effective,) arrays
         Symmetries apart.
     kernel_prestress, kernel_prestress_cut : arrays
@@ -46,6 +47,7 @@ class JammedSample(Sample):
     n_dof: int
     n_effective: int
     n_overlaps: int
+    n_kinks: int
     ratio: float
     reduced_ratio: float
     n_rattlers_dof: int
@@ -69,8 +71,8 @@ class JammedSample(Sample):
 
 
 def is_isostatic(samples: Sequence[JammedSample]) -> bool:
-    """N_Δ = N_eff + 1 in at least 95 % of the samples."""
-    return bool(np.mean([s.n_overlaps == s.n_effective + 1 for s in samples]) >= 0.95)
+    """N_Δ + N_kink = N_eff + 1 in at least 95 % of the samples."""
+    return bool(np.mean([s.n_overlaps + s.n_kinks == s.n_effective + 1 for s in samples]) >= 0.95)
 
 
 def measure_jammed(system: ConstrainedSystem) -> JammedSample:
@@ -91,6 +93,7 @@ def measure_jammed(system: ConstrainedSystem) -> JammedSample:
         n_dof=count.n_dof,
         n_effective=count.n_effective,
         n_overlaps=count.n_overlaps,
+        n_kinks=count.n_kinks,
         ratio=count.ratio,
         reduced_ratio=count.reduced.ratio if count.reduced else float("nan"),
         n_rattlers_dof=int((~hessian.bearing).sum()),

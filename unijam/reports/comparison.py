@@ -64,7 +64,7 @@ class Summary:
 
     @property
     def isostatic(self) -> bool:
-        """N_Δ = N_eff + 1 in at least 95 % of the seeds."""
+        """N_Δ + N_kink = N_eff + 1 in at least 95 % of the seeds."""
         return is_isostatic(self.samples)
 
     @property

@@ -63,12 +63,12 @@ def fraction(chosen: np.ndarray) -> Estimate:
     return Estimate(p, min(max(low, 0.0), p), max(min(high, 1.0), p))
 
 
-def ratio(found: Transition) -> Estimate:
+def load(found: Transition) -> Estimate:
     """P*/N_eff; the interval holds that of the median of starts and the median bracket of a start."""
     below = np.median([s.largest_fitted for s in found.samples])
     above = np.median([s.smallest_missed for s in found.samples])
     low, high = min(found.interval[0], float(below)), max(found.interval[1], float(above))
-    return Estimate(found.ratio, low / found.n_effective, high / found.n_effective)
+    return Estimate(found.load, low / found.n_effective, high / found.n_effective)
 
 
 def transition(by_load: Mapping[float, Sequence[LandscapeSample]], state: int) -> Estimate:

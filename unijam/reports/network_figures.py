@@ -41,10 +41,10 @@ def transition_figure(report: "NetworksReport") -> Figure:
 def _plot_thresholds(ax: Axes, report: "NetworksReport") -> None:
     every = list(report.transitions.items())
     for (depth, width), found in every:
-        ratio = of.ratio(found)
+        load = of.load(found)
         error = [
-            [found.n_data - ratio.low * found.n_effective],
-            [ratio.high * found.n_effective - found.n_data],
+            [found.n_data - load.low * found.n_effective],
+            [load.high * found.n_effective - found.n_data],
         ]
         ax.errorbar(
             found.n_data,
@@ -56,7 +56,7 @@ def _plot_thresholds(ax: Axes, report: "NetworksReport") -> None:
             mfc="white" if depth % 2 else NETWORK,
             elinewidth=1,
             capsize=2,
-            label=rf"depth {depth}, h = {width}: $P/N^*$ = {ratio}",
+            label=rf"depth {depth}, h = {width}: $P/N^*$ = {load}",
         )
     sizes = np.array([t.n_data for _, t in every])
     line = np.array([0.6 * sizes.min(), 1.5 * sizes.max()])

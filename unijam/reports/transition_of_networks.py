@@ -113,8 +113,7 @@ class NetworksReport:
     def _thresholds(self) -> Iterator[dict[str, Any]]:
         for (depth, _), found in self.transitions.items():
             name = f"depth {depth}, N_eff = {found.n_effective}"
-            ratio = of.ratio(found)
-            yield _beside(f"{name}: P/N*", ratio, 3.0, 0.3, SEARCH)
+            yield _beside(f"{name}: P/N*", of.load(found), 3.0, 0.3, SEARCH)
             jump = Estimate(found.jump, *found.jump_interval)
             above = f"{found.n_certified} of {len(found.samples)} certified, at the smallest P missed"
             yield _beside(f"{name}: N_Δ/N_eff just above", jump, 0.75, 0.05, above)
