@@ -8,12 +8,13 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from .arrays import Array
-from .system import ConstrainedSystem, Constraints, Kinks
+from .arrays import Array, to_numpy
+from .linalg import rank_of
+from .system import ConstrainedSystem, Constraints, HeldKinks, Kinks
 from .tracing import KinkTracer
 from .validation import require, require_finite
 
-KERNEL = 1e-9  # singular values of J below this fraction of the largest may be a kernel
+KERNEL = 1e-9  # of the largest singular value of J, below which others may be those of a kernel
 NEARBY = 1e-3  # of the mean |x| + 1: how far the second look at the symmetries is taken
 CHUNK = 2**24  # numbers in one batch of backward passes
 
@@ -75,8 +76,8 @@ class AutodiffSystem(ConstrainedSystem):
     def symmetries(self, x: Tensor) -> Tensor:
         """The kernel of J over all constraints where these are at least n_dof, else none: orthonormal rows.
 
-        The rank is read off the largest gap in log σ below 1e-3 of the largest singular value. Where the kernel is
-        larger than at a point nearby (flat to first order only, as at the top of a barrier), the directions
+        The rank is read off the largest gap in log σ that ends below 1e-9 of the largest singular value. Where the
+        kernel is larger than at a point nearby (flat to first order only, as at the top of a barrier), the directions
         nearest to the kernel there are kept.
         """
         here = self._kernel(x)
@@ -101,7 +102,8 @@ class AutodiffSystem(ConstrainedSystem):
         if not bool(jacobian.isfinite().all()):
             raise FloatingPointError(f"J of {type(self).__name__} is NaN or infinite.")
         _, sigma, rows = torch.linalg.svd(torch.linalg.qr(jacobian, mode="r").R)
-        return rows[_rank(sigma.cpu()) :]
+        known = torch.finfo(sigma.dtype).eps * max(jacobian.shape) * float(sigma[0])
+        return rows[rank_of(to_numpy(sigma), jacobian.shape, known, KERNEL) :]
 
 
 class AutodiffConstraints(Constraints):
@@ -190,7 +192,7 @@ class AutodiffConstraints(Constraints):
         return Kinks(z.detach(), members, held, forces, gradients, left, right)
 
     @property
-    def _held(self) -> tuple[Tensor, Tensor] | None:
+    def _held(self) -> HeldKinks | None:
         """The kinks that the system holds, by call and place, and their slopes."""
         return self.system.kinks
 
@@ -224,12 +226,3 @@ def _batched(output: Tensor, leaf: Tensor, weights: Tensor) -> Tensor:
             for part in weights.split(rows)
         ]
     )
-
-
-def _rank(sigma: Tensor) -> int:
-    """How many of the sorted singular values are not a kernel."""
-    relative = (sigma / sigma[0]).nan_to_num(0.0).clamp_min(torch.finfo(sigma.dtype).eps)
-    gaps = torch.cat([relative.new_ones(1), relative[:-1]]).log() - relative.log()
-    gaps[relative > 1e-3] = 0.0
-    rank = int(gaps.argmax())
-    return rank if relative[rank] < KERNEL else len(sigma)

@@ -7,6 +7,7 @@ method looks for negative eigenvalues.
 """
 
 import warnings
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 
@@ -24,6 +25,7 @@ TETHER = (
     1e-2  # of ρ: holds what bears no force. Stiffer, a rattler that is touched would hold its neighbours up
 )
 LARGE = 3000  # the spectrum of a matrix larger than this is not computed whole
+NULL_MODE = 1e-12  # an eigenvalue within this fraction of the largest one is zero
 NULL_CUT = 1e-3  # ranks: the largest gap in log σ below this fraction of the largest σ
 PRODUCTS = 500  # of a matrix-free H in one Newton step, or in one search for a negative eigenvalue
 
@@ -310,14 +312,14 @@ def null_space(matrix: np.ndarray, floor: float = 0.0) -> np.ndarray:
     return rows[rank_of(sigma, (m, n), floor) :].T
 
 
-def rank_of(sigma: np.ndarray, shape: tuple[int, int], floor: float = 0.0) -> int:
-    """Rank from descending singular values, by the largest gap in log σ below `NULL_CUT` σ_max, above the floor."""
+def rank_of(sigma: np.ndarray, shape: Sequence[int], floor: float = 0.0, cut: float = NULL_CUT) -> int:
+    """Rank from descending singular values, by the largest gap in log σ below cut × σ_max; below the floor σ is noise."""
     if sigma.size == 0 or sigma[0] == 0:
         return 0
     floor = max(floor, np.finfo(float).eps * max(shape) * sigma[0])
     levels = np.log(np.append(np.maximum(sigma, floor), floor))
     drops = levels[:-1] - levels[1:]
-    allowed = np.append(sigma[1:], 0.0) < NULL_CUT * sigma[0]
+    allowed = np.append(sigma[1:], 0.0) < cut * sigma[0]
     drops = np.where(allowed, drops, 0.0)
     best = int(np.argmax(drops))
     return best + 1 if drops[best] > np.log(10.0) else int(sigma.size)

@@ -18,6 +18,7 @@ from .validation import require, require_evaluated
 
 PROBES = 4  # random signs of the data that stand for J where it is no matrix
 DEGENERATE = 1e-9  # of a slope: forces, and so slopes, are known no better than the gradient
+HeldKinks = tuple[Array, Array]  # which kinks a system is held on, (k, 2), and the slopes there, (k,)
 OVERLAP_RESOLUTIONS = 15.0  # an overlap is Δ above this many rounding errors of Δ
 
 
@@ -238,7 +239,7 @@ class ConstrainedSystem(ABC):
     handover: float = 1e-4
     least_threshold: float | None = None
     n_data: int | None = None
-    kinks: tuple[Array, Array] | None = None
+    kinks: HeldKinks | None = None
 
     @abstractmethod
     def constraints(self, x: Array, reach: float = 0.0) -> Constraints:

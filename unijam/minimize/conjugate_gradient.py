@@ -41,9 +41,9 @@ class ConjugateGradient(FirstOrder):
         require(self.max_step > 0, "max_step", self.max_step, "positive")
         require(self.refresh >= 1, "refresh", self.refresh, "at least 1")
 
-    def begin(self, objective: Objective, point: Point) -> "Descent":
+    def begin(self, objective: Objective, point: Point) -> "ConjugateDescent":
         direction, square, _, largest = blend(-1.0, point.gradient, 0.0, point.gradient)
-        return Descent(
+        return ConjugateDescent(
             point=point,
             finished=square <= 0,
             base=point.y,
@@ -59,7 +59,7 @@ class ConjugateGradient(FirstOrder):
         )
 
     @staticmethod
-    def advance(state: "Descent", objective: Objective) -> "Descent":
+    def advance(state: "ConjugateDescent", objective: Objective) -> "ConjugateDescent":
         return _advance(state, objective)
 
 
@@ -71,7 +71,7 @@ class Rules(NamedTuple):
     tolerance: float
 
 
-class Descent(NamedTuple):
+class ConjugateDescent(NamedTuple):
     """Conjugate gradients under way.
 
     Attributes
@@ -106,7 +106,7 @@ class Descent(NamedTuple):
     rules: Rules
 
 
-@implements(bursts.advance, Descent)
+@implements(bursts.advance, ConjugateDescent)
 def _advance(s, objective):
     if s.anew:
         point = evaluated(objective, s.base)
@@ -126,7 +126,7 @@ def _advance(s, objective):
     iterations = s.iterations + 1
     looks_done = square <= (s.rules.tolerance * trial.force) ** 2 or square < 1e-4 * s.square
     if iterations % s.rules.refresh == 0 or looks_done or square > 4 * s.square:
-        return Descent(
+        return ConjugateDescent(
             point=trial,
             finished=False,
             base=base,
@@ -151,7 +151,7 @@ def _turned(s, point, base, gradient, square, product, carried, trial_step):
     slope = square + beta * carried
     if slope <= 0:
         direction, slope, _, largest = blend(-1.0, gradient, 0.0, gradient)
-    return Descent(
+    return ConjugateDescent(
         point=point,
         finished=slope <= 0,
         base=base,

@@ -4,16 +4,14 @@ from typing import Any, Self
 
 from ..arrays import Array, namespace
 from ..linalg import QuadraticModel, orthonormal_rows
-from ..system import Constraints, Kinks, energy, kinks
+from ..system import Constraints, HeldKinks, Kinks, energy, kinks
 from .objective import Objective, Point
-
-Held = tuple[Array, Array] | None  # members and slopes, as in `system.kinks`
 
 
 class KinkedObjective(Objective):
     """E of the system without held kinks; its points may hold some, with slopes that are part of their state."""
 
-    held: Held = None
+    held: HeldKinks | None = None
 
     @classmethod
     def of(cls, objective: Objective) -> Self:
@@ -33,7 +31,7 @@ class KinkedObjective(Objective):
     def moved(self, point: Point, y: Array) -> Point:
         return self.holding(y, self.constraints_at(point).system.kinks)
 
-    def holding(self, y: Array, held: Held) -> Point:
+    def holding(self, y: Array, held: HeldKinks | None) -> Point:
         """The objective at y with these kinks held: there Δ is smooth, and ∇E that of the slopes."""
         c = self._constraints(y, held)
         force = c.system.potential.force(c.delta)
@@ -74,7 +72,7 @@ class KinkedObjective(Objective):
         z = orthonormal_rows(self.fixed_directions(point))
         return QuadraticModel(model.matrix, model.border - (model.border @ z.T) @ z, model.corner, model.rho)
 
-    def _constraints(self, y: Array, held: Held) -> Constraints:
+    def _constraints(self, y: Array, held: HeldKinks | None) -> Constraints:
         system = self.system
         if self.conjugate is not None:
             system = system.at(scale=self.scale(y))

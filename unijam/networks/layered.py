@@ -11,7 +11,7 @@ from torch import Tensor
 
 from ..arrays import Array, writable
 from ..potentials import Harmonic, Potential, holding
-from ..system import ConstrainedSystem
+from ..system import ConstrainedSystem, HeldKinks
 from ..validation import require
 from . import gauge, layers
 from .activations import activation
@@ -49,7 +49,7 @@ class LayeredSystem(ConstrainedSystem):
     bias: bool
     potential: Potential = dataclasses.field(default_factory=Harmonic)
     n_classes: int = 2
-    kinks: tuple[Tensor, Tensor] | None = None
+    kinks: HeldKinks | None = None
     dense_limit: int = DENSE
 
     def __post_init__(self) -> None:

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from ..autodiff import AutodiffConstraints
-from ..system import OVERLAP_RESOLUTIONS, Kinks
+from ..system import OVERLAP_RESOLUTIONS, HeldKinks, Kinks
 from ..tracing import KinkTracer
 from .functional import FunctionalModule
 from .precision import rounding
@@ -76,7 +76,7 @@ class TracedConstraints(AutodiffConstraints):
         return widths, widths.cumsum(0) - widths
 
     @cached_property
-    def _held(self) -> tuple[Tensor, Tensor] | None:  # type: ignore[override]
+    def _held(self) -> HeldKinks | None:  # type: ignore[override]
         if self.system.kinks is None:
             return None
         (units, data), slopes = self.system.kinks[0].T, self.system.kinks[1]

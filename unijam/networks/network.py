@@ -17,7 +17,7 @@ from ..system import OVERLAP_RESOLUTIONS, ConstrainedSystem
 from ..validation import Count, Finite, Whole, checked, require, require_finite
 from .data import as_tensor
 from .functional import FLOATS, FunctionalModule
-from .kinks import Kinks, as_kinks, kinks_on
+from .kinks import as_kinks, kinks_on
 from .labels import Classes, Labels, Signs
 from .module_constraints import ModuleConstraints
 from .module_kinks import TracedConstraints, kinked_units
@@ -82,7 +82,6 @@ class Network(ConstrainedSystem):
     inputs: Tensor
     labels: Tensor
     margin: float
-    kinks: Kinks | None = None
 
     @checked
     def __init__(

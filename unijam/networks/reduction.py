@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 
 from ..redundancy import Redundancy
+from ..system import HeldKinks
 from . import layers
 from .activations import Activation
 
@@ -116,7 +117,7 @@ def _followed(place: Tensor, further: Tensor) -> Tensor:
     return torch.where(place < 0, -1, further[place])
 
 
-def _moved(kinks: tuple[Tensor, Tensor], places: list[Tensor]) -> tuple[Tensor, Tensor]:
+def _moved(kinks: HeldKinks, places: list[Tensor]) -> HeldKinks:
     """Kinks with the units of the reduced network: those of dead units dropped, those of copies merged."""
     first, new = 0, []
     for place in places:

@@ -4,9 +4,9 @@ import math
 from typing import TYPE_CHECKING, Literal, get_args
 
 import torch
-from torch import Tensor
 
 from ..potentials import Potential
+from ..system import HeldKinks
 from ..validation import require, require_finite
 
 if TYPE_CHECKING:
@@ -49,9 +49,7 @@ def require_valid(network: "LayeredSystem", changed: set[str]) -> None:
     require(potential.finite_range or not network.margin, "margin", network.margin, "0 for this potential")
 
 
-def require_kinks(
-    kinks: tuple[Tensor, Tensor], units: int, n_data: int, per_datum: int, potential: Potential
-) -> None:
+def require_kinks(kinks: HeldKinks, units: int, n_data: int, per_datum: int, potential: Potential) -> None:
     """Kinks held must be (unit, datum) pairs of so many units and data, or constraints where u' jumps (unit −1)."""
     members, slopes = kinks
     shape = (tuple(members.shape), tuple(slopes.shape))

@@ -6,13 +6,12 @@ from functools import cached_property
 import numpy as np
 
 from ..arrays import Array, to_numpy
-from ..linalg import null_space, orthonormal_rows, projection
+from ..linalg import NULL_MODE, null_space, orthonormal_rows, projection
 from ..potentials import Held
 from ..system import ConstrainedSystem, Constraints, hessian, kinks
 from ..validation import require_constraints, require_finite, require_positions
 from .matrix_free import MatrixFreeHessian
 
-NULL_MODE = 1e-12  # an eigenvalue within this fraction of the largest one is zero
 BALANCED = 1e-5  # relative gradient of a state at which forces are taken to balance
 
 

@@ -8,12 +8,11 @@ import numpy as np
 
 from ..arrays import Array, to_numpy
 from ..krylov import Projection, extreme_modes
-from ..linalg import on_dof, projection
+from ..linalg import NULL_MODE, on_dof, projection
 from ..operators import Operator, refuse_operator
+from ..statistics import Estimate
 from ..system import ConstrainedSystem, hessian
-from .quadrature import Count, SpectralQuadrature, spectral_quadrature
-
-NULL_MODE = 1e-8  # an eigenvalue within this fraction of the largest one is zero
+from .quadrature import SpectralQuadrature, spectral_quadrature
 
 
 @dataclass(frozen=True, eq=False)
@@ -92,7 +91,7 @@ class MatrixFreeHessian:
         )
 
     @cached_property
-    def n_negative_hp(self) -> Count:
+    def n_negative_hp(self) -> Estimate:
         """N_−, the number of negative modes of Hp, symmetries apart, with its interval."""
         spectrum = self.spectrum("hp")
         return spectrum.below(-NULL_MODE * spectrum.largest)

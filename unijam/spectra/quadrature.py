@@ -6,7 +6,6 @@ over probes is the density of eigenvalues.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
 
 import numpy as np
 import scipy.stats
@@ -14,18 +13,11 @@ import scipy.stats
 from ..arrays import is_torch, namespace
 from ..krylov import Projection, Tridiagonal, lanczos
 from ..operators import Operator
+from ..statistics import Estimate
 
 CONVERGED = (
     1e-3  # residual of a node, in units of its distance from a threshold, that leaves its side in no doubt
 )
-
-
-class Count(NamedTuple):
-    """A number of eigenvalues, with an interval of 95 %."""
-
-    value: float
-    low: float
-    high: float
 
 
 @dataclass(frozen=True, eq=False)
@@ -53,7 +45,7 @@ class SpectralQuadrature:
         total = sum(p.weights @ np.exp(-0.5 * ((at - p.nodes[:, None]) / width) ** 2) for p in self.probes)
         return total / (len(self.probes) * width * np.sqrt(2 * np.pi))
 
-    def below(self, threshold: float) -> Count:
+    def below(self, threshold: float) -> Estimate:
         """How many eigenvalues lie below a threshold.
 
         What a quadrature of m nodes leaves open is bounded by Chebyshev, Markov and Stieltjes: the weight below lies
@@ -68,7 +60,7 @@ class SpectralQuadrature:
                 scipy.stats.t.ppf(0.975, len(bounds) - 1) * bounds.std(axis=0, ddof=1) / len(bounds) ** 0.5
             )
             low, high = low - error[0], high + error[2]
-        return Count(self.size * value, self.size * max(low, 0.0), self.size * min(high, 1.0))
+        return Estimate(self.size * value, self.size * max(low, 0.0), self.size * min(high, 1.0))
 
 
 def spectral_quadrature(
