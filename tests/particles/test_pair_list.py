@@ -4,7 +4,7 @@ from itertools import product
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 import unijam as uj
@@ -49,6 +49,7 @@ def distances(x, sides):
     return np.sqrt(squares)
 
 
+@example(n=90, sides=[1.0, 5.0, 5.0], size=0.2, skin=0.05, far=0, seed=0)
 @given(
     n=st.integers(WIDTH, 90),
     sides=st.lists(st.floats(0.2, 30), min_size=2, max_size=3),
