@@ -12,9 +12,8 @@ from ..arrays import Array
 from ..lanes import WIDTH, below, note, several, whole
 from ..validation import require
 
-FOLDED = (
-    1 << 31
-)  # above the number of any particle: two of them are one number, s << 32 | t, with room for a mark
+# above the number of any particle: two of them are one number, s << 32 | t, with room for a mark
+FOLDED = 1 << 31
 
 
 def neighbour_pairs(positions: Array, box_length: Any, reaches: Array, skin: float = 0.0) -> np.ndarray:
