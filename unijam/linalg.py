@@ -313,7 +313,7 @@ def null_space(matrix: np.ndarray, floor: float = 0.0) -> np.ndarray:
 
 
 def rank_of(sigma: np.ndarray, shape: Sequence[int], floor: float = 0.0, cut: float = NULL_CUT) -> int:
-    """Rank from descending singular values, by the largest gap in log σ below cut × σ_max; below the floor σ is noise."""
+    """Rank from descending σ, by the largest gap in log σ below cut × σ_max; below the floor σ is noise."""
     if sigma.size == 0 or sigma[0] == 0:
         return 0
     floor = max(floor, np.finfo(float).eps * max(shape) * sigma[0])

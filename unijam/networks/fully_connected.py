@@ -2,7 +2,7 @@
 
 import zlib
 from collections.abc import Sequence
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, Self
 
 import torch
 from pydantic import Field
@@ -16,11 +16,9 @@ from .data_set import DataSet
 from .layered import LayeredSystem
 from .reduction import redundancy
 from .sphere import layer_norms
-from .validity import ActivationName, Weights
+from .validity import ActivationName, Device, Precision, Weights
 
 Depth = Annotated[Whole, Field(ge=0)]
-Device = Literal["cpu", "cuda"]
-Precision = Literal["float64", "float32"]
 
 
 class FullyConnected(LayeredSystem):

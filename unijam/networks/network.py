@@ -1,10 +1,9 @@
 """Any torch module as a constrained system: Δ_μ = κ − y_μ f_x(data_μ), x the module's parameters."""
 
 import copy
-import math
 from collections.abc import Callable
 from functools import cached_property
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, Self
 
 import torch
 from pydantic import Field
@@ -23,10 +22,7 @@ from .module_constraints import ModuleConstraints
 from .module_kinks import TracedConstraints, kinked_units
 from .precision import DENSE, rounding
 from .sequential import Symmetries
-from .validity import require_kinks
-
-Device = Literal["cpu", "cuda"]
-Precision = Literal["float64", "float32"]
+from .validity import Device, Precision, require_kinks, require_labels, require_potential
 
 
 class Network(ConstrainedSystem):
@@ -271,26 +267,13 @@ class Network(ConstrainedSystem):
         shape = tuple(self.inputs.shape)
         require(len(shape) >= 2, "the shape of inputs", shape, "(P, …), one datum a row")
         require(shape[0] >= 1, "n_data", shape[0], "at least 1")
-        labels, classes = self.labels, self.n_outputs
-        wanted = f"({shape[0]},), one a datum"
-        require(labels.shape == (shape[0],), "the shape of labels", tuple(labels.shape), wanted)
-        if classes == 1:
-            wrong, wanted = labels[labels.abs() != 1], "+1 or −1 for every datum of a module with one output"
-        else:
-            wrong = labels[(labels != labels.round()) | (labels < 0) | (labels >= classes)]
-            wanted = (
-                f"a whole number from 0 to {classes - 1} for every datum of a module with {classes} outputs"
-            )
-        require(len(wrong) == 0, "labels", wrong[:1].tolist(), wanted)
+        given, wanted = tuple(self.labels.shape), f"({shape[0]},), one a datum"
+        require(given == (shape[0],), "the shape of labels", given, wanted)
+        require_labels(self.labels, self.n_outputs)
         size = tuple(self.function.initial.shape)
         require(self.initial.shape == size, "the shape of initial", tuple(self.initial.shape), f"{size}")
-        potential, per_datum = self.potential, self.targets.per_datum
-        require(isinstance(potential, Potential), "potential", potential, "a Potential, as Harmonic()")
-        require(
-            potential.coupled in (1, per_datum), "potential", potential, f"one of {per_datum + 1} classes"
-        )
-        require(math.isfinite(self.margin), "margin", self.margin, "a finite number")
-        require(potential.finite_range or not self.margin, "margin", self.margin, "0 for this potential")
+        per_datum = self.targets.per_datum
+        require_potential(self.potential, self.margin, per_datum)
         self.function.data_within(self.memory_limit, self.inputs)
         if self.kinks is not None:
-            require_kinks(self.kinks, sum(self.kinked_units), shape[0], per_datum, potential)
+            require_kinks(self.kinks, sum(self.kinked_units), shape[0], per_datum, self.potential)

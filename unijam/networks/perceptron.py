@@ -3,7 +3,8 @@
 import numpy as np
 
 from ..validation import Count, Finite, Positive, Seed, checked, require
-from .fully_connected import Device, FullyConnected
+from .fully_connected import FullyConnected
+from .validity import Device
 
 
 class Perceptron:

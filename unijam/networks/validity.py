@@ -4,16 +4,20 @@ import math
 from typing import TYPE_CHECKING, Literal, get_args
 
 import torch
+from torch import Tensor
 
 from ..potentials import Potential
 from ..system import HeldKinks
 from ..validation import require, require_finite
+from .data import n_outputs
 
 if TYPE_CHECKING:
     from .layered import LayeredSystem
 
 ActivationName = Literal["tanh", "softplus", "gelu", "relu"]
 Weights = Literal["spherical", "free"]
+Device = Literal["cpu", "cuda"]
+Precision = Literal["float64", "float32"]
 
 
 def require_valid(network: "LayeredSystem", changed: set[str]) -> None:
@@ -29,7 +33,6 @@ def require_valid(network: "LayeredSystem", changed: set[str]) -> None:
     for field, choices in (("activation", ActivationName), ("weights", Weights)):
         value = getattr(network, field)
         require(value in get_args(choices), field, value, "one of " + ", ".join(get_args(choices)))
-    require(math.isfinite(network.margin), "margin", network.margin, "a finite number")
     require(0 < network.beta < math.inf, "beta", network.beta, "positive and finite")
     radii = torch.as_tensor(network.radii)
     require_finite(radii, "radii")
@@ -40,13 +43,27 @@ def require_valid(network: "LayeredSystem", changed: set[str]) -> None:
         f"{len(network.shapes)}, one a layer",
     )
     require(bool((radii > 0).all()), "the smallest of radii", float(radii.min()), "positive")
-    potential = network.potential
+    require_potential(network.potential, network.margin, network.targets.per_datum)
+
+
+def require_labels(labels: Tensor, n_outputs: int) -> None:
+    """Labels must be ±1, which one output tells apart, or 0 … C − 1 of C outputs."""
+    if n_outputs == 1:
+        wrong = labels[labels.abs() != 1]
+        wanted = "+1 or −1 for every datum: one output tells two classes apart"
+    else:
+        wrong = labels[(labels != labels.round()) | (labels < 0) | (labels >= n_outputs)]
+        wanted = f"a whole number from 0 to {n_outputs - 1} for every datum of {n_outputs} classes"
+    require(len(wrong) == 0, "labels", wrong[:1].tolist(), wanted)
+
+
+def require_potential(potential: Potential, margin: float, per_datum: int) -> None:
+    """Potential and margin must fit each other and the constraints of one datum."""
     require(isinstance(potential, Potential), "potential", potential, "a Potential, as Harmonic()")
-    per_datum = network.targets.per_datum
-    require(
-        potential.coupled in (1, per_datum), "potential", potential, f"one of {network.n_classes} classes"
-    )
-    require(potential.finite_range or not network.margin, "margin", network.margin, "0 for this potential")
+    fits = potential.coupled in (1, per_datum)
+    require(fits, "potential", potential, f"one of {per_datum + 1} classes")
+    require(math.isfinite(margin), "margin", margin, "a finite number")
+    require(potential.finite_range or not margin, "margin", margin, "0 for this potential")
 
 
 def require_kinks(kinks: HeldKinks, units: int, n_data: int, per_datum: int, potential: Potential) -> None:
@@ -69,14 +86,7 @@ def _require_data(network: "LayeredSystem") -> None:
     require(fits, "the shape of labels", tuple(labels.shape), f"({n_data},), one a datum")
     fits = tuple(network.inputs.shape[:-2]) in ((), lead)
     require(fits, "the shape of inputs", tuple(network.inputs.shape), "(P, d)")
-    classes = network.n_classes
-    if classes == 2:
-        wrong = labels[labels.abs() != 1]
-        require(len(wrong) == 0, "labels", wrong[:1].tolist(), "+1 or −1 for every datum")
-    else:
-        wrong = labels[(labels != labels.round()) | (labels < 0) | (labels >= classes)]
-        wanted = f"a whole number from 0 to {classes - 1} for every datum of {classes} classes"
-        require(len(wrong) == 0, "labels", wrong[:1].tolist(), wanted)
+    require_labels(labels, n_outputs(network.n_classes))
     size = sum(network.sizes)
     shape = tuple(network.initial.shape)
     require(shape[-1:] == (size,), "the shape of initial", shape, f"({size},) for these layers")

@@ -7,7 +7,8 @@ from pydantic import Field
 
 from ...validation import Count, Seed, Whole, checked
 from ..data_set import Amount, DataSet
-from ..fully_connected import ActivationName, FullyConnected
+from ..fully_connected import FullyConnected
+from ..validity import ActivationName
 
 
 @checked
