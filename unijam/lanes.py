@@ -1,4 +1,4 @@
-"""Numbers side by side in one vector register, for compiled code: arithmetic, and rows of arrays, read and added to.
+"""Numbers side by side in one vector register, for compiled code: arithmetic, and rows of arrays, read and written.
 
 Compilers do not vectorise a loop over particles of which each has its own number of partners. Here it says itself what
 goes side by side; LLVM makes of it what the processor has.
@@ -254,13 +254,16 @@ def near(context, y, rows, at, space):
 
 
 @_intrinsic
-def push(context, g, first, x, y, z, space):
-    """Add to what `own` takes."""
+def put(context, g, first, x, y, z, space):
+    """Write what `own` reads; the number after the last row of space becomes zero."""
 
     def codegen(context, builder, signature, values):
         x, y, z = values[2:5]
+        pointers = _own_rows(context, builder, signature, values)
         rows = [_in_fours(builder, x, y, k, k + 4, k + 2, k + 6) for k in (0, 1)]
-        if not _in_plane(signature):  # the fourth number of a row belongs to the next
+        if not _in_plane(
+            signature
+        ):  # the fourth number of a row belongs to the next, which is written after it
             last = [_in_fours(builder, z, _constant(0.0), k, k + 4, k + 2, k + 6) for k in (0, 1)]
             rows = [_in_fours(builder, rows[k], last[k], 0, 1, 4, 5) for k in (0, 1)] + [
                 _in_fours(builder, rows[k], last[k], 2, 3, 6, 7) for k in (0, 1)
@@ -268,8 +271,9 @@ def push(context, g, first, x, y, z, space):
             rows = [
                 part for parts in zip(*(_fours(builder, row) for row in rows), strict=True) for part in parts
             ]
-        for pointer, row in zip(_own_rows(context, builder, signature, values), rows, strict=True):
-            builder.store(builder.fadd(builder.load(pointer, align=8), row, flags=_FLAGS), pointer, align=8)
+            rows, pointers = [rows[k] for k in LANE], [pointers[k] for k in LANE]
+        for pointer, row in zip(pointers, rows, strict=True):
+            builder.store(row, pointer, align=8)
         return context.get_dummy_value()
 
     return types.none(g, types.intp, lanes, lanes, lanes, space), codegen

@@ -104,14 +104,13 @@ def _moved(y, step, direction):
 def _blend(a, v, b, w):
     u = np.empty(len(v))
     square, product = 0.0, 0.0
+    bits, largest = u.view(np.int64), np.int64(0)  # |u| are ordered as their bits are, and integers vectorise
     for i in range(len(u)):
         old = v[i]
         new = a * old + b * w[i]
         square += new * new
         product += new * old
         u[i] = new
-    bits, largest = u.view(np.int64), np.int64(0)  # |u| are ordered as their bits are, and integers vectorise
-    for i in range(len(u)):
         largest = max(largest, bits[i] & np.int64(0x7FFFFFFFFFFFFFFF))
     return u, square, product, np.int64(largest).view(np.float64)
 
