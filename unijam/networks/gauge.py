@@ -4,31 +4,66 @@ Spherical weights: each layer's radial direction. ReLU: rescaling a hidden unit,
 times 1/a, with generator G x = (w_in, b, −w_out). C > 2 outputs: the same function may be added to all.
 """
 
-import math
 import warnings
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Self
 
 import torch
 from torch import Tensor
 
-from .rescaling import BALANCED, SWEEPS, of_shapes, sparse_rows
+from .rescaling import Rescalings, positions, sparse_rows
 from .sphere import Sphere
 
 NULL = 1e-6  # combinations of moves that change the layers' norms by less than this fraction change none
 
-Shapes = tuple[tuple[int, int], ...]
 
+@dataclass(frozen=True, eq=False)
+class Symmetries:
+    """What changes no output of a network of free weights.
 
-def rescalings(x: Tensor, shapes: Shapes) -> Tensor:
-    """G x of each hidden unit that has any weights, a sparse (units, N) tensor."""
-    return of_shapes(shapes, x.device).generators(x)
+    Attributes
+    ----------
+    units : Rescalings
+        Units that may be rescaled.
+    outputs : (C, columns) tensor
+        Positions in x of the last layer's weights and biases, to which the same function may be added; empty where
+        there are no such shifts.
+    """
 
+    units: Rescalings
+    outputs: Tensor
 
-def shifts(x: Tensor, shapes: Shapes) -> Tensor:
-    """The same change of every output: one direction a column of the last layer, a sparse (h̃, N) tensor."""
-    outputs, columns = shapes[-1]
-    positions = torch.arange(len(x) - outputs * columns, len(x), device=x.device)
-    where = torch.stack([torch.arange(columns, device=x.device).repeat(outputs), positions])
-    return sparse_rows(where, x.new_ones(outputs * columns), (columns, len(x)))
+    @classmethod
+    @lru_cache(maxsize=16)
+    def of_layers(
+        cls, shapes: tuple[tuple[int, int], ...], homogeneous: bool, shifted: bool, device: torch.device
+    ) -> Self:
+        """Of a fully connected network, whose θ_l of these shapes follow one another in x."""
+        theta = positions(shapes, device)
+        units = Rescalings.of_layers(theta) if homogeneous else Rescalings((), ())
+        return cls(units, theta[-1] if shifted else theta[-1][:0])
+
+    def rows(self, x: Tensor) -> Tensor:
+        """The directions at x, a sparse (k, N) tensor."""
+        moves = self.units.generators(x)
+        if not self.outputs.numel():
+            return moves
+        classes, columns = self.outputs.shape
+        number = torch.arange(columns, device=x.device).expand(classes, columns)
+        where = torch.stack([number.reshape(-1), self.outputs.reshape(-1)])
+        shifts = sparse_rows(where, x.new_ones(classes * columns), (columns, len(x)))
+        return torch.cat([moves, shifts])
+
+    def canonical(self, x: Tensor) -> Tensor:
+        """x with outputs of sum 0 and balanced units; x itself where it is so already."""
+        if self.outputs.numel():
+            last = x[self.outputs]
+            mean = last.mean(0)
+            if float(mean.abs().max()) > 8 * torch.finfo(x.dtype).eps * float(last.abs().max()):
+                x = x.clone()
+                x[self.outputs] = last - mean
+        return self.units.balanced(x)
 
 
 def on_spheres(moves: Tensor, sphere: Sphere) -> Tensor:
@@ -63,38 +98,3 @@ def on_spheres(moves: Tensor, sphere: Sphere) -> Tensor:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", UserWarning)  # torch calls its own sparse product beta
         return torch.sparse.mm(mix.to_sparse(), moves)
-
-
-def centred(x: Tensor, shapes: Shapes) -> Tensor:
-    """x without the mean of its outputs; x itself where that vanishes."""
-    last = x[len(x) - math.prod(shapes[-1]) :].view(shapes[-1])
-    mean = last.mean(0)
-    if float(mean.abs().max()) <= 8 * torch.finfo(x.dtype).eps * float(last.abs().max()):
-        return x
-    return torch.cat([x[: len(x) - last.numel()], (last - mean).reshape(-1)])
-
-
-def balanced(x: Tensor, shapes: Shapes) -> Tensor:
-    """x with every hidden unit rescaled to ‖[w_in|b]‖ = ‖w_out‖; x itself where it is so already.
-
-    Units without weights on one side stay as they are.
-    """
-    theta = _layers(x, shapes)
-    for sweep in range(SWEEPS):  # Gauss-Seidel on Σ ‖θ_l‖², which is convex in the factors' logarithms
-        change = x.new_zeros(())
-        for l in range(len(shapes) - 1):
-            units = shapes[l][0]
-            entering, leaving = theta[l].norm(dim=1), theta[l + 1][:, :units].norm(dim=0)
-            alive = (entering > 0) & (leaving > 0)
-            factor = torch.where(alive, leaving / entering, 1.0).sqrt()
-            change = torch.maximum(change, (factor - 1).abs().max())
-            theta[l] = theta[l] * factor[:, None]
-            theta[l + 1] = torch.cat([theta[l + 1][:, :units] / factor, theta[l + 1][:, units:]], 1)
-        if float(change) < max(BALANCED, 10 * torch.finfo(x.dtype).eps):
-            return x if sweep == 0 else torch.cat([part.reshape(-1) for part in theta])
-    return torch.cat([part.reshape(-1) for part in theta])
-
-
-def _layers(x: Tensor, shapes: Shapes) -> list[Tensor]:
-    parts = x.split([i * j for i, j in shapes])
-    return [part.reshape(shape) for part, shape in zip(parts, shapes, strict=True)]

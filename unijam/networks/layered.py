@@ -13,11 +13,12 @@ from ..arrays import Array, writable
 from ..potentials import Harmonic, Potential, holding
 from ..system import ConstrainedSystem, HeldKinks
 from ..validation import require
-from . import gauge, layers
+from . import layers
 from .activations import activation
 from .constraints import NetworkConstraints
 from .data import as_tensor, layer_shapes, n_outputs
 from .evaluator import Evaluator
+from .gauge import Symmetries, on_spheres
 from .kinks import as_kinks, by_layer, kinks_on
 from .labels import Classes, Labels, Signs
 from .precision import DENSE, rounding
@@ -193,18 +194,19 @@ class LayeredSystem(ConstrainedSystem):
     def scaled_evaluator(self) -> Callable[[Tensor, float], tuple[float, Tensor, float, int, float]]:
         return Evaluator(self).scaled if self.kinks is None else super().scaled_evaluator()
 
+    @property
+    def _free(self) -> Symmetries:
+        """The symmetries that free weights have."""
+        homogeneous = activation(self.activation, self.beta).homogeneous
+        return Symmetries.of_layers(self.shapes, homogeneous, self.n_classes > 2, self.initial.device)
+
     def symmetries(self, x: Tensor) -> Tensor:
         """Radial directions of spherical weights, rescalings of ReLU units, common shifts of C > 2 outputs: (k, N),
         not orthonormal, sparse in a matrix-free network."""
         sphere = self.sphere(x)
-        moves = (
-            [gauge.rescalings(x, self.shapes)] if activation(self.activation, self.beta).homogeneous else []
-        )
-        if self.n_classes > 2:
-            moves.append(gauge.shifts(x, self.shapes))
-        rows = torch.cat(moves) if moves else x.new_zeros(0, len(x)).to_sparse()
+        rows = self._free.rows(x)
         if sphere is not None:
-            rows = torch.cat([sphere.normals.T.to_sparse(), gauge.on_spheres(rows, sphere)])
+            rows = torch.cat([sphere.normals.T.to_sparse(), on_spheres(rows, sphere)])
         return rows if self.matrix_free else rows.to_dense()
 
     def gauge_directions(self, x: Tensor) -> Tensor:
@@ -219,9 +221,7 @@ class LayeredSystem(ConstrainedSystem):
         if sphere is not None:
             change = (sphere.stretch - 1).abs().max()
             return x if float(change) < 8 * torch.finfo(x.dtype).eps else sphere.effective
-        if self.n_classes > 2:
-            x = gauge.centred(x, self.shapes)
-        return gauge.balanced(x, self.shapes) if self.activation == "relu" else x
+        return self._free.canonical(x)
 
     def resolution(self, x: Tensor) -> float:
         """The rounding error of one Δ: 4 eps × max(|κ|, typical |f|)."""

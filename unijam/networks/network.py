@@ -16,12 +16,13 @@ from ..system import OVERLAP_RESOLUTIONS, ConstrainedSystem
 from ..validation import Count, Finite, Whole, checked, require, require_finite
 from .data import as_tensor
 from .functional import FLOATS, FunctionalModule
+from .gauge import Symmetries
 from .kinks import as_kinks, kinks_on
 from .labels import Classes, Labels, Signs
 from .module_constraints import ModuleConstraints
 from .module_kinks import TracedConstraints, kinked_units
 from .precision import DENSE, rounding
-from .sequential import Symmetries
+from .sequential import symmetries_of
 from .validity import Device, Precision, require_kinks, require_labels, require_potential
 
 
@@ -135,7 +136,7 @@ class Network(ConstrainedSystem):
 
     @cached_property
     def _symmetries(self) -> Symmetries:
-        return Symmetries.of(self.function.module, self.function.positions, self.n_outputs)
+        return symmetries_of(self.function.module, self.function.positions, self.n_outputs)
 
     @cached_property
     def kinked_units(self) -> tuple[int, ...]:

@@ -5,8 +5,8 @@ convolutions) and of any size are the same here.
 """
 
 import warnings
+from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import lru_cache
 from itertools import accumulate, pairwise
 from typing import Self
 
@@ -30,13 +30,8 @@ class Rescalings:
     leaving: tuple[Tensor, ...]
 
     @classmethod
-    def of_shapes(cls, shapes: tuple[tuple[int, int], ...], device: torch.device) -> Self:
-        """Of a fully connected network, whose θ_l of these shapes follow one another."""
-        starts = [0, *accumulate(i * j for i, j in shapes)]
-        theta = [
-            torch.arange(n, n + i * j, device=device).view(i, j)
-            for n, (i, j) in zip(starts[:-1], shapes, strict=True)
-        ]
+    def of_layers(cls, theta: Sequence[Tensor]) -> Self:
+        """Of fully connected layers, from the positions of each θ_l = [W_l|b_l]."""
         return cls(
             tuple(theta[:-1]),
             tuple(above[:, : len(below)].T for below, above in pairwise(theta)),
@@ -67,6 +62,8 @@ class Rescalings:
 
         Units without weights on one side stay as they are.
         """
+        if not self.entering:
+            return x
         changed = x
         for sweep in range(SWEEPS):  # Gauss-Seidel on Σ ‖θ‖², which is convex in the factors' logarithms
             change = x.new_zeros(())
@@ -90,7 +87,10 @@ def sparse_rows(where: Tensor, values: Tensor, size: tuple[int, int]) -> Tensor:
         return torch.sparse_coo_tensor(where, values, size).coalesce()
 
 
-@lru_cache(maxsize=16)
-def of_shapes(shapes: tuple[tuple[int, int], ...], device: torch.device) -> Rescalings:
-    """`Rescalings.of_shapes`, kept."""
-    return Rescalings.of_shapes(shapes, device)
+def positions(shapes: tuple[tuple[int, int], ...], device: torch.device) -> list[Tensor]:
+    """Where in a flat x the numbers of arrays of these shapes lie, one after the other."""
+    starts = accumulate((i * j for i, j in shapes), initial=0)
+    return [
+        torch.arange(n, n + i * j, device=device).view(i, j)
+        for n, (i, j) in zip(starts, shapes, strict=False)
+    ]

@@ -2,13 +2,12 @@
 
 import math
 from collections.abc import Iterator
-from dataclasses import dataclass
-from typing import Self
 
 import torch
 from torch import Tensor, nn
 
-from .rescaling import Rescalings, sparse_rows
+from .gauge import Symmetries
+from .rescaling import Rescalings
 
 WEIGHTED = (nn.Linear, nn.Conv1d, nn.Conv2d, nn.Conv3d)
 HOMOGENEOUS = (
@@ -19,66 +18,32 @@ HOMOGENEOUS = (
 )  # each channel's output is multiplied by a where its input is
 
 
-@dataclass(frozen=True, eq=False)
-class Symmetries:
-    """The symmetries of a module, none where it is no chain of layers that are known.
+def symmetries_of(module: nn.Module, positions: dict[str, Tensor], n_outputs: int) -> Symmetries:
+    """The symmetries of a module, from where each trainable parameter, used once, lies in the flat x, in its own shape.
 
-    Of two layers with only homogeneous modules between them, each output channel of the first is a unit that may be
-    rescaled. To C > 1 outputs of a last linear layer the same function may be added.
-
-    Attributes
-    ----------
-    units : Rescalings
-    outputs : (C, columns) tensor
-        Positions in x of the last layer's weights and biases; empty where there are no shifts.
+    None where it is no chain of layers that are known. Of two layers with only homogeneous modules between them, each
+    output channel of the first is a unit that may be rescaled. To C > 1 outputs of a last linear layer the same
+    function may be added.
     """
-
-    units: Rescalings
-    outputs: Tensor
-
-    @classmethod
-    def of(cls, module: nn.Module, positions: dict[str, Tensor], n_outputs: int) -> Self:
-        """From where each trainable parameter, used once, lies in the flat x, in its own shape."""
-        entering, leaving = [], []
-        chain = list(_chain(module, "")) if isinstance(module, nn.Sequential) else []
-        if len({id(layer) for _, layer in chain}) < len(chain):  # a layer used twice
-            chain = []
-        below: tuple[str, nn.Module] | None = None
-        for name, layer in chain:
-            if type(layer) in WEIGHTED:
-                found = below and _between(*below, name, layer, positions)
-                if found:
-                    entering.append(found[0])
-                    leaving.append(found[1])
-                below = (name, layer)
-            elif type(layer) not in HOMOGENEOUS or (isinstance(layer, nn.Flatten) and layer.start_dim != 1):
-                below = None
-        outputs = torch.zeros(0, 0, dtype=torch.long)
-        if chain and n_outputs > 1 and type(chain[-1][1]) is nn.Linear:
-            parts = _parameters(*chain[-1], positions)
-            outputs = outputs if parts is None else parts
-        return cls(Rescalings(tuple(entering), tuple(leaving)), outputs)
-
-    def rows(self, x: Tensor) -> Tensor:
-        """The directions at x, a sparse (k, N) tensor."""
-        moves = self.units.generators(x)
-        if not self.outputs.numel():
-            return moves
-        classes, columns = self.outputs.shape
-        number = torch.arange(columns, device=x.device).expand(classes, columns)
-        where = torch.stack([number.reshape(-1), self.outputs.reshape(-1)])
-        shifts = sparse_rows(where, x.new_ones(classes * columns), (columns, len(x)))
-        return torch.cat([moves, shifts])
-
-    def canonical(self, x: Tensor) -> Tensor:
-        """x with outputs of sum 0 and balanced units; x itself where it is so already."""
-        if self.outputs.numel():
-            last = x[self.outputs]
-            mean = last.mean(0)
-            if float(mean.abs().max()) > 8 * torch.finfo(x.dtype).eps * float(last.abs().max()):
-                x = x.clone()
-                x[self.outputs] = last - mean
-        return self.units.balanced(x)
+    entering, leaving = [], []
+    chain = list(_chain(module, "")) if isinstance(module, nn.Sequential) else []
+    if len({id(layer) for _, layer in chain}) < len(chain):  # a layer used twice
+        chain = []
+    below: tuple[str, nn.Module] | None = None
+    for name, layer in chain:
+        if type(layer) in WEIGHTED:
+            found = below and _between(*below, name, layer, positions)
+            if found:
+                entering.append(found[0])
+                leaving.append(found[1])
+            below = (name, layer)
+        elif type(layer) not in HOMOGENEOUS or (isinstance(layer, nn.Flatten) and layer.start_dim != 1):
+            below = None
+    outputs = torch.zeros(0, 0, dtype=torch.long)
+    if chain and n_outputs > 1 and type(chain[-1][1]) is nn.Linear:
+        parts = _parameters(*chain[-1], positions)
+        outputs = outputs if parts is None else parts
+    return Symmetries(Rescalings(tuple(entering), tuple(leaving)), outputs)
 
 
 def _chain(module: nn.Module, prefix: str) -> Iterator[tuple[str, nn.Module]]:
