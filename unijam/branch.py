@@ -11,13 +11,14 @@ from dataclasses import replace
 from .arrays import Array
 from .minimize import MinimizeResult, Objective, Rounds, Solver, TrustRegionNewton, default_solver, minimize
 from .minimize.default import is_sparse
+from .minimize.homotopy import rising
 from .minimize.newton import newton_for
 from .system import ConstrainedSystem
 
 STATIONARY = 1e-7  # relative gradient of a state on the way
 MAX_LOG_STEP = math.log(10.0)  # of τ, one stage
-SHARPNESS = (4.0, 8.0, 16.0, 32.0)  # β of the softplus through which a ReLU network is quenched
-STARTS = (0.3, 0.2, 0.45)  # scales at which that begins: much higher ones cost units
+STARTS = (0.3, 0.2, 0.45)  # scales at which the quench of a ReLU network begins: much higher ones cost units
+SOFTEST = 4.0  # β of the softplus it begins with
 MIN_LOG_STEP = math.log(1.02)
 
 
@@ -35,12 +36,12 @@ def distance_to_threshold(state: MinimizeResult) -> float:
 
 
 def quench(system: ConstrainedSystem, x: Array) -> MinimizeResult:
-    """A state above jamming; of a ReLU network that begins at its own start, by way of smooth networks.
+    """A state above jamming; where there are softened systems and x is the system's own start, by way of those.
 
     Lowered from the start as it is, a ReLU network loses units, and traps data: of those the first layer feels
     nothing any more, and two of different labels leave no threshold but 0. A way that traps some is begun anew.
     """
-    if getattr(system, "activation", "") != "relu" or not bool((x == system.initial).all()):
+    if system.softest is None or not bool((x == system.initial).all()):
         return _raised(system, x)
     for start in STARTS:
         state = _by_smooth_ones(system, x, min(system.scale or 0.0, start))
@@ -51,17 +52,18 @@ def quench(system: ConstrainedSystem, x: Array) -> MinimizeResult:
 
 def _by_smooth_ones(system: ConstrainedSystem, x: Array, scale: float) -> MinimizeResult:
     """Softplus of rising β at falling τ, then the network itself."""
-    rough = TrustRegionNewton(1e-2, 60)
-    state = _raised(system.at(activation="softplus", beta=SHARPNESS[0], scale=scale), x, rough)
+    rough, system, (softest, *sharper) = TrustRegionNewton(1e-2, 60), system.released(), rising(SOFTEST)
+    state = _raised(system.at(scale=scale).softened(softest), x, rough)
     if state.status in ("satisfied", "interrupted"):
         return state
     tau = conjugate_force(state.system, state.x)
-    for beta in SHARPNESS[1:]:
+    for beta in sharper:
         tau *= math.exp(-MAX_LOG_STEP / 2)
-        state = rough.run(Objective(state.system.at(beta=beta), conjugate=tau), state.x)
+        soft = system.at(scale=state.system.scale).softened(beta)
+        state = rough.run(Objective(soft, conjugate=tau), state.x)
         if state.status == "interrupted":
             return state
-    return settle(state.system.at(activation="relu"), state.x, tau)
+    return settle(system.at(scale=state.system.scale), state.x, tau)
 
 
 def _raised(system: ConstrainedSystem, x: Array, solver: Solver | None = None) -> MinimizeResult:

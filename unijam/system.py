@@ -223,6 +223,12 @@ class ConstrainedSystem(ABC):
         Relative gradient at which compiled descent hands a sparse system over to Newton's method.
     least_threshold : float or None
         A threshold of the control below this is a trivial solution (a network whose output vanishes), not jamming.
+    convex : bool
+        Whether every minimum of U is a ground state, so that one search for U = 0 is enough.
+    softest : float or None
+        Sharpness β at which a way through `softened` systems begins; None where no such systems are known.
+    n_hidden : int
+        Hidden units, of a network.
     n_data : int or None
         The number of data, of which `subset` takes some; None where the constraints are about no data.
     kinks : (members, slopes) or None
@@ -238,6 +244,9 @@ class ConstrainedSystem(ABC):
     memory_limit: int = MEMORY
     handover: float = 1e-4
     least_threshold: float | None = None
+    convex: bool = False
+    softest: float | None = None
+    n_hidden: int = 0
     n_data: int | None = None
     kinks: HeldKinks | None = None
 
@@ -298,6 +307,15 @@ class ConstrainedSystem(ABC):
         for name, value in changes.items():
             object.__setattr__(other, name, value)
         return other
+
+    def softened(self, beta: float) -> "ConstrainedSystem":
+        """The same system with softplus of sharpness β, log(1 + exp(βz))/β, for each ReLU, and no kinks held."""
+        kind = type(self).__name__
+        raise ValueError(f"softest = None is not valid: {kind} knows of no ReLU that softplus could replace.")
+
+    def released(self) -> Self:
+        """The same system with no kinks held."""
+        return self if self.kinks is None else self.at(kinks=None)
 
     def subset(self, select: Array | slice) -> Self:
         """The same system with some of its data only (an index, a mask or a slice)."""

@@ -34,6 +34,57 @@ def test_smooth_and_linear_networks_are_searched_too():
     assert uj.minimize(linear, solver=uj.FitSearch()).fitted
 
 
+class OneLayer(uj.AutodiffSystem):
+    """A network of one hidden layer, as a user would write it; ReLU where β is None, else softplus."""
+
+    softest = 2.0
+
+    def __init__(self, plain: uj.FullyConnected) -> None:
+        self.plain, self.beta = plain, None
+        self.initial = plain.initial
+        self.n_data, self.n_hidden = plain.n_data, plain.n_hidden
+
+    def softened(self, beta):
+        return self.at(beta=beta, softest=None)
+
+    def delta(self, x):
+        first, last = (p.view(s) for p, s in zip(x.split(self.plain.sizes), self.plain.shapes, strict=True))
+        z = self.plain.inputs @ first[:, :-1].T + first[:, -1]
+        h = torch.relu(z) if self.beta is None else torch.nn.functional.softplus(z, beta=self.beta)
+        return 1 - self.plain.labels * (h @ last[0, :-1] + last[0, -1])
+
+
+@pytest.mark.parametrize(("n_data", "status"), [(90, "satisfied"), (300, "converged")])
+def test_a_users_network_is_searched_by_way_of_its_own_softened_ones(n_data, status):
+    plain = network(n_data, depth=1)
+    result = uj.minimize(OneLayer(plain))
+    assert result.status == uj.minimize(plain).status == status and result.system.beta is None
+    if status == "satisfied":
+        assert float(OneLayer(plain).delta(result.x).max()) < 1e-9
+    else:
+        assert uj.certify(result.system, result.x).minimum
+
+
+@pytest.mark.parametrize("weights", ["free", "spherical"])
+def test_a_system_is_no_network_because_its_attributes_are_called_so(weights):
+    class Namesake(uj.AutodiffSystem):
+        activation, beta, depth, widths = "relu", None, 2, (3,)
+        control = "margin"
+
+        def __init__(self, margin=0.5):
+            self.margin, self.weights = margin, weights
+            self.initial = [1.0, 2, 3, 4]
+
+        def delta(self, x):
+            data = torch.linspace(-1, 1, 28, dtype=x.dtype).sin().reshape(7, 4)
+            return self.margin - data @ x / x.norm()
+
+    assert uj.jam(Namesake()).status == "converged"
+    free = Namesake()
+    free.control = None
+    assert uj.minimize(free).status == "converged"
+
+
 def test_a_search_that_fails_goes_on_to_a_minimum_if_asked():
     """Far above the transition (P/N_eff = 6.3) it may be certified."""
     system = network(500)

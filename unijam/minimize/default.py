@@ -37,7 +37,7 @@ def default_solver(system: ConstrainedSystem, nearby: bool = False) -> Solver | 
 
 
 def _to_be_searched(system: ConstrainedSystem) -> bool:
-    """Whether U = 0 of a network of ReLU units is worth a search of its own."""
-    free = getattr(system, "weights", "") == "free" and FitSearch.softens(system)
+    """Whether U = 0 is worth a search of its own, from smooth systems to those with kinks."""
+    softens = system.softest is not None and system.control is None
     hinge = bool(system.potential.finite_range) and not system.potential.kink
-    return free and hinge and not system.matrix_free
+    return softens and hinge and not system.matrix_free

@@ -9,7 +9,7 @@ import numpy as np
 from ..arrays import Array, is_torch, namespace
 from ..system import ConstrainedSystem
 from ..validation import require, require_options
-from .homotopy import softplus_to_relu
+from .homotopy import SHARPEST, rising, softplus_to_relu
 from .levenberg_marquardt import LevenbergMarquardt
 from .loop import MinimizeResult, joined
 from .newton import newton_for
@@ -19,7 +19,6 @@ from .progress import Progress
 NEAR, FAR = 0.1, 4.0  # U over the energy of weight decay at which a fit is near, and at which none is
 LEAST_DECAY = 3e-3
 QUICK_DECAY = 0.3  # of the quick try
-SHARPEST = 500.0  # β from which ReLU is next
 
 
 @dataclass(frozen=True)
@@ -36,7 +35,7 @@ class FitSearch:
     Attributes
     ----------
     sharpness : float or None
-        β; by default 2 for up to two hidden layers, 3.2 for three, 8 for five: soft units damp what passes them.
+        β; by default the system's `softest`.
     weight_decay : float or None
         μ; by default P over 16 times the number of hidden units: 3 at N = 325, P = 1150.
     reheats : int
@@ -73,8 +72,7 @@ class FitSearch:
         system, random = objective.system, np.random.default_rng(self.seed)
         results: list[MinimizeResult] = []
         lowest: MinimizeResult | None = None
-        convex = getattr(system, "depth", 1) == 0
-        tries = 1 if convex else self.reheats + 1 + self.quick
+        tries = 1 if system.convex else self.reheats + 1 + self.quick
         with Progress(progress, "FitSearch") as report:
             for number in range(tries):
                 start = x if number <= self.quick else self._heated(results[-1].x, random)
@@ -97,32 +95,22 @@ class FitSearch:
         return joined(results)
 
     @staticmethod
-    def softens(system: ConstrainedSystem) -> bool:
-        """Whether a system is a network of layers of ReLU units, which softplus makes smooth."""
-        return bool(getattr(system, "depth", 0)) and getattr(system, "activation", "") == "relu"
-
-    @staticmethod
     def finished(state: MinimizeResult) -> MinimizeResult:
         """What `softplus_to_relu` makes of a state that the search missed (Newton's method, of a smooth network)."""
         system = state.system
-        softest = _softest(system)
-        way = (
-            softplus_to_relu(tuple(softest * 2**k for k in range(4)))
-            if FitSearch.softens(system)
-            else newton_for(system)
-        )
+        way = newton_for(system) if system.softest is None else softplus_to_relu(rising(system.softest))
         return way.run(Objective(system), state.x)
 
     def _quick_try(self, system: ConstrainedSystem, x: Array) -> Iterator[MinimizeResult]:
-        soft = self._softened(system)
+        soft, beta = self._softened(system)
         yield (held := _QUICKLY.run(Objective(soft, QUICK_DECAY), x))
         yield (free := _FIT.run(Objective(soft), held.x))
-        yield from _sharpened(system, free, 4.0)
+        yield from _sharpened(system, free, beta, 4.0)
 
     def _thorough_try(self, system: ConstrainedSystem, x: Array) -> Iterator[MinimizeResult]:
-        soft = self._softened(system)
-        units = sum(getattr(system, "widths", ()))
-        mu = self.weight_decay or ((system.n_data or 0) / (16 * units) if units else 1.0)
+        soft, beta = self._softened(system)
+        units, n_data = system.n_hidden, system.n_data
+        mu = self.weight_decay or (n_data / (16 * units) if n_data and units else 1.0)
         while True:
             yield (held := _THOROUGHLY.run(Objective(soft, mu), x))
             x = held.x
@@ -133,13 +121,14 @@ class FitSearch:
                 break
             mu /= 2 if ratio > 0.5 else 5
         yield (free := _THOROUGHLY.run(Objective(soft), x))
-        yield from _sharpened(system, free, 2.0)
+        yield from _sharpened(system, free, beta, 2.0)
 
-    def _softened(self, system: ConstrainedSystem) -> ConstrainedSystem:
-        """Softplus for ReLU; a smooth network itself."""
-        if not self.softens(system):
-            return system
-        return system.at(activation="softplus", beta=self.sharpness or _softest(system))
+    def _softened(self, system: ConstrainedSystem) -> tuple[ConstrainedSystem, float]:
+        """Softplus for ReLU, and its β; a smooth network itself."""
+        if system.softest is None:
+            return system, SHARPEST
+        beta = self.sharpness or system.softest
+        return system.softened(beta), beta
 
     def _heated(self, x: Array, random: np.random.Generator) -> Array:
         noise: Any = random.standard_normal(len(x))
@@ -153,19 +142,16 @@ _THOROUGHLY = LevenbergMarquardt(gradient_tolerance=1e-2, max_steps=200, least_g
 _FIT = LevenbergMarquardt(max_steps=150, least_gain=0.01)
 
 
-def _softest(system: ConstrainedSystem) -> float:
-    """β at which a search begins: soft units damp what passes them, so it rises with depth."""
-    return float(2 ** (1 + max(getattr(system, "depth", 0) - 2, 0) / 1.5))
-
-
 def _softened(system: ConstrainedSystem, target: ConstrainedSystem) -> bool:
     """Whether a system is the target made smooth."""
-    return getattr(system, "activation", "") != getattr(target, "activation", "")
+    return system.softest != target.softest
 
 
-def _sharpened(system: ConstrainedSystem, free: MinimizeResult, factor: float) -> Iterator[MinimizeResult]:
+def _sharpened(
+    system: ConstrainedSystem, free: MinimizeResult, beta: float, factor: float
+) -> Iterator[MinimizeResult]:
     """From U = 0 of a soft network to that of the system itself, β times a factor at a time, while it is kept."""
     while _softened(free.system, system) and free.status in ("satisfied", "converged", "step-limit"):
-        beta = factor * getattr(free.system, "beta", SHARPEST)
-        sharper = system if beta > SHARPEST else free.system.at(beta=beta)
+        beta *= factor
+        sharper = system if beta > SHARPEST else system.softened(beta)
         yield (free := _FIT.run(Objective(sharper), sharper.canonical(free.x)))

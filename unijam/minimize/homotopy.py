@@ -4,12 +4,17 @@ from .proximal_newton import ProximalNewton
 from .stages import Stage, Stages
 from .trust_region_newton import TrustRegionNewton
 
-SHARPNESS = (2.0, 4.0, 8.0, 16.0)  # β of softplus
+SHARPEST = 500.0  # β of softplus from which ReLU is next
 DECAY = (1.0, 0.3, 0.1, 0.03, 0.01, 0.003, 0.001)  # μ: near the transition minima move far as it falls
 
 
+def rising(softest: float) -> tuple[float, ...]:
+    """β of softplus on a way to ReLU: twice as much each time."""
+    return tuple(softest * 2**k for k in range(4))
+
+
 def softplus_to_relu(
-    sharpness: tuple[float, ...] = SHARPNESS, weight_decay: tuple[float, ...] = DECAY
+    sharpness: tuple[float, ...] = rising(2.0), weight_decay: tuple[float, ...] = DECAY
 ) -> Stages:
     """The path to a minimum of a ReLU network: softplus of rising β, then ReLU at falling weight decay μ, then μ = 0.
 
@@ -22,7 +27,6 @@ def softplus_to_relu(
     """
     rough = TrustRegionNewton(gradient_tolerance=1e-3, max_steps=40)
     near = ProximalNewton(gradient_tolerance=1e-3, max_steps=100, least_gain=1e-3)
-    smooth = [Stage({"activation": "softplus", "beta": b}, rough, weight_decay[0]) for b in sharpness]
-    kinked = [Stage({}, near, mu) for mu in weight_decay[1:]]
-    relu = Stage({"activation": "relu"}, near, weight_decay[0])
-    return Stages((*smooth, relu, *kinked, Stage({}, ProximalNewton())))
+    smooth = [Stage({}, rough, weight_decay[0], sharpness=beta) for beta in sharpness]
+    kinked = [Stage({}, near, mu) for mu in weight_decay]
+    return Stages((*smooth, *kinked, Stage({}, ProximalNewton())))

@@ -17,8 +17,7 @@ class KinkedObjective(Objective):
     def of(cls, objective: Objective) -> Self:
         """The objective of the same system, starting from the kinks that it holds."""
         system = objective.system
-        free = system if system.kinks is None else system.at(kinks=None)
-        kinked = cls(free, objective.weight_decay, objective.conjugate, objective.mask)
+        kinked = cls(system.released(), objective.weight_decay, objective.conjugate, objective.mask)
         kinked.held = system.kinks
         return kinked
 

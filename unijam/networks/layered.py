@@ -67,6 +67,22 @@ class LayeredSystem(ConstrainedSystem):
         return LEAST_MARGIN if self.depth and self.control else None
 
     @property
+    def convex(self) -> bool:  # type: ignore[override]
+        """Of a linear network, whose Δ is linear in free weights; spherical ones need κ ≥ 0."""
+        return not self.widths and (self.weights == "free" or self.margin >= 0)
+
+    @property
+    def softest(self) -> float | None:  # type: ignore[override]
+        """β = 2 for up to two hidden layers of ReLU, 3.2 for three, 8 for five: soft units damp what passes them."""
+        kinked = self.depth and self.activation == "relu"
+        return float(2 ** (1 + max(self.depth - 2, 0) / 1.5)) if kinked else None
+
+    @property
+    def n_hidden(self) -> int:  # type: ignore[override]
+        """The number of hidden units."""
+        return sum(self.widths)
+
+    @property
     def matrix_free(self) -> bool:
         """Whether N is beyond `dense_limit`."""
         return self.n_dof > self.dense_limit
@@ -126,6 +142,9 @@ class LayeredSystem(ConstrainedSystem):
             object.__setattr__(other, name, value)
         require_valid(other, set(changes))
         return other
+
+    def softened(self, beta: float) -> ConstrainedSystem:
+        return self.at(activation="softplus", beta=beta) if self.softest else super().softened(beta)
 
     @property
     def n_data(self) -> int:  # type: ignore[override]

@@ -26,7 +26,7 @@ def require_valid(network: "LayeredSystem", changed: set[str]) -> None:
         _require_data(network)
     if "kinks" in changed and network.kinks is not None:
         require_kinks(
-            network.kinks, sum(network.widths), network.n_data, network.targets.per_datum, network.potential
+            network.kinks, network.n_hidden, network.n_data, network.targets.per_datum, network.potential
         )
         bent = network.activation == "relu" or not bool((network.kinks[0][:, 0] >= 0).any())
         require(bent, "activation", network.activation, "'relu' where kinks are held")
