@@ -100,7 +100,8 @@ def test_where_bursts_end_does_not_change_the_path(monkeypatch):
     """To the last bit: what goes in and out of the list's numbering is only permuted."""
     system = uj.SoftSpheres.random(n=100, seed=2)
     whole = uj.minimize(system, None, uj.ConjugateGradient(max_steps=300))
-    monkeypatch.setattr(first_order, "LONGEST", 3)
+    monkeypatch.setattr(first_order, "SHORTEST", 3)
+    monkeypatch.setattr(first_order, "LONGEST", 0)
     pieces = uj.minimize(system, None, uj.ConjugateGradient(max_steps=300))
     np.testing.assert_array_equal(whole.x, pieces.x)
 

@@ -9,7 +9,7 @@ from .bursts import Bursts, Ends
 from .loop import SATISFIED, Solver
 from .objective import Objective, Point
 
-LONGEST = 100  # iterations of a burst: between bursts an interrupt is heard
+SHORTEST, LONGEST = 100, 10**6  # iterations of a burst at most, and × degrees of freedom: then an interrupt is heard
 
 
 class FirstOrder(Solver):
@@ -38,8 +38,9 @@ class FirstOrder(Solver):
             return
         state = self.begin(objective, point)
         bursts = Bursts(objective, state, self.advance)
+        longest = max(SHORTEST, LONGEST // len(point.y))
         while not bursts.state.finished:
-            yield bursts.advance(min(most(), LONGEST), self._ends(objective))
+            yield bursts.advance(min(most(), longest), self._ends(objective))
 
     def _ends(self, objective: Objective) -> Ends:
         a = objective.system.potential.exponent
