@@ -29,6 +29,28 @@ def test_jammed_states_are_converged_at_the_overlap_asked_for(jammed, name, seed
 
 
 @pytest.mark.parametrize(("name", "seed"), ALL)
+def test_states_called_converged_are_certified_minima(jammed, name, seed):
+    """Forces of 1e-8 and modes that these alone hold, measured by `certify`; a little beside the state it says no."""
+    packing = jammed(name, seed)
+    for state in packing.states:
+        found = uj.certify(state.system, state.x)
+        assert found.minimum and found.gradient_tolerance <= max(1e-9, 1e-13 / state.typical_overlap)
+    assert uj.certify(packing.system, packing.x).minimum
+    beside = packing.x.copy() if name in ("discs", "spheres", "ellipses") else packing.x.clone()
+    beside[0] += 1e-3 * packing.states[-1].typical_overlap
+    assert not uj.certify(packing.system, beside).minimum
+
+
+def test_spherical_relu_networks_are_certified_at_jamming():
+    """In the balanced gauge rescalings hold to first order only: U is curved along them as everywhere else."""
+    shape = {"depth": 1, "width": 8, "input_dimension": 8, "n_data": 120, "activation": "relu"}
+    packing = uj.jam(uj.FullyConnected.random(**shape, margin=0.3))
+    found = uj.certify(packing.system, packing.x)
+    assert packing.status == "converged" and found.minimum and found.n_kinks
+    assert found.n_symmetries == 2 < len(packing.system.symmetries(packing.x))
+
+
+@pytest.mark.parametrize(("name", "seed"), ALL)
 def test_the_way_leads_down_one_branch_to_the_threshold(jammed, name, seed):
     """τ falls, τ = ∂U/∂λ > 0 is that of each state, and λ − 2U/τ is the same from all of the last states."""
     packing = jammed(name, seed)
@@ -203,6 +225,19 @@ def test_what_was_not_reached_is_not_settled():
     assert loose.status == "satisfied"
     with pytest.raises(ValueError, match=r"status = 'satisfied' is not valid.*packing_fraction asked for"):
         loose.settled()
+
+
+@pytest.mark.parametrize(("name", "target"), [("discs", 0.5), ("perceptron", -1.0)])
+def test_where_no_force_was_met_there_is_no_threshold(systems_to_jam, name, target):
+    """Below jamming from the start; from above it, the branch met on the way has one."""
+    dense = systems_to_jam[name](0)
+    way = {dense.control: target}
+    loose = uj.jam(dense.at(**{dense.control: target - 0.1}), **way)
+    assert loose.status == "satisfied" and not loose.states and np.isnan(loose.threshold)
+    assert f"{dense.control} = {target:g}" in loose.reason and loose.reason.endswith(".")
+    expanded = uj.jam(dense, **way)
+    assert expanded.status == "satisfied" and expanded.states and expanded.threshold > target
+    assert expanded.reason == loose.reason
 
 
 @pytest.mark.parametrize(

@@ -15,7 +15,7 @@ from .minimize.homotopy import rising
 from .minimize.newton import newton_for
 from .system import ConstrainedSystem
 
-STATIONARY = 1e-7  # relative gradient of a state on the way
+STATIONARY = 1e-9  # relative gradient of a state on the way, as `certify` asks; rounding may leave more
 MAX_LOG_STEP = math.log(10.0)  # of τ, one stage
 STARTS = (0.3, 0.2, 0.45)  # scales at which the quench of a ReLU network begins: much higher ones cost units
 SOFTEST = 4.0  # β of the softplus it begins with

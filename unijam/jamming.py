@@ -4,6 +4,7 @@
 (harmonic potential).
 """
 
+import math
 import time
 from dataclasses import dataclass
 
@@ -26,7 +27,8 @@ class JamResult:
         The state reached.
     control, threshold : float
         The system's control parameter (a packing fraction, a margin) in that state, and at the jamming point of
-        its branch (extrapolated from the lowest state of the way: exact only where that is near jamming).
+        its branch (extrapolated from the lowest state of the way: exact only where that is near jamming). The
+        threshold is NaN where no state bore force, and so no branch was met.
     status : str
         "converged" only where the state reached is a converged minimum and the one asked for: at jamming,
         √(2U/N_Δ) ≤ `system.jamming_overlap`, or 100 rounding errors of Δ (single precision). "satisfied": no
@@ -207,6 +209,10 @@ class _Way:
         state = quench(system, x)
         self.keep(state)
         self.status = {"interrupted": "interrupted", "satisfied": "stalled"}.get(state.status, "")
+        if state.status == "satisfied":
+            self.reason = (
+                f"no overlap is left at {self.name} = {self.control(state):.6g}, to which it was raised."
+            )
         return state
 
     def to_jamming(self, x: Array) -> None:
@@ -223,7 +229,7 @@ class _Way:
         last = self.states[-1] if self.states else state
         if self.status == "converged" and not last.jammed:
             self.status = "stalled"
-        if self.status != "converged":
+        if self.status != "converged" and not self.reason:
             self.reason = f"the way down ended at √(2U/N_Δ) = {last.typical_overlap:.1e}."
         threshold = self.control(last, -distance_to_threshold(last))
         if least is not None and threshold < least and self.status != "interrupted":
@@ -312,7 +318,11 @@ class _Way:
         self.status = self.last.status
 
     def _explain(self) -> None:
-        if self.status not in ("converged", "satisfied") and not self.reason:
+        if self.status == "satisfied":
+            self.reason = (
+                f"no overlap is left at {self.name} = {self.control(self.last):.6g}: unjammed there."
+            )
+        elif self.status != "converged" and not self.reason:
             self.reason = f"the last minimisation ended {self.status}."
 
     def control(self, state: MinimizeResult, shift: float = 0.0) -> float:
@@ -324,12 +334,13 @@ class _Way:
         """What `jam` returns."""
         state = self.last
         lowest = min(self.states or [state], key=lambda s: s.energy)  # its scale may not be: minima rearrange
-        floor = (lowest.system.scale or 0.0) - distance_to_threshold(lowest)
+        distance = distance_to_threshold(lowest)
+        floor = (lowest.system.scale or 0.0) - distance
         return JamResult(
             state.system,
             state.x,
             self.control(state),
-            self.control(lowest, -distance_to_threshold(lowest)),
+            math.nan if lowest.status == "satisfied" else self.control(lowest, -distance),
             self.status,
             self.reason,
             tuple(self.states),

@@ -173,13 +173,12 @@ class Constraints(ABC):
 
         J is ∂Δ/∂(lengths × x) where lengths, (n_dof,), are given.
         """
-        stressed, stiffness = self.stressed, self.system.potential.stiffness
+        stressed, stiffness = self.stressed, self.system.potential.stiffness(self.delta)
         if not self.system.matrix_free:
-            rows = weigh(stiffness(self.delta[stressed]), over(self.jacobian(stressed), lengths))
+            weights = stiffness if stiffness.ndim == 3 else stiffness[stressed]  # coupled: all bear force
+            rows = weigh(weights, over(self.jacobian(stressed), lengths))
             return float((column_norms(rows) ** 2).sum()) ** 0.5
-        probes = [
-            self.vjp(weigh(stiffness(self.delta), signs(self.delta, k) * stressed)) for k in range(PROBES)
-        ]
+        probes = [self.vjp(weigh(stiffness, signs(self.delta, k) * stressed)) for k in range(PROBES)]
         return (sum(float(v @ v) for v in probes) / PROBES) ** 0.5
 
     def kinks(self, weights: Array) -> Kinks:

@@ -160,6 +160,17 @@ def test_records_hold_what_is_watched():
     assert (alone.x == result.x).all()  # looking changes nothing
 
 
+def test_minima_on_kinks_are_watched():
+    """Each record of a solver that holds kinks sees the system that holds them, as the result does."""
+    system = network(8, n_data=160)
+    near = 1.001 * uj.minimize(system, None, uj.softplus_to_relu()).x
+    watch = uj.Watch({"kinks": lambda s, x: 0 if s.kinks is None else len(s.kinks[1])}, keep=(2,))
+    result = uj.minimize(system, near, uj.ProximalNewton(), watch=watch)
+    assert result.status == "converged"
+    assert result.history[0].observed["kinks"] == 0
+    assert result.history[-1].observed["kinks"] == uj.count_constraints(result.system, result.x).n_kinks > 0
+
+
 @pytest.mark.parametrize("batch_size", [None, 20])
 def test_patience_ends_a_run_at_its_best_record(batch_size):
     """The observable falls until a known step, then rises."""

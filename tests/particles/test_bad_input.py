@@ -44,6 +44,7 @@ WRONG = [
     ("shape of radii = (2, 2)", "(4,)", lambda: discs(n=4, radii=np.ones((2, 2)), **DILUTE)),
     ("radii", "numbers", lambda: discs(n=2, radii=[1, 1j], **DILUTE)),
     ("radii = {}", "numbers", lambda: discs(n=2, radii={}, **DILUTE)),
+    ("potential = LinearHinge(width=0.0)", "force", lambda: DISCS.at(potential=uj.LinearHinge())),
     ("initial = 'x'", "numbers", lambda: DISCS.at(initial="x")),
     ("x = 'a'", "numbers", lambda: uj.minimize(DISCS, "a")),
     ("parameter = 'n'", "radii", lambda: DISCS.at(n=3)),

@@ -116,7 +116,7 @@ class Log:
         """Add a line, and find when the next is due."""
         x, observed = objective.x(point.y), {}
         if self.watch.observables:
-            system = objective.system_at(point.y)
+            system = objective.system_at(point)
             observed = {name: objective.observe(f, system, x) for name, f in self.watch.observables.items()}
         kept = x if step in self.watch.keep else None
         line = (step, self.seconds, point.energy, objective.relative_gradient(point), point.n_overlaps)

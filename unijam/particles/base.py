@@ -114,8 +114,9 @@ class Packing(ConstrainedSystem):
         require(
             isinstance(self.potential, Potential), "potential", self.potential, "a Potential, as Harmonic()"
         )
-        pairwise = self.potential.coupled == 1 and self.potential.finite_range
-        require(pairwise, "potential", self.potential, "one of single overlaps that vanishes without overlap")
+        pairwise = self.potential.coupled == 1 and self.potential.finite_range and not self.potential.kink
+        wanted = "one of single overlaps that vanishes without overlap, its force too"
+        require(pairwise, "potential", self.potential, wanted)
         radii, initial = as_floats(self.radii, "radii"), as_floats(self.initial, "initial")
         require(
             radii.ndim == 1 and len(radii) >= 1,

@@ -1,17 +1,22 @@
-"""Whether a point is a true minimum, kinks included: every condition measured, by means other than the solver's."""
+"""Whether a point is a true minimum, kinks included: every condition measured, by means other than the solver's.
+
+What a condition allows is what rounding and the gradient that is left allow: near jamming forces are of the order of
+the overlaps, 1e-8, of which the resolution of Δ is a larger part than it is of overlaps of order one.
+"""
 
 from dataclasses import dataclass
 
 import numpy as np
 
 from ..arrays import Array, namespace, to_numpy
-from ..linalg import rank_of
+from ..linalg import orthonormal_rows, rank_of
 from ..system import ConstrainedSystem, energy, gradient, kinks
 from ..validation import require_constraints
 from .decomposition import HessianDecomposition, decompose_hessian
 
 STEP = 1e-8  # of |x|: how far a kink is left to see whether U rises
-ZERO = 1e-8  # an eigenvalue of H within this fraction of its largest entry is zero
+STATIONARY = 1e-9  # relative gradient
+ROUNDING = 5.0  # of an eigenvalue of H, in machine epsilons of the largest
 
 
 @dataclass(frozen=True)
@@ -22,6 +27,9 @@ class Certificate:
     ----------
     relative_gradient : float
         ‖∇U‖/‖u'‖ with the slopes that the system holds: the directional stationarity.
+    gradient_tolerance : float
+        What it may be at a minimum: 1e-9, or what rounding leaves where that is more, 3.5 × resolution × ‖u'' J‖/‖u'‖
+        (5 × resolution / typical overlap, for contacts), as a solver has it for "converged".
     n_overlaps, n_kinks, n_negative_hp : int
         N_Δ, N_kink and N_−, the negative modes of Hp; at a minimum N_Δ + N_kink ≥ N_−.
     slopes : (float, float)
@@ -33,11 +41,14 @@ class Certificate:
     independent : bool
         Whether ∇z of the kinks have full rank.
     n_negative, n_zero : int
-        Negative and zero modes of H on the kinks' tangent space, symmetries included.
+        Negative and zero modes of H on the kinks' tangent space, symmetries included. An eigenvalue is zero within ten
+        times ‖∇U‖/√N_Δ, what a gradient makes of it, or within five machine epsilons of the largest.
     n_symmetries : int
+        Those that hold beyond first order, so that H vanishes along them.
     """
 
     relative_gradient: float
+    gradient_tolerance: float
     n_overlaps: int
     n_kinks: int
     n_negative_hp: int
@@ -51,9 +62,9 @@ class Certificate:
 
     @property
     def minimum(self) -> bool:
-        """Whether all holds: stationary to 1e-9, slopes inside, U rising to both sides, stable but for symmetries."""
+        """Whether all holds: stationary, slopes inside, U rising to both sides, stable but for symmetries."""
         return (
-            self.relative_gradient <= 1e-9
+            self.relative_gradient <= self.gradient_tolerance
             and not self.n_degenerate
             and 0 < self.slopes[0] <= self.slopes[1] < 1
             and self.rise >= 0
@@ -86,11 +97,15 @@ def certify(system: ConstrainedSystem, x: Array) -> Certificate:
     force = system.potential.force(c.delta)
     size = float(force @ force) ** 0.5
     residual = gradient(system, c)
+    norm = float(residual @ residual) ** 0.5
     h = decompose_hessian(system, x)
-    values = h.eigenvalues("total")
+    values, dof = h.eigenvalues("total"), c.bearing()[0]
     # where U is linear, H vanishes but for rounding: forces and gradients tell its scale
     typical = float(np.abs(h.force) @ (h.jacobian**2).sum(1)) / max(h.jacobian.shape[1], 1)
-    largest = max(float(np.abs(to_numpy(h.total)).max(initial=0.0)), typical)
+    largest = max(float(np.abs(values).max(initial=0.0)), typical)
+    epsilon = float(namespace(x).finfo(x.dtype).eps)
+    zero = max(10 * norm / max(h.force.size, 1) ** 0.5, ROUNDING * epsilon * largest)
+    rounding = 3.5 * system.resolution(x) * c.sensitivity() / size if size else 0.0
     slopes, n_degenerate = np.empty(0), 0
     if system.kinks is not None:
         held = kinks(c)
@@ -98,7 +113,8 @@ def certify(system: ConstrainedSystem, x: Array) -> Certificate:
         n_degenerate = int(held.degenerate(system.kinks[1]).sum())
     n_kinks = len(slopes)
     return Certificate(
-        relative_gradient=float((residual @ residual) ** 0.5) / size if size else 0.0,
+        relative_gradient=norm / size if size else 0.0,
+        gradient_tolerance=max(STATIONARY, rounding),
         n_overlaps=h.force.size,
         n_kinks=n_kinks,
         n_negative_hp=h.n_negative_hp,
@@ -106,9 +122,9 @@ def certify(system: ConstrainedSystem, x: Array) -> Certificate:
         n_degenerate=n_degenerate,
         rise=_rise(system, x, h) / size if n_kinks and size else 0.0,
         independent=rank_of(np.linalg.svd(h.kinks, compute_uv=False), h.kinks.shape) == n_kinks,
-        n_negative=int((values < -ZERO * largest).sum()),
-        n_zero=int((np.abs(values) <= ZERO * largest).sum()),
-        n_symmetries=h.symmetries.shape[0],
+        n_negative=int((values < -zero).sum()),
+        n_zero=int((np.abs(values) <= zero).sum()),
+        n_symmetries=orthonormal_rows(system.gauge_directions(x)[:, dof]).shape[0],
     )
 
 
