@@ -7,7 +7,7 @@ method looks for negative eigenvalues.
 """
 
 import warnings
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 
@@ -251,16 +251,18 @@ def on_dof(directions: Array, dof: Array) -> Array:
     return directions * dof
 
 
-def across_symmetries(h: Array, bearing: Array, symmetries: Array) -> tuple[Array, float]:
+def across_symmetries(h: Array, bearing: Callable[[], Array], symmetries: Array) -> tuple[Array, float]:
     """H made regular: (P H P + ρ Z Zᵀ, ρ), Z an orthonormal basis of the symmetries, ρ the mean diagonal of H.
 
     A sparse H, whose symmetries satisfy H Z = 0 exactly, gets ρ on the diagonal of as many bearing degrees of
     freedom instead (pinning), which keeps it sparse and keeps its inertia; and what bears no force is tethered
     there (rattlers). A dense H keeps such degrees of freedom as they are: a dead unit bears none either, but Hp
-    may well make it unstable. A matrix-free H is projected in its products, ρ from a few of them.
+    may well make it unstable; ρ is the mean of what is not zero on the diagonal, and `bearing` is not asked. A
+    matrix-free H is projected in its products, ρ from a few of them.
     """
     if is_operator(h):
-        rho = abs(mean_diagonal(h)) * len(bearing) / max(int(bearing.sum()), 1)
+        mask = bearing()
+        rho = abs(mean_diagonal(h)) * len(mask) / max(int(mask.sum()), 1)
         project, rank = projection(symmetries)
         if not rank:
             return h, rho
@@ -271,16 +273,17 @@ def across_symmetries(h: Array, bearing: Array, symmetries: Array) -> tuple[Arra
 
         return Operator(product, h.like, h.memory), rho
     if sp.issparse(h):
-        diagonal = h.diagonal()
-        rho = float(np.abs(diagonal[bearing]).mean()) if bearing.any() else 1.0
-        stiff = np.where(bearing, 0.0, TETHER * rho)
+        diagonal, mask = h.diagonal(), bearing()
+        rho = float(np.abs(diagonal[mask]).mean()) if mask.any() else 1.0
+        stiff = np.where(mask, 0.0, TETHER * rho)
         for direction in symmetries:
-            free = np.abs(direction) * bearing * (stiff == 0)
+            free = np.abs(direction) * mask * (stiff == 0)
             stiff[int(np.argmax(free))] += rho * (free.max() > 0)
         return with_diagonal(h, stiff), rho
     xp = namespace(h)
-    n_bearing = int(bearing.sum())
-    rho = float((abs(h.diagonal()) * bearing).sum()) / n_bearing if n_bearing else 1.0
+    diagonal = abs(h.diagonal())
+    n_stiff = int((diagonal != 0).sum())
+    rho = float(diagonal.sum()) / n_stiff if n_stiff else 1.0
     z = orthonormal_rows(symmetries)
     if z.shape[0]:
         zh = z @ h

@@ -273,7 +273,7 @@ class Objective:
         h, directions = over_both(h0 + hp, self.lengths), self.fixed_directions(point)
         if self.lengths is not None:
             directions = directions * self.lengths
-        h, rho = across_symmetries(h, _bearing(c, h0), directions)
+        h, rho = across_symmetries(h, lambda: c.bearing()[0], directions)
         if not math.isfinite(rho):
             raise FloatingPointError(f"H of {type(system).__name__} is NaN or infinite.")
         if self.weight_decay:
@@ -340,14 +340,6 @@ class Objective:
             vector = over(c.vjp(weigh(stiffness, c.jvp(along))), self.lengths)
             largest = math.sqrt(float(vector @ vector))
         return max(largest, 1e-12) + self.weight_decay
-
-
-def _bearing(c: Constraints, h0: Array) -> Array:
-    """The degrees of freedom that bear force; columns of J are as long as the roots of the diagonal of a dense H0."""
-    if not is_torch(h0):
-        return c.bearing()[0]
-    squares = h0.diagonal()
-    return squares > 1e-24 * squares.max()
 
 
 def append(x: Array, last: float | Array) -> Array:

@@ -72,7 +72,7 @@ class ProximalModel:
         free = objective.weight_decay and objective.conjugate is None
         h = h0 + hp
         if not free:
-            h, _ = across_symmetries(h, xp.diagonal(h0) > 0, objective.system.gauge_directions(x))
+            h, _ = across_symmetries(h, lambda: c.bearing()[0], objective.system.gauge_directions(x))
         if objective.weight_decay:
             h.diagonal().add_(objective.weight_decay)
         held = c.system.kinks

@@ -210,7 +210,7 @@ def elastic_moduli(system: Packing, x: Array) -> ElasticModuli:
     )
 
     h0, hp = hessian(system, c, overlaps)
-    matrix, rho = across_symmetries((h0 + hp).tocsc(), dof, system.symmetries(x))
+    matrix, rho = across_symmetries((h0 + hp).tocsc(), lambda: dof, system.symmetries(x))
     factor = factor_sparse(matrix, 1e-14 * rho)
     require(factor.positive, "the number of negative modes at x", factor.n_negative, "zero, a minimum")
 
