@@ -19,6 +19,17 @@ network = FullyConnected.random
 SMALL = {"depth": 1, "width": 3, "input_dimension": 3, "n_data": 12}
 INPUTS = np.ones((4, 2))
 
+
+class Uncontrolled(uj.AutodiffSystem):
+    """A user's system whose control is no attribute of it."""
+
+    control = "size"
+    initial = np.ones(2)
+
+    def delta(self, x):
+        return 1 - x
+
+
 # field, a part of what must be said of its range, the call
 WRONG = [
     ("n = 0", "1", lambda: discs(n=0)),
@@ -84,6 +95,22 @@ WRONG = [
     ("family = None", "returns", lambda: uj.find_transition(lambda n_data, seed: None, low=10, high=20)),
     ("potential = CrossEntropy(classes=3)", "overlaps", lambda: discs(n=64).at(potential=uj.CrossEntropy(3))),
     ("potential = CrossEntropy(classes=2)", "overlaps", lambda: ellipses(n=64).at(potential=uj.CrossEntropy(2))),
+    ("solver = 'ProximalNewton'", "TrustRegionNewton", lambda: uj.minimize(discs(n=64), None, uj.ProximalNewton())),
+    ("search = Adam", "FitSearch", lambda: uj.find_transition(network, 2, 9, search=uj.Adam())),
+    ("learning_rate = 'fast'", "positive", lambda: uj.Adam(learning_rate="fast")),
+    ("learning_rate = 'fast'", "positive", lambda: uj.TorchSchedule("fast", None)),
+    ("solver = 'fire'", "Solver", lambda: uj.Stage(solver="fire")),
+    ("changes = 'relu'", "mapping", lambda: uj.Stage("relu")),
+    ("stages = 3", "sequence", lambda: uj.Stages(3)),
+    ("stages = Stage", "sequence", lambda: uj.Stages(uj.Stage())),
+    ("state = 3", "result", lambda: uj.follow(3)),
+    ("watch = 3", "Watch", lambda: uj.minimize(discs(n=64), watch=3)),
+    ("descent = 'x'", "ConjugateGradient", lambda: uj.Rounds(descent="x")),
+    ("watch = Watch(", "single", lambda: uj.minimize(discs(n=64), watch=uj.Watch())),
+    ("system = 'FullyConnected'", "packing", lambda: uj.stress(network(**SMALL), network(**SMALL).initial)),
+    ("system = 'FullyConnected'", "packing", lambda: uj.elastic_moduli(network(**SMALL), network(**SMALL).initial)),
+    ("control = 'size'", "attribute", lambda: uj.jam(Uncontrolled())),
+    ("control = 'size'", "attribute", lambda: uj.minimize(Uncontrolled())),
     ("control = None", "find_transition", lambda: uj.jam(network(**SMALL, weights="free"))),
     ("scale = -1", "positive", lambda: discs(n=64).at(scale=-1)),
     ("'colour'", "attribute", lambda: discs(n=64).at(colour="red")),

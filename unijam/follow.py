@@ -71,6 +71,7 @@ def follow(
     ValueError
         Where the state is not converged, or a number is out of range.
     """
+    require(isinstance(state, MinimizeResult), "state", state, "a result of minimize")
     n_data = state.system.n_data
     require(n_data is not None, "system", type(state.system).__name__, "one with data")
     require(state.status == "converged", "status", state.status, "'converged': a minimum to follow")

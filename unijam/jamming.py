@@ -14,7 +14,7 @@ from .interrupts import deferred, is_interrupt, pressed
 from .minimize import MinimizeResult, minimize
 from .minimize.progress import Progress
 from .system import ConstrainedSystem
-from .validation import Finite, Positive, checked, require, require_finite, require_positions
+from .validation import Finite, Positive, checked, require, require_finite, require_positions, require_system
 
 
 @dataclass(frozen=True)
@@ -124,6 +124,7 @@ def jam(
     >>> uj.count_constraints(packing.system, packing.x).ratio > 1
     True
     """
+    require_system(system)
     if system.scale is None:
         raise ValueError(
             f"control = None is not valid: jam needs a system with a scale, and this {type(system).__name__} has "

@@ -163,7 +163,8 @@ def find_transition(
     require(
         store is None or recipe, "store", store, "None unless the family is a Recipe, which has an identity"
     )
-    search = search or FitSearch(reheats=2)
+    search = FitSearch(reheats=2) if search is None else search
+    require(isinstance(search, FitSearch), "search", search, "a FitSearch")
     options = dataclasses.asdict(search) | {"low": low, "tolerance": tolerance}
     measurement: Any = measure_threshold if vary == "n_data" else measure_size
     if isinstance(family, Recipe):

@@ -67,6 +67,12 @@ def is_whole(value: Any) -> bool:
     return isinstance(value, int | np.integer) and not isinstance(value, bool)
 
 
+def is_positive(value: Any) -> bool:
+    """Whether a value is a positive and finite number of Python or NumPy."""
+    number = isinstance(value, int | float | np.number) and not isinstance(value, bool)
+    return number and bool(0 < value < math.inf)
+
+
 def require_finite(array: Array, field: str) -> None:
     """Raise a `ValueError` where an array holds NaN or infinity."""
     finite = namespace(array).isfinite(array)
@@ -99,6 +105,9 @@ def require_system(system: Any) -> None:
     require(start is not None, field, start, "a start, an array (n_dof,) of floating numbers")
     floating = "float" in str(getattr(start, "dtype", None))
     require(floating, field, start, "an array of floating numbers")
+    control = system.control
+    named = control is None or (isinstance(control, str) and hasattr(system, control))
+    require(named, "control", control, f"None or the name of an attribute of {type(system).__name__}")
 
 
 def require_positions(system: Any, x: Array, replicas: bool = False) -> Array:

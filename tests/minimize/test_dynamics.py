@@ -133,6 +133,51 @@ def test_a_run_goes_on_as_if_it_had_not_been_stopped(name, solver):
         assert steps == sorted(set(steps)) and {0, 100, 250} <= set(steps)
 
 
+def test_any_result_of_any_system_is_a_start(make_system):
+    """By the default solver, whatever solver had been at work; its steps then count from nothing."""
+    system = make_system(3)
+    rough = uj.minimize(system, None, uj.Adam(max_steps=5))
+    fine = uj.minimize(system, rough)
+    alone = uj.minimize(system, rough.x)
+    assert (to_numpy(fine.x) == to_numpy(alone.x)).all()
+    assert (fine.status, fine.n_steps) == (alone.status, alone.n_steps)
+    assert fine.solver == alone.solver != rough.solver == "Adam"
+    again = uj.minimize(fine.system, fine)
+    assert again.status == fine.status and again.energy == pytest.approx(fine.energy, rel=1e-9, abs=1e-25)
+    assert again.n_steps >= fine.n_steps and again.history[0].energy == fine.history[0].energy
+
+
+@pytest.mark.parametrize("name", SYSTEMS)
+def test_only_the_same_run_goes_on(name):
+    """Another solver or another system takes x and nothing else; a system made the same is the same."""
+    system, other = SYSTEMS[name](9), SYSTEMS[name](10)
+    first = uj.minimize(system, None, uj.Adam(max_steps=20))
+    longer = uj.Adam(max_steps=50)
+    for made, solver, together in (
+        (system, longer, True),
+        (SYSTEMS[name](9), longer, True),
+        (system, uj.GradientDescent(max_steps=50), False),
+        (other, longer, False),
+    ):
+        result = uj.minimize(made, first, solver)
+        fresh = uj.minimize(made, first.x, solver)
+        assert result.n_steps == 50 and (result.history[0] is first.history[0]) == together
+        assert (to_numpy(result.x) == to_numpy(fresh.x)).all() != together
+    descent = uj.minimize(system, None, uj.GradientDescent(max_steps=20))
+    assert uj.minimize(system, descent, longer).history[0].energy == descent.energy
+
+
+def test_the_rounds_of_discs_are_those_of_one_run():
+    system = discs(4)
+    half = uj.minimize(system, None, uj.Rounds(first_residual=1e-3, max_rounds=1))
+    whole = uj.minimize(system, half)
+    rest = uj.minimize(system, half.x)
+    assert whole.status == rest.status == "converged" and (whole.x == rest.x).all()
+    assert whole.n_steps == half.n_steps + rest.n_steps
+    assert [record.step for record in whole.history[: len(half.history)]] == [r.step for r in half.history]
+    assert whole.seconds > half.seconds
+
+
 def test_records_hold_what_is_watched():
     system = network(6)
     test_inputs, test_labels = network(60).inputs, network(60).labels
@@ -206,7 +251,7 @@ def test_patience_ends_a_run_at_its_best_record(batch_size):
         ("observables", lambda: uj.Watch({"error": 3})),
         ("learning_rate = 0", lambda: uj.TorchSchedule(0, StepLR)),
         ("make", lambda: uj.TorchSchedule(0.1, torch.optim.lr_scheduler.ReduceLROnPlateau)),
-        ("solver", lambda: uj.minimize(discs(), None, uj.Rounds(), watch=uj.Watch())),
+        ("watch = Watch", lambda: uj.minimize(discs(), None, uj.Rounds(), watch=uj.Watch())),
         ("x0 = Fire", lambda: uj.minimize(discs(), uj.Fire())),
     ],
 )

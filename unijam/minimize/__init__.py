@@ -1,5 +1,6 @@
 """Minimisers: one loop, one solver a file, one entry."""
 
+from dataclasses import replace
 from typing import cast
 
 from ..arrays import Array
@@ -7,6 +8,7 @@ from ..system import ConstrainedSystem
 from ..validation import require, require_positions, require_system
 from .adam import Adam
 from .conjugate_gradient import ConjugateGradient
+from .continuation import goes_on
 from .default import default_solver
 from .fire import Fire
 from .fit_search import FitSearch
@@ -14,7 +16,7 @@ from .gradient_descent import GradientDescent
 from .homotopy import softplus_to_relu
 from .learning import TorchSchedule
 from .levenberg_marquardt import LevenbergMarquardt
-from .loop import MinimizeResult, Solver
+from .loop import MinimizeResult, Solver, joined
 from .objective import Objective, Point
 from .proximal_newton import ProximalNewton
 from .replicas import ReplicaResult, run_replicas
@@ -63,9 +65,10 @@ def minimize(
     ----------
     system : ConstrainedSystem
     x0 : (n_dof,) or (…, n_dof) array or MinimizeResult, optional
-        Where to start; `system.initial` by default. From a result the run goes on, of the same system and a solver
-        of the same kind, as if it had not been stopped: steps, seconds and history are those of the whole.
-        Along leading axes lie replicas, which run at once (where x is a tensor): so do the fields of the result.
+        Where to start; `system.initial` by default. From a result of the same system (the very one, or one whose
+        attributes are equal) and of a solver of the same class the run goes on as if it had not been stopped: steps,
+        seconds and history are those of the whole. Any other result is a start as its x is. Along leading axes lie
+        replicas, which run at once (where x is a tensor): so do the fields of the result.
     solver : Solver, Stages, Rounds or FitSearch, optional
         One that suits the system by default; for replicas `LevenbergMarquardt`. ReLU networks of free weights are
         searched for U = 0 and a certified minimum, by way of smooth networks, where no x0 is given; from x0 the
@@ -83,7 +86,7 @@ def minimize(
     Raises
     ------
     ValueError
-        Where x0 has the wrong shape or holds NaN, or a path of solvers is to be watched or continued.
+        Where x0 has the wrong shape or holds NaN, or a path of solvers is to be watched.
 
     Examples
     --------
@@ -95,17 +98,36 @@ def minimize(
     known = solver is None or (hasattr(solver, "run") and not isinstance(solver, type))
     require(known, "solver", solver, "a Solver, Stages, Rounds or FitSearch, as Adam()")
     require(not hasattr(x0, "run"), "x0", x0, "positions, a result or None; the solver comes after it")
-    start = x0.x if isinstance(x0, MinimizeResult) else x0
+    require(watch is None or isinstance(watch, Watch), "watch", watch, "a Watch or None")
+    earlier = x0 if isinstance(x0, MinimizeResult) else None
+    start = x0 if earlier is None else earlier.x
     x = require_positions(system, system.initial if start is None else start, replicas=True)
-    if x.ndim > 1:
-        quick = solver or LevenbergMarquardt()
-        require(isinstance(quick, Solver), "solver", solver, "a single Solver where x has leading axes")
-        earlier = x0 if isinstance(x0, ReplicaResult) else None
-        return run_replicas(cast(Solver, quick), system, x, watch, earlier)
-    last = x0 if isinstance(x0, MinimizeResult) else None
-    method = solver or default_solver(system, nearby=x0 is not None)
+    several = x.ndim > 1
+    method = solver or (LevenbergMarquardt() if several else default_solver(system, nearby=x0 is not None))
+    if several:
+        require(isinstance(method, Solver), "solver", method, "a single Solver where x has leading axes")
+    if earlier is not None and not goes_on(system, method, earlier):
+        earlier = None
+    found = _run(method, system if earlier is None else earlier.system, x, watch, progress, earlier)
+    return replace(found, solver=type(method).__name__)
+
+
+def _run(
+    method: Solver | Stages | Rounds | FitSearch,
+    system: ConstrainedSystem,
+    x: Array,
+    watch: Watch | None,
+    progress: bool,
+    earlier: MinimizeResult | None,
+) -> MinimizeResult:
+    """The result of a method, from x, or as one with the earlier run that it goes on from."""
     if isinstance(method, Solver):
-        return method.run(Objective(system), x, progress, watch, last)
-    single = watch is None and last is None
-    require(single, "solver", method, "a single Solver where it is watched or goes on from a result")
-    return method.run(Objective(system), x, progress)
+        if x.ndim > 1:
+            return run_replicas(method, system, x, watch, cast(ReplicaResult | None, earlier))
+        return method.run(Objective(system), x, progress, watch, earlier)
+    path = type(method).__name__
+    require(
+        watch is None, "watch", watch, f"None for a path of solvers, as {path}; a single Solver is watched"
+    )
+    found = method.run(Objective(system), x, progress)
+    return found if earlier is None else joined([earlier, found])

@@ -9,7 +9,10 @@ from .bursts import Bursts, Ends
 from .loop import SATISFIED, Solver
 from .objective import Objective, Point
 
-SHORTEST, LONGEST = 100, 10**6  # iterations of a burst at most, and × degrees of freedom: then an interrupt is heard
+SHORTEST, LONGEST = (
+    100,
+    10**6,
+)  # iterations of a burst at most, and × degrees of freedom: then an interrupt is heard
 
 
 class FirstOrder(Solver):

@@ -8,7 +8,7 @@ import numpy as np
 
 from ..arrays import Array
 from ..system import ConstrainedSystem
-from ..validation import is_whole, require
+from ..validation import is_positive, is_whole, require
 from .loop import Solver
 from .objective import Objective, Point
 
@@ -38,7 +38,7 @@ class Descent(Solver):
     def __post_init__(self) -> None:
         super().__post_init__()
         rate, size = self.learning_rate, self.batch_size
-        right = rate is None or callable(rate) or 0 < rate < float("inf")
+        right = rate is None or callable(rate) or is_positive(rate)
         require(right, "learning_rate", rate, "positive, a function of the step, or None")
         whole = size is None or (is_whole(size) and size >= 1)
         require(whole, "batch_size", size, "a whole number of at least 1, or None")
@@ -117,7 +117,7 @@ class TorchSchedule:
     """
 
     def __init__(self, learning_rate: float, make: Callable[[Any], Any]) -> None:
-        require(0 < learning_rate < float("inf"), "learning_rate", learning_rate, "positive and finite")
+        require(is_positive(learning_rate), "learning_rate", learning_rate, "positive and finite")
         self.learning_rate, self.make = learning_rate, make
         self._start()
         advances = hasattr(self.schedule, "get_last_lr") and not hasattr(self.schedule, "patience")

@@ -43,6 +43,8 @@ class MinimizeResult:
     memory : object
         What the method carried from step to step (the moments of Adam, with the point in its own gauge), if any:
         `minimize` goes on from a result as if it had not been stopped.
+    solver : str
+        The class of the solver that `minimize` ran, "" of results that come from elsewhere.
     """
 
     system: ConstrainedSystem
@@ -56,6 +58,7 @@ class MinimizeResult:
     seconds: float
     history: tuple[Record, ...]
     memory: Any = None
+    solver: str = ""
 
     @property
     def typical_overlap(self) -> float:

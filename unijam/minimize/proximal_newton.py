@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import ClassVar
 
-from ..arrays import namespace
+from ..arrays import is_torch, namespace
 from ..validation import require
 from .kinked import KinkedObjective
 from .loop import Solver
@@ -48,6 +48,9 @@ class ProximalNewton(Solver):
         require(self.initial_shift > 0, "initial_shift", self.initial_shift, "positive")
 
     def prepared(self, objective: Objective) -> Objective:
+        system = objective.system
+        wanted = f"TrustRegionNewton, say, for {type(system).__name__}: its derivatives are no dense tensors"
+        require(is_torch(system.initial) and not system.matrix_free, "solver", "ProximalNewton", wanted)
         return KinkedObjective.of(objective)
 
     def converged(self, objective: Objective, point: Point) -> bool:

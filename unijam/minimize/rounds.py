@@ -46,6 +46,8 @@ class Rounds:
         )
         between = self.first_residual is None or 0 < self.first_residual < 1
         require(between, "first_residual", self.first_residual, "between 0 and 1, or None")
+        known = isinstance(self.descent, ConjugateGradient)
+        require(known, "descent", self.descent, "a ConjugateGradient")
         require(self.max_rounds >= 1, "max_rounds", self.max_rounds, "at least 1")
 
     def run(self, objective: Objective, x: Array, progress: bool = False) -> MinimizeResult:

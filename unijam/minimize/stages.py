@@ -1,6 +1,6 @@
 """Solvers in sequence, along a path of systems and weight decays."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -25,6 +25,10 @@ class Stage:
 
     def __post_init__(self) -> None:
         require_options(self)
+        require(isinstance(self.solver, Solver), "solver", self.solver, "a Solver, as Adam()")
+        require(
+            isinstance(self.changes, Mapping), "changes", self.changes, "a mapping of parameters to values"
+        )
         require(self.weight_decay >= 0, "weight_decay", self.weight_decay, "zero or positive")
         positive = self.sharpness is None or self.sharpness > 0
         require(positive, "sharpness", self.sharpness, "positive, or None")
@@ -37,6 +41,8 @@ class Stages:
     stages: tuple[Stage, ...]
 
     def __post_init__(self) -> None:
+        several = isinstance(self.stages, Iterable) and not isinstance(self.stages, str)
+        require(several, "stages", self.stages, "a sequence of Stage")
         object.__setattr__(self, "stages", tuple(self.stages))
         require(len(self.stages) > 0, "stages", self.stages, "at least one Stage")
         require(all(isinstance(s, Stage) for s in self.stages), "stages", self.stages, "a sequence of Stage")

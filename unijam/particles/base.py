@@ -258,6 +258,12 @@ class Packing(ConstrainedSystem):
         return 4e-16 * max(float(self.sides.max()), float(np.abs(x).max()))
 
 
+def require_packing(system: Any) -> None:
+    """Raise a `ValueError` where this is no packing."""
+    kind = type(system).__name__
+    require(isinstance(system, Packing), "system", kind, "a packing: SoftSpheres or Ellipses")
+
+
 def draw_radii(
     n: int, radii: Any, packing_fraction: float, dimension: int, rng: np.random.Generator
 ) -> np.ndarray:

@@ -16,7 +16,7 @@ import numpy as np
 from ..arrays import Array
 from ..potentials import Harmonic, Potential
 from ..validation import require, require_positions
-from .base import Packing
+from .base import Packing, require_packing
 from .ellipses import Ellipses
 from .spheres import SoftSpheres
 
@@ -51,11 +51,9 @@ def existing(path: str | os.PathLike) -> Path:
     return found
 
 
-def require_packing(system: Any, x: Array) -> np.ndarray:
+def require_frame(system: Any, x: Array) -> np.ndarray:
     """x as a float64 array, or a `ValueError` where these are not a packing and its degrees of freedom."""
-    require(
-        isinstance(system, Packing), "system", type(system).__name__, "a packing: SoftSpheres or Ellipses"
-    )
+    require_packing(system)
     require(system.dimension in (2, 3), "dimension", system.dimension, "2 or 3 for a file of particles")
     return np.ascontiguousarray(require_positions(system, x), dtype=np.float64)
 

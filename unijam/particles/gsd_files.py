@@ -15,7 +15,7 @@ from ..potentials import Harmonic, Hertzian, Potential
 from ..validation import is_whole, require
 from .base import Packing
 from .ellipses import Ellipses
-from .files import equal_discs, existing, packing, require_packing, wrapped, written_whole
+from .files import equal_discs, existing, packing, require_frame, wrapped, written_whole
 
 OWN = (
     "log/unijam/"  # chunks that only unijam reads (OVITO shows log/name, log/particles/name, log/bonds/name)
@@ -55,7 +55,7 @@ def write_gsd(path: str | os.PathLike, packings: Any) -> None:
     """
     import gsd.hoomd
 
-    pairs = [(system, require_packing(system, x)) for system, x in _pairs(packings)]
+    pairs = [(system, require_frame(system, x)) for system, x in _pairs(packings)]
     require(len(pairs) > 0, "packings", packings, "at least one (system, x)")
     with written_whole(path) as partial, gsd.hoomd.open(str(partial), "w") as file:
         for step, (system, x) in enumerate(pairs):

@@ -18,7 +18,7 @@ from .files import (
     equal_discs,
     existing,
     packing,
-    require_packing,
+    require_frame,
     unit_density,
     wrapped,
     written_whole,
@@ -50,7 +50,7 @@ def write_lammps(path: str | os.PathLike, system: Packing, x: np.ndarray) -> Non
         a dimension other than 2 or 3, a shape of x wrong, or an entry not finite.
     """
     _require_spheres(system)
-    x = require_packing(system, x)
+    x = require_frame(system, x)
     n, d, sides = system.n, system.dimension, system.sides
     sizes, classes = equal_discs(system.radii, MANY_CLASSES)
     folded, image = wrapped(system.positions(x), sides)

@@ -16,7 +16,7 @@ from ..linalg import across_symmetries
 from ..system import Constraints, hessian
 from ..validation import require, require_constraints
 from . import perram_wertheim
-from .base import Packing
+from .base import Packing, require_packing
 from .ellipses import EllipseConstraints
 from .spheres import SphereConstraints
 
@@ -157,6 +157,7 @@ def stress(system: Packing, x: Array) -> np.ndarray:
     >>> bool(np.isclose(np.trace(stress(system, system.initial)), 2 * pressure))
     True
     """
+    require_packing(system)
     c = require_constraints(system, x)
     pairs = contacts_of(system, c, c.delta > 0)
     pull = -pairs.force[:, None] * pairs.slopes[:, : system.dimension]
@@ -199,6 +200,7 @@ def elastic_moduli(system: Packing, x: Array) -> ElasticModuli:
     >>> moduli.bulk > moduli.shear > 0
     True
     """
+    require_packing(system)
     c = require_constraints(system, x)
     dof, constraints = c.bearing()
     overlaps = c.overlaps & constraints
