@@ -119,7 +119,8 @@ def value(report, name):
     ("name", "expected"),
     [
         ("depth 2, N_eff = 60: P/N*", 3.0),
-        ("depth 2, N_eff = 60: N_Δ/N_eff just above", 0.75),
+        ("depth 2, N_eff = 60: N_Δ/N_eff just above, all states", 0.75),
+        ("depth 2, N_eff = 60: N_Δ/N_eff just above, minima", 0.75),
         ("largest over smallest P/N* of the depths", 1.0),
         ("Adam, 1000 steps: P/N*", 3.5),
         ("search: N_Δ/N_eff just above", 0.75),

@@ -140,7 +140,7 @@ def _plot_broken(ax: Axes, x: list[float], y: list[float], *, label: str, **styl
 def _plot_just_above(ax: Axes, report: "NetworksReport") -> None:
     """Minima of the search at the smallest P that a start misses, of the same depth."""
     found = [t for (depth, _), t in report.transitions.items() if depth == 2]
-    samples = [s for t in found for s in t.samples if s.status == "converged" and s.n_effective]
+    samples = [s for t in found for s in t.samples if s.certified]
     if samples:
         x = [s.smallest_missed / (s.n_dof - s.n_symmetric) for s in samples]
         y = [s.n_overlaps / s.n_effective for s in samples]

@@ -114,9 +114,12 @@ class NetworksReport:
         for (depth, _), found in self.transitions.items():
             name = f"depth {depth}, N_eff = {found.n_effective}"
             yield _beside(f"{name}: P/N*", of.load(found), 3.0, 0.3, SEARCH)
-            jump = Estimate(found.jump, *found.jump_interval)
             above = f"{found.n_certified} of {len(found.samples)} certified, at the smallest P missed"
-            yield _beside(f"{name}: N_Δ/N_eff just above", jump, 0.75, 0.05, above)
+            jump = Estimate(found.jump, *found.jump_interval)
+            yield _beside(f"{name}: N_Δ/N_eff just above, all states", jump, 0.75, 0.05, above)
+            if found.n_certified:
+                jump = Estimate(found.jump_certified, *found.jump_certified_interval)
+                yield _beside(f"{name}: N_Δ/N_eff just above, minima", jump, 0.75, 0.05, above)
         largest = {depth: t for (depth, _), t in sorted(self.transitions.items(), key=lambda i: i[1].n_dof)}
         if len(largest) > 1:
             tables = [np.array([s.threshold for s in t.samples]) / t.n_effective for t in largest.values()]
