@@ -40,7 +40,6 @@ def test_linear_networks_jump_to_isostaticity(transition):
     assert all(s.n_overlaps > 60 for s in transition.samples)  # exact: Hp = 0, so U > 0 needs a self stress
     assert 1.0 < transition.jump < 2.0  # → 1 in the limit only: N_Δ/N = 1.6 at P/N = 2.25
     assert transition.jump_with_kinks == transition.jump
-    assert transition.fraction_fitted(60) == 1.0 and transition.fraction_fitted(240) == 0.0
     assert "FitSearch" in transition.algorithm
 
 
@@ -114,7 +113,6 @@ def test_the_width_that_just_fits_is_found():
     low, high = found.load_interval
     assert 1.5 < low <= found.load <= high < 5  # the exact number is not known
     assert found.interval[0] <= found.n_effective <= found.interval[1]
-    assert found.fraction_fitted(1) == 0 and found.fraction_fitted(1000) == 1
     for sample in found.samples:  # d = 5 and biases: N_eff = 6 h + 1 of width h
         assert sample.smallest_fitted - sample.largest_missed == 6
         assert {w for w, fits in zip(sample.widths, sample.fitted, strict=True) if fits}

@@ -45,7 +45,7 @@ class Transition:
     interval : (float, float)
         95 % of P*, the median of the starts' thresholds (or of N*): by resampling starts, each anywhere in its bracket.
     spread : float
-        Standard deviation of the thresholds: the width of the fraction fitted as a function of P (or N).
+        Standard deviation of the starts' thresholds.
     load, load_interval : float, (float, float)
         P*/N_eff, or P/N*.
     jump, jump_interval : float, (float, float)
@@ -80,11 +80,6 @@ class Transition:
     jump_certified_interval: tuple[float, float]
     energy: float
     samples: tuple[Any, ...]
-
-    def fraction_fitted(self, size: float) -> float:
-        """The fraction of starts that fit P data (or that fit with N_eff degrees of freedom)."""
-        sign = 1 if self.varied == "n_data" else -1
-        return float(np.mean([sign * (s.threshold - size) >= 0 for s in self.samples]))
 
     @property
     def seconds(self) -> float:

@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -9,6 +10,7 @@ import pytest
 from unijam.ensemble import BranchSample, KernelEnergySample
 from unijam.reports import packings as of
 from unijam.reports.jamming_of_particles import ParticlesReport
+from unijam.spectra.theory import effective_medium
 
 PRESSURES = 10 ** -np.arange(2.5, 8.1, 0.5)
 RNG = np.random.default_rng(0)
@@ -133,6 +135,20 @@ def test_the_onset_of_a_plateau_follows_its_shift():
         omega = np.stack([np.linspace(start, 2.0, 4000), np.linspace(0.0, 2.0, 4000)])
         found = of.onset(omega[None] ** 2)
         assert found[0] == pytest.approx(4 / 3 * start, rel=0.06) and np.isnan(found[1])
+
+
+def test_the_marginal_density_is_that_of_an_effective_medium_of_the_same_h0():
+    """H0 drawn from the theory's own law, D_p √(1 − ω*²/ω²): its plateau and ω* are found again."""
+    omega = np.linspace(0.0, 2.0, 200_001)[1:]
+    spectra = []
+    for star in (0.05, 1e-9):
+        law = effective_medium(omega, 0.5, star, star)
+        spectra.append(np.interp((np.arange(4000) + 0.5) / 4000, np.cumsum(law) / law.sum(), omega) ** 2)
+    sample = SimpleNamespace(eigenvalues_h0=np.array(spectra))
+    found = of.marginal_densities([sample], omega)
+    expected = effective_medium(omega, 0.5, 0.05, 0.0)
+    np.testing.assert_allclose(found[0], expected, atol=0.02)
+    assert np.isnan(found[1]).all()
 
 
 def test_figures_and_json_are_written(report, tmp_path):

@@ -118,7 +118,7 @@ def test_prestress_holds_the_kernel_of_hypostatic_states(jammed, name, seed):
     h, count = uj.decompose_hessian(state.system, state.x), uj.count_constraints(state.system, state.x)
     n_kernel = count.n_effective - count.n_overlaps + 1
     assert h.self_stress.shape[1] == 1 and n_kernel > 1
-    assert h.kernel.shape[1] == n_kernel and h.rank_h0 == count.n_overlaps - 1
+    assert h.kernel.shape[1] == n_kernel
     # of H0 as such: its small eigenvalues are those modes and the symmetries, and a gap follows
     stiffness = h.eigenvalues("h0")
     n_soft = n_kernel + len(h.symmetries)
@@ -127,7 +127,7 @@ def test_prestress_holds_the_kernel_of_hypostatic_states(jammed, name, seed):
     assert len(prestress) == n_kernel and prestress.min() > 0
     values = h.eigenvalues("hp", symmetries=False)
     assert values.min() < -1e-3 * values.max() < 0
-    assert 0 < h.n_negative_hp <= h.rank_h0  # a stable state: H0 must hold each negative mode of Hp
+    assert 0 < h.n_negative_hp < count.n_overlaps  # a stable state: H0 must hold each negative mode of Hp
 
 
 @pytest.mark.parametrize(("name", "seed"), [("ellipses", 1), ("network 1", 0), ("network 2", 0)])

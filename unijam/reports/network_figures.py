@@ -9,7 +9,7 @@ from matplotlib.figure import Figure
 
 from ..plotting import COLOURS, GREY, STYLE, THEORY
 from ..spectra.density import density_of_states
-from ..spectra.theory import JAMMING_EXPONENTS
+from ..spectra.theory import JAMMING_EXPONENTS, linear_network_ground_state
 from ..statistics import Exponent
 from . import learning as of
 
@@ -124,6 +124,9 @@ def _plot_counts(ax: Axes, report: "NetworksReport") -> None:
                 ax, list(loads), both, color=colour, lw=1.2, ls="--", label="the same, kinks counted"
             )
     _plot_just_above(ax, report)
+    linear = 2.0 + np.geomspace(1e-4, 3.3, 60)
+    counts = [linear_network_ground_state(x).overlap_ratio for x in linear]
+    ax.plot([2.0, *linear], [0.0, *counts], "-.", color=GREY, lw=1, zorder=1, label="depth 0, exact")
     ax.axhline(0.75, color=THEORY, lw=2, zorder=1, label="the talk's jump: 0.75")
     ax.axhline(1.0, color=GREY, lw=0.8, ls=":")
     ax.set(xlabel=r"$P/N_{\rm eff}$", ylabel=r"$N_\Delta/N_{\rm eff}$", ylim=(-0.05, 5.2))

@@ -202,6 +202,8 @@ def spectra_figure(spectra: Mapping[str, Sequence[BranchSample]]) -> Figure:
         for ax, letter, (name, samples) in zip(axes[0], "ab", spectra.items(), strict=True):
             pressure = of.means(samples, "pressure")[0]
             shown = np.flatnonzero(np.isfinite(pressure))[::2]
+            if name == "discs":
+                _plot_effective_medium(ax, samples, shown)
             for k in shown:
                 values = of.table(samples, "eigenvalues")[:, 0, k]
                 density = density_of_states([v[np.isfinite(v)] for v in values], bins_per_decade=6)
@@ -230,6 +232,14 @@ def spectra_figure(spectra: Mapping[str, Sequence[BranchSample]]) -> Figure:
         _finish(axes[1, 1], "(d)", r"$p$  (stiffness)", r"$\omega^2$, geometric mean")
         figure.tight_layout()
     return figure
+
+
+def _plot_effective_medium(ax: Axes, samples: Sequence[BranchSample], shown: np.ndarray) -> None:
+    omega = np.geomspace(3e-3, 1.0, 200)
+    for density in of.marginal_densities(samples, omega)[shown]:
+        seen = density > 0.1 * density[-1]
+        ax.plot(omega[seen], density[seen], color=THEORY, lw=2, zorder=1)
+    ax.plot([], [], color=THEORY, lw=2, label="effective medium, no fit")
 
 
 def _plot_band(ax: Axes, samples: Sequence[BranchSample]) -> None:

@@ -3,10 +3,11 @@
 from collections.abc import Iterator, Mapping, Sequence
 
 import numpy as np
-from scipy.optimize import least_squares
+from scipy.optimize import brentq, least_squares
 from scipy.stats import beta
 
 from ..ensemble import BranchSample, KernelEnergySample
+from ..spectra.theory import effective_medium
 from ..statistics import Estimate, estimate, exponent_of_means, power_law
 
 OHERN = "O'Hern, Silbert, Liu, Nagel, PRE 68, 011306 (2003)"
@@ -26,6 +27,7 @@ EXCESS = (
 MANY = 100.0  # n(z − z_iso) down to which those of contacts and shear are: with few contacts too many both are lower
 LARGE = 60.0  # p n² from which n(z − z_iso) is compared with its power law
 SMALL = 9e-4  # p n² up to which the count is that of jamming
+SPARSE = 0.25  # mean density of modes below ω*, in units of the plateau's
 FEW = 2.0  # modes of a packing below ω* that a plateau would have: with fewer, the packing itself has no more to tell
 DENSE = (1.2, 2.0)  # α over which the maximum of φ_J(α) is fitted
 STEADY = 2e-3  # p below which the contacts of ellipses stay, and the soft band follows p alone
@@ -201,20 +203,44 @@ def _parabola(x: np.ndarray, thresholds: Sequence[np.ndarray]) -> np.polynomial.
     return np.polynomial.Polynomial.fit(x, [t.mean() for t in thresholds], 2)
 
 
+def plateau(eigenvalues: np.ndarray) -> float:
+    """D(ω) of eigenvalues (samples, pressures, n), mean from ω = 0.3 to 1 at the lowest pressure."""
+    omega = _frequencies(eigenvalues[:, -1])
+    return float(np.mean((omega > 0.3) & (omega < 1.0))) / 0.7
+
+
+def _frequencies(eigenvalues: np.ndarray) -> np.ndarray:
+    return np.sqrt(np.maximum(np.sort(eigenvalues[np.isfinite(eigenvalues)]), 0.0))
+
+
+def marginal_densities(samples: Sequence[BranchSample], omega: np.ndarray) -> np.ndarray:
+    """D(ω) of effective medium theory at marginal stability, (pressures, ω), without a fitted number.
+
+    The plateau and ω* are those of H0, which has no prestress (ω₀ = ω*): there the mean density below ω is the
+    plateau's times √(1 − y²) − y arccos y, y = ω*/ω, a quarter at `onset`. NaN where that is.
+    """
+    eigenvalues = table(samples, "eigenvalues_h0")[:, 0]
+    level, y = plateau(eigenvalues), brentq(lambda y: np.sqrt(1 - y**2) - y * np.arccos(y) - SPARSE, 0, 1)
+    found = np.full((eigenvalues.shape[1], omega.size), np.nan)
+    for k, star in enumerate(onset(eigenvalues)):
+        if np.isfinite(star):
+            found[k] = effective_medium(omega, level, y * star, 0.0)
+    return found
+
+
 def onset(eigenvalues: np.ndarray) -> np.ndarray:
     """ω*, (pressures,), of eigenvalues (samples, pressures, n): below it D(ω) is on average a quarter of its plateau.
 
-    The plateau is that at the lowest pressure, from ω = 0.3 to 1; NaN where it would have fewer than two modes of a
+    The plateau is that at the lowest pressure; NaN where it would have fewer than two modes of a
     packing below ω*: at jamming itself one or two are missing (`missing_modes`), whatever the size.
     """
     found: list[float] = []
+    level = plateau(eigenvalues)
     for of_pressure in np.moveaxis(eigenvalues, 1, 0)[::-1]:
-        omega = np.sqrt(np.maximum(np.sort(of_pressure[np.isfinite(of_pressure)]), 0.0))
-        if not found:
-            plateau = np.mean((omega > 0.3) & (omega < 1.0)) / 0.7
-        below = np.arange(1, omega.size + 1) < 0.25 * plateau * omega * omega.size
+        omega = _frequencies(of_pressure)
+        below = np.arange(1, omega.size + 1) < SPARSE * level * omega * omega.size
         last = omega[np.flatnonzero(below)[-1]] if below.any() else 0.0
-        found.append(last if plateau * last * omega.size >= FEW * len(of_pressure) else np.nan)
+        found.append(last if level * last * omega.size >= FEW * len(of_pressure) else np.nan)
     return np.array(found[::-1])
 
 

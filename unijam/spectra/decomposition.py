@@ -100,12 +100,6 @@ class HessianDecomposition:
         found = float(np.linalg.norm(residual)) / size if size else 0.0
         return found if found < BALANCED else 0.0
 
-    @property
-    def rank_h0(self) -> int:
-        """Rank of H0 on the tangent space."""
-        n_fixed = self.symmetries.shape[0] + self.kinks.shape[0]
-        return self.jacobian.shape[1] - n_fixed - self.kernel.shape[1]
-
     def kernel_prestress(self) -> np.ndarray:
         """Eigenvalues of Hp on the kernel of H0, symmetries apart, ascending; empty where the kernel is.
 
