@@ -129,6 +129,24 @@ def test_one_sentence_names_field_value_and_range(field, range_, call):
     assert not re.search(r"pydantic|validation error|input_type", message)
 
 
+def test_a_long_value_is_named_in_short():
+    """Arrays, systems and results would fill pages."""
+    packing, net = discs(n=64), network(**SMALL)
+    for call in (
+        lambda: uj.minimize(packing, uj.jam(packing)),
+        lambda: uj.jam(packing, uj.minimize(packing)),
+        lambda: uj.count_constraints(packing, uj.minimize(packing)),
+        lambda: uj.write_gsd("a.gsd", (net, net.initial)),
+        lambda: uj.write_gsd("a.gsd", net),
+        lambda: uj.find_transition(packing, 2, 9),
+        lambda: packing.at(radii=[[1.0, 2.0], packing.radii]),
+        lambda: uj.Watch(keep=packing.initial),
+    ):
+        with pytest.raises(ValueError) as caught:
+            call()
+        assert "\n" not in str(caught.value) and len(str(caught.value)) < 250
+
+
 SOLVERS = (
     uj.Adam,
     uj.ConjugateGradient,

@@ -18,7 +18,7 @@ from .supernodes import Panels, analyse, factorise, graph_of, nodes_of, solve
 WORSE = 1.3  # times as many entries in L as the order had at first: a new one is found
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Factor:
     """A factored symmetric matrix: `solve`, and the number of its negative eigenvalues (None: not known)."""
 

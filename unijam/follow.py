@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from .brief import Brief
 from .minimize import MinimizeResult, Objective
 from .minimize.newton import newton_for
 from .minimize.progress import Progress
@@ -13,8 +14,8 @@ from .validation import is_whole, require
 FALL = 0.5  # of U: a minimum that is lower by more than this for a few data less is one of another branch
 
 
-@dataclass(frozen=True, eq=False)
-class Branch:
+@dataclass(frozen=True, eq=False, repr=False)
+class Branch(Brief):
     """A branch of minima in the number of data P, in order of falling P.
 
     Attributes

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 from .arrays import Array
 from .branch import at_scale, conjugate_force, distance_to_threshold, quench, settle, walk
+from .brief import Brief
 from .interrupts import deferred, is_interrupt, pressed
 from .minimize import MinimizeResult, minimize
 from .minimize.progress import Progress
@@ -17,8 +18,8 @@ from .system import ConstrainedSystem
 from .validation import Finite, Positive, checked, require, require_finite, require_positions, require_system
 
 
-@dataclass(frozen=True)
-class JamResult:
+@dataclass(frozen=True, eq=False, repr=False)
+class JamResult(Brief):
     """A system at its jamming point, or at the state asked for, and the way there.
 
     Attributes

@@ -30,7 +30,7 @@ NULL_CUT = 1e-3  # ranks: the largest gap in log σ below this fraction of the l
 PRODUCTS = 500  # of a matrix-free H in one Newton step, or in one search for a negative eigenvalue
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class QuadraticModel:
     """Curvature of an objective at a point, regular across its symmetries.
 

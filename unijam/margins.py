@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
+from .brief import Brief
 from .ensemble import Recipe, ensemble
 from .ensemble.sample import Sample
 from .jamming import jam
@@ -14,7 +15,7 @@ from .system import ConstrainedSystem
 from .validation import is_whole, require
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class MarginSample(Sample):
     """Status and threshold of `jam`, N, and the margin below which the network's output vanishes."""
 
@@ -24,8 +25,8 @@ class MarginSample(Sample):
     least_threshold: float
 
 
-@dataclass(frozen=True, eq=False)
-class MarginCurve:
+@dataclass(frozen=True, eq=False, repr=False)
+class MarginCurve(Brief):
     """κ_J(P) of spherical networks of N degrees of freedom, by `jam` from random weights.
 
     Attributes

@@ -4,13 +4,14 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from .arrays import Array
+from .brief import Brief
 
 if TYPE_CHECKING:
     from .system import ConstrainedSystem
 
 
-@dataclass(frozen=True, eq=False)
-class Redundancy:
+@dataclass(frozen=True, eq=False, repr=False)
+class Redundancy(Brief):
     """Dead units, copies and trapped data of a network at one x; all empty for other systems.
 
     Attributes

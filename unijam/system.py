@@ -11,6 +11,7 @@ from functools import cached_property
 from typing import Any, Self
 
 from .arrays import Array, column_norms, gram, namespace, over, signs, weigh
+from .brief import Brief
 from .operators import MEMORY, ConstraintOperator
 from .potentials import Harmonic, Potential, holding
 from .redundancy import Redundancy
@@ -95,7 +96,7 @@ class Kinks:
         return self._jacobian(select)
 
 
-class Constraints(ABC):
+class Constraints(Brief, ABC):
     """The constraints of a system at one x: one neighbour search or one forward pass, and all that is read off it.
 
     Attributes
@@ -199,7 +200,7 @@ class Constraints(ABC):
         return overlaps if self.system.potential.finite_range else overlaps | True
 
 
-class ConstrainedSystem(ABC):
+class ConstrainedSystem(Brief, ABC):
     """N degrees of freedom and their constraints; frozen: solvers never change it, `at` makes another.
 
     A subclass must give `initial` and `constraints`; all the rest has defaults.

@@ -16,7 +16,7 @@ from .validation import require
 WARM = LevenbergMarquardt(max_steps=100, least_gain=0.01)  # from a network that fits fewer data
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class BisectionSample(Sample):
     """What a bisection by searches leaves.
 
@@ -57,7 +57,7 @@ class BisectionSample(Sample):
         return 0.5 * sum(self.bracket)
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class ThresholdSample(BisectionSample):
     """How many of its data one start can fit.
 
@@ -83,7 +83,7 @@ class ThresholdSample(BisectionSample):
         return self.largest_fitted, self.smallest_missed
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class SizeSample(BisectionSample):
     """How large a network must be to fit its data.
 

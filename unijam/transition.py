@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 
+from .brief import Brief
 from .ensemble import Recipe, ensemble
 from .interrupts import deferred, uncut
 from .minimize import FitSearch
@@ -26,8 +27,8 @@ RESAMPLES = 2000
 CONFIDENCE = (2.5, 97.5)  # per cent
 
 
-@dataclass(frozen=True, eq=False)
-class Transition:
+@dataclass(frozen=True, eq=False, repr=False)
+class Transition(Brief):
     """The transition of a family of networks: in the number of data P at given N, or in N at given P.
 
     Attributes

@@ -11,6 +11,7 @@ import numpy as np
 from pydantic import BeforeValidator, ConfigDict, Field, ValidationError, validate_call
 
 from .arrays import Array, is_torch, namespace, to_numpy, writable
+from .brief import brief
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -29,10 +30,8 @@ def sentence(error: ValidationError, names: Sequence[str] = ()) -> str:
     field = ".".join(str(part) for part in _named(first["loc"], names)) or "argument"
     if first["type"].startswith("missing"):
         return f"{field} is missing: it must be given."
-    value = first["input"]
-    shown = f"an array of shape {value.shape}" if hasattr(value, "shape") and value.shape else repr(value)
     message = first["msg"].removeprefix("Value error, ")
-    return f"{field} = {shown} is not valid: {message[0].lower()}{message[1:]}."
+    return f"{field} = {brief(first['input'])} is not valid: {message[0].lower()}{message[1:]}."
 
 
 def checked(function: F) -> F:
@@ -59,7 +58,7 @@ def _named(place: tuple[int | str, ...], names: Sequence[str]) -> tuple[int | st
 def require(condition: Any, field: str, value: Any, wanted: str) -> None:
     """Raise a `ValueError` of one sentence unless the condition holds."""
     if not condition:
-        raise ValueError(f"{field} = {value!r} is not valid: it must be {wanted}.")
+        raise ValueError(f"{field} = {brief(value)} is not valid: it must be {wanted}.")
 
 
 def is_whole(value: Any) -> bool:
@@ -118,7 +117,7 @@ def require_positions(system: Any, x: Array, replicas: bool = False) -> Array:
     try:
         x = x.detach() if is_torch(x) else np.asarray(x, dtype=float)
     except (TypeError, ValueError):
-        raise ValueError(f"x = {x!r} is not valid: it must be an array of numbers.") from None
+        raise ValueError(f"x = {brief(x)} is not valid: it must be an array of numbers.") from None
     if is_torch(system.initial):
         start = system.initial
         x = namespace(start).asarray(writable(x), dtype=start.dtype, device=start.device)

@@ -17,7 +17,7 @@ from ..statistics import count_constraints
 from .sample import Sample
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class BranchSample(Sample):
     """A packing at its jamming point and at k pressures above it, in descending order.
 

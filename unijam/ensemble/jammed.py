@@ -16,7 +16,7 @@ REACH = 0.25  # units of the particles' gaps: the first shell, where the law of 
 CUT = 0.05  # of the overlaps: what the talk's argument removes from an isostatic system
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class JammedSample(Sample):
     """One system brought to jamming, quoted at the last state whose relative gradient is at most 1e-6.
 

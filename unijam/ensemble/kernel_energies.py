@@ -12,7 +12,7 @@ from .branches import pressure_of, states_at
 from .sample import Sample
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class KernelEnergySample(Sample):
     """U(x ± δ e) − U(x) along each eigenvector e, of length one, of Hp on the kernel of H0.
 

@@ -19,7 +19,7 @@ from .sample import Sample
 STEPS = 100  # of Newton's method, from where Adam stopped
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class LandscapeSample(Sample):
     """States of r runs on P data: k of each, in order.
 

@@ -11,12 +11,13 @@ from typing import Any, Self, get_type_hints
 
 import numpy as np
 
+from ..brief import Brief
 from ..system import ConstrainedSystem
 from ..validation import require
 
 
-@dataclass(frozen=True, eq=False)
-class Sample:
+@dataclass(frozen=True, eq=False, repr=False)
+class Sample(Brief):
     """Base of all samples: a frozen dataclass whose fields are numbers, strings and arrays of numbers."""
 
     def save(self, path: Path) -> None:

@@ -16,7 +16,7 @@ INEXACT = 1e-2  # residual of a step by conjugate gradients, relative to the gra
 MOST_PRODUCTS = 500  # for one step
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class GaussNewton:
     """A least-squares model at a point.
 
@@ -70,7 +70,7 @@ class GaussNewton:
         return gram(self.a.T, 0.0 * self.rest + 1.0) if m < n else gram(self.a, 0.0 * self.r + 1.0)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class NormalEquations:
     """The same model through H0 itself: constraints of one datum coupled (cross-entropy), or no J that fits memory.
 

@@ -81,7 +81,7 @@ class LevenbergMarquardt(Solver):
         return objective.gauss_newton(point, self.matrix_free)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class _Damped(NormalEquations):
     """The same with H for H0, the damping in units of the mean stiffness, as large for each as these weights say."""
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from typing import Any, ClassVar
 
 from ..arrays import Array
+from ..brief import Brief
 from ..interrupts import deferred, is_interrupt, pressed
 from ..system import ConstrainedSystem
 from ..validation import require, require_options
@@ -20,8 +21,8 @@ GAIN_STEPS = 5  # over which E must gain, where that is asked
 SATISFIED = 1.5e-10  # typical overlap below which overlaps out of balance count as satisfied (U/N_Δ = 1e-20)
 
 
-@dataclass(frozen=True)
-class MinimizeResult:
+@dataclass(frozen=True, eq=False, repr=False)
+class MinimizeResult(Brief):
     """What a solver reached.
 
     Attributes

@@ -18,7 +18,7 @@ from .watch import Watch
 UNFINISHED = ("step-limit", "interrupted")  # runs that go on from their result
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False, repr=False)
 class ReplicaResult(MinimizeResult):
     """What each of many runs reached: every field has the leading axes of x; `replicas[k]` is one run's result.
 

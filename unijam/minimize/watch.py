@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from ..arrays import Array
+from ..brief import Brief
 from ..system import ConstrainedSystem
 from ..validation import require, require_options
 from .objective import Objective, Point
@@ -16,8 +17,8 @@ from .objective import Objective, Point
 Observable = Callable[[ConstrainedSystem, Array], Any]
 
 
-@dataclass(frozen=True)
-class Record:
+@dataclass(frozen=True, eq=False, repr=False)
+class Record(Brief):
     """One line of a history.
 
     Attributes
@@ -63,8 +64,8 @@ class Watch:
     >>> network = uj.FullyConnected.random(depth=1, width=5, input_dimension=5, n_data=40, weights="free")
     >>> watch = uj.Watch({"ratio": lambda s, x: uj.count_constraints(s, x).ratio}, keep=(30,))
     >>> result = uj.minimize(network, None, uj.Adam(max_steps=50), watch=watch)
-    >>> [(record.step, record.x is not None) for record in result.history][-4:]
-    [(28, False), (30, True), (34, False), (50, False)]
+    >>> [(record.step, record.x is not None) for record in result.history][-5:]
+    [(30, True), (34, False), (39, False), (44, False), (50, False)]
     """
 
     observables: Mapping[str, Observable] = field(default_factory=dict)

@@ -7,6 +7,7 @@ import torch
 from torch import Tensor
 
 from ..arrays import writable
+from ..brief import brief
 from ..validation import require_finite
 
 
@@ -53,6 +54,6 @@ def as_tensor(value: Any, field: str, dtype: torch.dtype, device: torch.device |
     try:
         tensor = torch.as_tensor(writable(value), dtype=dtype, device=device).detach()
     except (TypeError, ValueError, RuntimeError):
-        raise ValueError(f"{field} = {value!r} is not valid: it must be an array of numbers.") from None
+        raise ValueError(f"{field} = {brief(value)} is not valid: it must be an array of numbers.") from None
     require_finite(tensor, field)
     return tensor

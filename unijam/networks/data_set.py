@@ -7,14 +7,15 @@ import numpy as np
 import scipy.linalg
 from pydantic import Field
 
+from ..brief import Brief
 from ..validation import Count, Seed, Whole, checked, require, require_finite
 
 Normalisation = Literal["sphere", "variance"]
 Amount = Annotated[Whole, Field(ge=0)]
 
 
-@dataclass(frozen=True, eq=False)
-class DataSet:
+@dataclass(frozen=True, eq=False, repr=False)
+class DataSet(Brief):
     """Inputs and labels to learn from and to test on.
 
     Attributes

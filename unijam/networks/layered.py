@@ -34,7 +34,7 @@ LOSES_KINKS = {
 LEAST_MARGIN = 1e-4  # a jamming margin below this is that of a vanishing f
 
 
-@dataclasses.dataclass(frozen=True, eq=False)
+@dataclasses.dataclass(frozen=True, eq=False, repr=False)
 class LayeredSystem(ConstrainedSystem):
     """The constraints of a network of layers; `FullyConnected` says what its attributes are."""
 

@@ -17,7 +17,7 @@ from .activations import Activation
 CHUNK = 2**24  # numbers that one outer product over a batch may hold
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Forward:
     """One forward pass.
 

@@ -10,6 +10,7 @@ from pydantic import Field
 from torch import Tensor, nn
 
 from ..arrays import Array, writable
+from ..brief import brief
 from ..operators import MEMORY
 from ..potentials import Harmonic, Potential, holding
 from ..system import OVERLAP_RESOLUTIONS, ConstrainedSystem
@@ -251,7 +252,9 @@ class Network(ConstrainedSystem):
         try:
             given = torch.as_tensor(writable(value))
         except (TypeError, ValueError, RuntimeError):
-            raise ValueError(f"inputs = {value!r} is not valid: it must be an array of numbers.") from None
+            raise ValueError(
+                f"inputs = {brief(value)} is not valid: it must be an array of numbers."
+            ) from None
         if given.is_floating_point() or given.is_complex():
             precise = given.dtype in FLOATS
             require(precise, "the precision of inputs", str(given.dtype), "float64 or float32")

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Sphere:
     """The map θ_l -> r_l θ_l/‖θ_l‖ at one x, with its derivatives.
 

@@ -11,6 +11,7 @@ import numpy as np
 from pydantic import Field
 
 from ..arrays import Array
+from ..brief import brief
 from ..potentials import Harmonic, Potential
 from ..system import ConstrainedSystem, Constraints
 from ..validation import Finite, Whole, is_whole, require, require_evaluated, require_finite
@@ -39,7 +40,7 @@ def as_floats(value: Any, name: str) -> np.ndarray:
         if np.iscomplexobj(value):
             raise TypeError
     except (TypeError, ValueError):
-        raise ValueError(f"{name} = {value!r} is not valid: it must be an array of numbers.") from None
+        raise ValueError(f"{name} = {brief(value)} is not valid: it must be an array of numbers.") from None
     require_finite(array, name)
     return array
 
@@ -61,7 +62,7 @@ def unit_density_box(n: int, dimension: int, proportions: Any) -> Any:
     return side * (sides / math.exp(np.log(sides).mean()))
 
 
-@dataclass(frozen=True, eq=False, kw_only=True)
+@dataclass(frozen=True, eq=False, kw_only=True, repr=False)
 class Packing(ConstrainedSystem):
     """Particles in a periodic rectangular box (a segment, square, cube, …), jammed by their size.
 

@@ -25,7 +25,7 @@ from .rattlers import bearing_particles
 AspectRatio = Annotated[Finite, Field(ge=1, le=100)]
 
 
-@dataclass(frozen=True, eq=False, kw_only=True)
+@dataclass(frozen=True, eq=False, kw_only=True, repr=False)
 class Ellipses(Packing):
     """Ellipses of one shape and several sizes, semi-axes R√α and R/√α, in a periodic rectangle.
 
@@ -176,7 +176,7 @@ class Ellipses(Packing):
         return _NearPairs(self) if type(self.potential) is Harmonic else super().scaled_evaluator()
 
 
-@dataclass(frozen=True, eq=False, kw_only=True)
+@dataclass(frozen=True, eq=False, kw_only=True, repr=False)
 class EllipseConstraints(Constraints):
     """Overlaps and gaps of ellipses at one x.
 

@@ -11,6 +11,7 @@ import numpy as np
 import scipy.sparse as sp
 
 from ..arrays import Array
+from ..brief import Brief
 from ..elimination import factor_sparse
 from ..linalg import across_symmetries
 from ..system import Constraints, hessian
@@ -23,8 +24,8 @@ from .spheres import SphereConstraints
 BALANCE = 1e-4  # relative gradient above which a state is too far from balance for linear response
 
 
-@dataclass(frozen=True, eq=False)
-class ElasticModuli:
+@dataclass(frozen=True, eq=False, repr=False)
+class ElasticModuli(Brief):
     """Elastic response of a packing at a minimum, in contact stiffnesses × (box units)^(2−d).
 
     Attributes
@@ -60,8 +61,8 @@ class ElasticModuli:
         return float(np.trace(self.stress)) / len(self.stress)
 
 
-@dataclass(frozen=True, eq=False)
-class Contacts:
+@dataclass(frozen=True, eq=False, repr=False)
+class Contacts(Brief):
     """Contacts one by one: Δ as a function of q = (separation r, angles).
 
     Attributes

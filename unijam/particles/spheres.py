@@ -24,7 +24,7 @@ from .rattlers import bearing_particles
 from .verlet import CompiledForces, SphereForces
 
 
-@dataclass(frozen=True, eq=False, kw_only=True)
+@dataclass(frozen=True, eq=False, kw_only=True, repr=False)
 class SoftSpheres(Packing):
     """Discs (d = 2), spheres (d = 3), rods on a ring (d = 1), … that repel where they overlap.
 
@@ -117,7 +117,7 @@ class SoftSpheres(Packing):
         return CompiledForces(self) if compiled else SphereForces(self)
 
 
-@dataclass(frozen=True, eq=False, kw_only=True)
+@dataclass(frozen=True, eq=False, kw_only=True, repr=False)
 class SphereConstraints(Constraints):
     """Overlaps and gaps of spheres at one x.
 

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from ..brief import Brief
 from ..ensemble.jammed import JammedSample, is_isostatic
 from ..spectra.density import missing_modes
 from ..spectra.theory import JAMMING_EXPONENTS
@@ -30,8 +31,8 @@ GAPPED = 5.0  # factor in ω between soft and stiff band, from which a spectrum 
 NAMES = {"spheres": "discs", "ellipses": "ellipses", "network": "network", "perceptron": "perceptron"}
 
 
-@dataclass(frozen=True, eq=False)
-class Summary:
+@dataclass(frozen=True, eq=False, repr=False)
+class Summary(Brief):
     """One system of a comparison, over the seeds that reached their jamming point.
 
     Attributes

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from matplotlib.figure import Figure
 
+from ..brief import Brief
 from .record import check, print_checks, write_study
 
 TALK = "the talk: the transition of CIFAR-10 is independent of depth"
@@ -16,8 +17,8 @@ TICKS = (100, 200, 400, 500, 1000, 2000)
 Bracket = tuple[int, int]  # N that misses, N that fits
 
 
-@dataclass(frozen=True, eq=False)
-class ImagesReport:
+@dataclass(frozen=True, eq=False, repr=False)
+class ImagesReport(Brief):
     """Brackets of N* by (depth, P), one a seed; `search` names how nets were fitted."""
 
     brackets: Mapping[tuple[int, int], Sequence[Bracket]]

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from ..brief import Brief
 from ..ensemble import BranchSample, KernelEnergySample
 from ..statistics import Estimate, estimate
 from . import packings as of
@@ -16,8 +17,8 @@ from .record import check, number, print_checks, write_study
 BySize = Mapping[int, Sequence[BranchSample]]
 
 
-@dataclass(frozen=True, eq=False)
-class ParticlesReport:
+@dataclass(frozen=True, eq=False, repr=False)
+class ParticlesReport(Brief):
     """What was measured on packings, by curve.
 
     Attributes

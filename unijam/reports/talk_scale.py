@@ -8,6 +8,7 @@ from typing import Any, Protocol
 import numpy as np
 from matplotlib.figure import Figure
 
+from ..brief import Brief
 from .record import check, write_study
 
 SOURCE = "the talk; example released with arXiv:1809.09349, 1e7 steps of Adam"
@@ -25,8 +26,8 @@ class Fit(Protocol):
     seconds: float
 
 
-@dataclass(frozen=True, eq=False)
-class TalkScaleReport:
+@dataclass(frozen=True, eq=False, repr=False)
+class TalkScaleReport(Brief):
     """Fits by name of their load; `title` is the figure's, `finite` where nets are smaller than the talk's."""
 
     samples: Mapping[str, Sequence[Fit]]

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from scipy.optimize import brentq
 
+from ..brief import Brief
 from ..ensemble import JammedSample, LandscapeSample
 from ..margins import MarginCurve
 from ..spectra.theory import gardner_capacity
@@ -23,8 +24,8 @@ ADAM = "Adam from random weights; the talk went on for 10⁷ steps"
 KINKED = "minima on kinks, which bear force as overlaps do; counts are of overlaps alone unless said"
 
 
-@dataclass(frozen=True, eq=False)
-class NetworksReport:
+@dataclass(frozen=True, eq=False, repr=False)
+class NetworksReport(Brief):
     """What was measured on ReLU networks with free weights, and on spherical ones at jamming.
 
     Attributes

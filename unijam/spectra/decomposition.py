@@ -6,6 +6,7 @@ from functools import cached_property
 import numpy as np
 
 from ..arrays import Array, to_numpy
+from ..brief import Brief
 from ..linalg import NULL_MODE, null_space, orthonormal_rows, projection
 from ..potentials import Held
 from ..system import ConstrainedSystem, Constraints, hessian, kinks
@@ -15,8 +16,8 @@ from .matrix_free import MatrixFreeHessian
 BALANCED = 1e-5  # relative gradient of a state at which forces are taken to balance
 
 
-@dataclass(frozen=True, eq=False)
-class HessianDecomposition:
+@dataclass(frozen=True, eq=False, repr=False)
+class HessianDecomposition(Brief):
     """H0 and Hp at a state, from its bearing overlaps.
 
     Where the system is held on kinks, H is a second derivative only on their tangent space, the kernel of all ∇z:

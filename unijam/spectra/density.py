@@ -5,9 +5,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from ..brief import Brief
 
-@dataclass(frozen=True, eq=False)
-class DensityOfStates:
+
+@dataclass(frozen=True, eq=False, repr=False)
+class DensityOfStates(Brief):
     """A density of states.
 
     Attributes

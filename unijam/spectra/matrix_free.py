@@ -7,6 +7,7 @@ from typing import Any, NoReturn, Self
 import numpy as np
 
 from ..arrays import Array, to_numpy
+from ..brief import Brief
 from ..krylov import Projection, extreme_modes
 from ..linalg import NULL_MODE, on_dof, projection
 from ..operators import Operator, refuse_operator
@@ -15,8 +16,8 @@ from ..system import ConstrainedSystem, hessian
 from .quadrature import SpectralQuadrature, spectral_quadrature
 
 
-@dataclass(frozen=True, eq=False)
-class MatrixFreeHessian:
+@dataclass(frozen=True, eq=False, repr=False)
+class MatrixFreeHessian(Brief):
     """H0 and Hp at a state, from its bearing overlaps, known by their products; all spectra are across the symmetries.
 
     What a `HessianDecomposition` has beyond this needs every eigenvalue or a kernel, and is not to be had: asked for

@@ -11,6 +11,7 @@ import scipy.sparse as sp
 import scipy.sparse.linalg as spla
 
 from ..arrays import Array, to_numpy
+from ..brief import Brief
 from ..elimination import factor_sparse
 from ..linalg import orthonormal_rows
 from ..operators import is_operator, refuse_operator
@@ -23,8 +24,8 @@ LARGEST_DENSE = 12000
 SHIFT = 1e-7  # of the mean diagonal of H: where the inverse is taken, below the lowest mode
 
 
-@dataclass(frozen=True, eq=False)
-class VibrationalModes:
+@dataclass(frozen=True, eq=False, repr=False)
+class VibrationalModes(Brief):
     """Modes in ascending order; masses are one (and so is a moment of inertia over angle_length²).
 
     Attributes

@@ -11,6 +11,7 @@ import numpy as np
 import scipy.stats
 
 from ..arrays import is_torch, namespace
+from ..brief import Brief
 from ..krylov import Projection, Tridiagonal, lanczos
 from ..operators import Operator
 from ..statistics import Estimate
@@ -20,8 +21,8 @@ CONVERGED = (
 )
 
 
-@dataclass(frozen=True, eq=False)
-class SpectralQuadrature:
+@dataclass(frozen=True, eq=False, repr=False)
+class SpectralQuadrature(Brief):
     """Quadratures of the spectrum of an operator, one a probe.
 
     Attributes

@@ -34,7 +34,7 @@ class ConstraintCount:
     >>> network = uj.FullyConnected.random(depth=1, width=8, input_dimension=8, n_data=120, activation="relu")
     >>> jammed = uj.jam(network.at(margin=0.3))
     >>> print(uj.count_constraints(jammed.system, jammed.x))
-    58 overlaps and 14 kinks on N_eff = 72 (of 81 degrees of freedom): 1.000.
+    58 overlaps and 15 kinks on N_eff = 72 (of 81 degrees of freedom): 1.014.
     """
 
     n_overlaps: int

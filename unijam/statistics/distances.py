@@ -11,6 +11,7 @@ from pydantic import Field
 from scipy.special import ndtr, stdtrit
 
 from ..arrays import to_numpy
+from ..brief import Brief
 from ..validation import Finite, Seed, Whole, checked, require, require_finite
 from .likelihood import CutOffPowerLaw
 
@@ -67,8 +68,8 @@ class Exponent:
         return f"{self.value:.2f} [{self.low:.2f}, {self.high:.2f}]"
 
 
-@dataclass(frozen=True)
-class Density:
+@dataclass(frozen=True, eq=False, repr=False)
+class Density(Brief):
     """A probability density on logarithmic bins: `centres`, `density`, statistical `error`, each (bins,).
 
     Empty bins are left out. The error is the scatter over systems, Poisson's where there is one system.
@@ -79,8 +80,8 @@ class Density:
     error: np.ndarray
 
 
-@dataclass(frozen=True)
-class DeltaStatistics:
+@dataclass(frozen=True, eq=False, repr=False)
+class DeltaStatistics(Brief):
     """What `delta_statistics` finds: θ, γ, the densities P₊ (of Δ / mean overlap) and P₋ (of |Δ|)."""
 
     theta: Exponent

@@ -4,6 +4,7 @@ from typing import Any
 
 import numpy as np
 
+from ...brief import brief
 from ...validation import Count, checked, require
 from ..data_set import DataSet
 
@@ -62,4 +63,4 @@ def _numbers(value: Any, field: str) -> np.ndarray:
         array = np.asarray(value)
         return array if array.dtype == np.uint8 else array.astype(float)
     except (TypeError, ValueError):
-        raise ValueError(f"{field} = {value!r} is not valid: it must be an array of numbers.") from None
+        raise ValueError(f"{field} = {brief(value)} is not valid: it must be an array of numbers.") from None

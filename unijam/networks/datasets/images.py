@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
+from ...brief import Brief
 from ...validation import require
 from ..data_set import DataSet
 from .arrays import arrays
@@ -14,8 +15,8 @@ from .files import first, missing, place_of
 from .npz import npz
 
 
-@dataclass(frozen=True)
-class Images:
+@dataclass(frozen=True, eq=False, repr=False)
+class Images(Brief):
     """A published set of images.
 
     Attributes

@@ -1,0 +1,49 @@
+"""One line for what would fill pages: systems, results, and the values that an error names."""
+
+import dataclasses
+from collections.abc import Mapping
+from typing import Any
+
+LONGEST = 100  # characters of a value
+
+
+class Brief:
+    """What prints as one line: arrays by their shape, sequences by their length, systems and results in it by name."""
+
+    def __repr__(self) -> str:
+        names = [f.name for f in dataclasses.fields(self)] if dataclasses.is_dataclass(self) else vars(self)
+        shown = (f"{name}={_part(getattr(self, name, None))}" for name in names if not name.startswith("_"))
+        return f"{type(self).__name__}({', '.join(shown)})"
+
+
+def brief(value: Any) -> str:
+    """A value as an error names it: its repr in one line, cut where it is long; of an array the shape."""
+    if _is_array(value):
+        return f"an array of shape {tuple(value.shape)}"
+    text = " ".join(repr(value).split())
+    return text if len(text) <= LONGEST else f"{text[:LONGEST]}…"
+
+
+def _part(value: Any) -> str:
+    """A field as a line has room for it."""
+    if isinstance(value, Brief):
+        return f"{type(value).__name__}(…)"
+    if _is_array(value):
+        return f"array{tuple(value.shape)}"
+    if getattr(value, "shape", None) == ():  # a number of NumPy or torch
+        value = value.item()
+    if isinstance(value, float):
+        return f"{value:.6g}"
+    text = brief(value)
+    if isinstance(value, Mapping | tuple | list) and (len(text) > 30 or any(map(_is_large, value))):
+        return f"{type(value).__name__} of {len(value)}"
+    return text
+
+
+def _is_array(value: Any) -> bool:
+    shape = getattr(value, "shape", ())
+    return isinstance(shape, tuple) and len(shape) > 0
+
+
+def _is_large(value: Any) -> bool:
+    return isinstance(value, Brief) or _is_array(value)
