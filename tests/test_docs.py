@@ -1,15 +1,22 @@
-"""The code blocks of README.md and docs/*.md run as they stand, in order, one namespace a file.
+"""The code blocks of README.md and docs/*.md run as they stand, in order, one namespace a file; docstrings print
+what they say.
 
-Those that take seconds are marked `py` instead of `python`, and are left to the slow tests.
+Blocks that take seconds are marked `py` instead of `python`, and are left to the slow tests.
 """
 
+import doctest
+import importlib
+import pkgutil
 import re
 from pathlib import Path
 
 import pytest
 
+import unijam
+
 ROOT = Path(__file__).resolve().parents[1]
 PAGES = [*ROOT.glob("README.md"), *sorted((ROOT / "docs").glob("*.md"))]
+MODULES = [module.name for module in pkgutil.walk_packages(unijam.__path__, "unijam.")]
 QUICK, ALL = (rf"^```{tag}[^\n]*\n(.*?)^```" for tag in ("python", "py"))
 
 
@@ -24,6 +31,12 @@ def test_blocks_run(page, tmp_path, monkeypatch):
 )
 def test_long_blocks_run(page, tmp_path, monkeypatch):
     run(page, ALL, tmp_path, monkeypatch)
+
+
+@pytest.mark.parametrize("name", MODULES)
+def test_examples_of_docstrings_print_what_they_say(name, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert doctest.testmod(importlib.import_module(name)).failed == 0
 
 
 def run(page, pattern, tmp_path, monkeypatch):
