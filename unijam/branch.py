@@ -12,10 +12,12 @@ from .arrays import Array
 from .minimize import MinimizeResult, Objective, Rounds, Solver, TrustRegionNewton, default_solver, minimize
 from .minimize.default import is_sparse
 from .minimize.homotopy import rising
+from .minimize.loop import joined
 from .minimize.newton import newton_for
 from .system import ConstrainedSystem
 
 STATIONARY = 1e-9  # relative gradient of a state on the way, as `certify` asks; rounding may leave more
+NEARLY = 1e-7  # that of one that cannot come nearer
 MAX_LOG_STEP = math.log(10.0)  # of τ, one stage
 STARTS = (0.3, 0.2, 0.45)  # scales at which the quench of a ReLU network begins: much higher ones cost units
 SOFTEST = 4.0  # β of the softplus it begins with
@@ -77,10 +79,17 @@ def _raised(system: ConstrainedSystem, x: Array, solver: Solver | None = None) -
 
 
 def settle(system: ConstrainedSystem, x: Array, tau: float) -> MinimizeResult:
-    """A minimum of U − τλ near x; Newton's first step from a state of the branch is the tangent to it."""
-    sparse = is_sparse(system)
-    solver = Rounds(STATIONARY, newton_first=True) if sparse else newton_for(system, STATIONARY, 300)
-    return solver.run(Objective(system, conjugate=tau), x)
+    """A minimum of U − τλ near x; Newton's first step from a state of the branch is the tangent to it.
+
+    Near kinks Newton's method may not come as near as `certify` asks: what it has reached then will do.
+    """
+    if is_sparse(system):
+        return Rounds(STATIONARY, newton_first=True).run(Objective(system, conjugate=tau), x)
+    state = newton_for(system, NEARLY, 300).run(Objective(system, conjugate=tau), x)
+    if state.status != "converged" or state.relative_gradient <= STATIONARY:
+        return state
+    nearer = newton_for(system, STATIONARY, 50).run(Objective(state.system, conjugate=tau), state.x)
+    return joined([state, nearer]) if nearer.status in ("converged", "interrupted") else state
 
 
 def at_scale(state: MinimizeResult, scale: float) -> MinimizeResult:
