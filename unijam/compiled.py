@@ -8,8 +8,10 @@ compiled, and neither imports the other.
 import zlib
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from types import ModuleType
+from typing import Any, NamedTuple
 
+import numpy as np
 from numba import types
 from numba.core.imputils import impl_ret_borrowed
 from numba.extending import intrinsic, overload
@@ -17,17 +19,23 @@ from numba.extending import intrinsic, overload
 from .arrays import Array
 
 _sources = {__file__}
+_tuples: Any = types.BaseTuple  # its kinds have `types`, which it does not declare
 
 
-def implements(stub: Callable, kind: type) -> Callable[[Callable], Callable]:
-    """Decorate the function that is `stub` in compiled code where the first argument is a `kind`."""
+def implements(stub: Callable, kind: type, *calls: ModuleType) -> Callable[[Callable], Callable]:
+    """Decorate the function that is `stub` in compiled code where the first argument is a `kind`.
+
+    It is inlined: of the arrays handed on, each call would count the references, twice. `calls` are the modules,
+    besides its own, of what it calls.
+    """
 
     def register(function: Callable) -> Callable:
         def choose(first, *rest):
             return function if isinstance(first, types.NamedTuple) and first.instance_class is kind else None
 
-        overload(stub, strict=False)(choose)
+        overload(stub, strict=False, jit_options={"forceinline": True})(choose)
         _sources.update((function.__code__.co_filename, stub.__code__.co_filename))
+        _sources.update(str(module.__file__) for module in calls)
         return function
 
     return register
@@ -39,8 +47,7 @@ def fingerprint() -> int:
 
 
 def _unnamed_type(kind: Any) -> Any:
-    members: Any = types.BaseTuple  # its kinds have `types`, which it does not declare
-    return members.from_types([_unnamed_type(t) for t in kind.types]) if isinstance(kind, members) else kind
+    return _tuples.from_types([_unnamed_type(t) for t in kind.types]) if isinstance(kind, _tuples) else kind
 
 
 def _unnamed(typingctx, value):
@@ -68,6 +75,55 @@ def named(plain: tuple, like: tuple) -> tuple:
     return tuple.__new__(type(like), members)
 
 
+def _entries(v, order):
+    taken = np.empty(len(order), v.dtype)
+    for k in range(len(order)):
+        taken[k] = v[order[k]]
+    return taken
+
+
+def _rearranged(context: Any, builder: Any, kind: Any, value: Any, kind_of_order: Any, order: Any) -> Any:
+    if isinstance(kind, types.Array):
+        return context.compile_internal(builder, _entries, kind(kind, kind_of_order), (value, order))
+    if isinstance(kind, _tuples):
+        members = [
+            _rearranged(context, builder, member, builder.extract_value(value, k), kind_of_order, order)
+            for k, member in enumerate(kind.types)
+        ]
+        return context.make_tuple(builder, kind, members)
+    context.nrt.incref(builder, kind, value)  # nothing for numbers
+    return value
+
+
+def _reordered(typingctx, value, order):
+    """A NamedTuple, for compiled code, with the entries of its arrays, and of those in it, in another order."""
+
+    def codegen(context, builder, signature, arguments):
+        (kind, kind_of_order), (value, order) = signature.args, arguments
+        return _rearranged(context, builder, kind, value, kind_of_order, order)
+
+    return value(value, order), codegen
+
+
+reordered: Any = intrinsic(_reordered)
+
+
+class Numbering(NamedTuple):
+    """The user's number of each entry of y in a list, and the inverse."""
+
+    places: Array
+    back: Array
+
+
 def listed_forces(kernel: tuple, y: Array, gradient: Array, scale: float) -> tuple:
     """U, Σ u'², N_Δ and Σ u' c at y in the kernel's own numbering, ∇U filled in; U < 0: the list no longer serves."""
+    raise NotImplementedError("a stub: what compiled evaluators implement")
+
+
+def renewed_list(kernel: tuple, origin: tuple, y: Array, scale: float, served: int) -> tuple:
+    """A kernel with a list made at y after so many evaluations by the last, its origin, the last's numbers in order.
+
+    The origin, at least a `Numbering`, is what only the making of lists needs: evaluations need not hand it on. No
+    numbers: lists of this kind, or at this scale, are not made in compiled code.
+    """
     raise NotImplementedError("a stub: what compiled evaluators implement")

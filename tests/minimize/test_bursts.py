@@ -157,7 +157,8 @@ def test_compiled_code_runs_no_python(name):
     objective, method = Objective(system), METHODS[name]()
     state = method.begin(objective, objective.first(system.initial))
     under_way = bursts.Bursts(objective, state, method.advance)
-    plain, *_ = bursts._burst()(under_way.state, under_way.compiled, 3, bursts.Ends(*5 * (0.0,)))
+    origin = under_way.evaluator.origin
+    plain, *_ = bursts._burst()(under_way.state, under_way.compiled, origin, 0, 3, bursts.Ends(*5 * (0.0,)))
     assert type(plain) is tuple and not any(hasattr(member, "_fields") for member in plain)
     assert type(named(plain, state)) is type(state)
     assert named(plain, state).point.y.shape == (system.n_dof + 1,)

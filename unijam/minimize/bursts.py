@@ -5,19 +5,16 @@ serves every system, compiled it runs here in the numbering of the evaluator's l
 its tests; within one a few numbers tell when there is something for it to look at.
 """
 
-import math
 from functools import cache
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from numba import njit
 from numba.extending import register_jitable
 
 from ..arrays import Array
-from ..compiled import fingerprint, named, unnamed
-
-if TYPE_CHECKING:
-    from .objective import Objective, Point
+from ..compiled import fingerprint, named, reordered, unnamed
+from .objective import Objective, Point, relisted
 
 
 def advance(state: tuple, objective: Any) -> Any:
@@ -60,40 +57,33 @@ class Bursts:
         `advance` of such states, interpreted.
     """
 
-    def __init__(self, objective: "Objective", state: Any, step: Any) -> None:
+    def __init__(self, objective: Objective, state: Any, step: Any) -> None:
         self.objective, self.step = objective, step
         self.evaluator: Any = objective.evaluate
         self.state: Any = None
         self._enter(state)
 
-    def advance(self, most: int, ends: Ends) -> tuple["Point", int]:
+    def advance(self, most: int, ends: Ends) -> tuple[Point, int]:
         """The point reached, in the user's numbering, after at most so many iterations, and how many they were."""
-        taken, renewed = 0, False
+        taken = 0
         while True:
-            plain, more, stale = _burst()(self.state, self.compiled, most - taken, ends)
+            kernel, origin, served = self.evaluator.kernel, self.evaluator.origin, self.evaluator.served
+            plain, fresh, self.evaluator.served, more, stale = _burst()(
+                self.state, self.compiled, origin, served, most - taken, ends
+            )
             self.state = named(plain, self.state)
             taken += more
             self.objective.n_evaluations += more
-            self.evaluator.served += more
+            if fresh is not None:
+                self.evaluator.adopt(*named(fresh, (kernel, origin)))
+                self._adopt()
             if not stale:
                 break
-            if renewed and not more:  # one step is longer than the list serves
-                state, taken = self.step(self._leave(self.state), self.objective), taken + 1
-                self._enter(state)
-                if taken == most or not math.isfinite(state.point.value):
-                    break
-            else:
-                self._renew()
-            renewed = True
+            state, taken = self.step(self._leave(self.state), self.objective), taken + 1
+            self._enter(state)
+            if taken == most or state.finished or _worth_a_look(state.point, self.objective.moving, ends):
+                break
         return self._leave(self.state.point), taken
-
-    def _renew(self) -> None:
-        """A new list where the state stands, which goes from numbering to numbering."""
-        y, back = self._restored(self.state.point.y), self.back
-        self.evaluator.renew(self.objective.x(y), self.objective.scale(y))
-        self._adopt()
-        order = np.append(back.take(self.places), len(back))
-        self.state = _mapped(self.state, lambda v: v.take(order))
 
     def _enter(self, state: Any) -> None:
         self._adopt()
@@ -101,7 +91,7 @@ class Bursts:
 
     def _adopt(self) -> None:
         kernel = self.evaluator.kernel
-        self.places, self.back = self.evaluator.places, self.evaluator.back
+        self.places, self.back = self.evaluator.origin.places, self.evaluator.origin.back
         mask = self.objective.mask
         lengths = self.objective.lengths
         listed = np.empty(0) if mask is None else self._listed(mask.astype(np.float64))
@@ -142,19 +132,40 @@ def _mapped(state: Any, change: Any) -> Any:
 def _burst():
     """The compiled loop; numba's cache knows it by the sources of all that it calls."""
 
-    def burst(state, objective, most, ends):
-        """The state (unnamed) after at most so many iterations, how many, and whether the list no longer serves."""
-        for taken in range(most):
-            reached = advance(state, objective)
-            if reached.point.energy < 0:
-                return unnamed(state), taken, True
-            state = reached
-            if state.finished or _worth_a_look(state.point, objective.moving, ends):
-                return unnamed(state), taken + 1, False
-        return unnamed(state), most, False
+    def burst(state, objective, origin, served, most, ends):
+        """The state after at most so many iterations, the last list where it is new, evaluations by it, and how many.
+
+        And whether the next step is not for compiled code: it is longer than a list serves, or no list is made here.
+        States and lists are unnamed.
+        """
+        state, taken, stale = _stretch(state, objective, most, ends)
+        served, fresh = served + taken, None
+        while stale:
+            objective, origin, order = relisted(objective, origin, state.point.y, served)
+            if len(order) == 0:
+                break
+            fresh, served = (unnamed(objective.kernel), unnamed(origin)), 0
+            state, more, stale = _stretch(reordered(state, order), objective, most - taken, ends)
+            served, taken = served + more, taken + more
+            if more == 0:
+                break
+        return unnamed(state), fresh, served, taken, stale
 
     burst.__qualname__ = f"burst_{fingerprint():08x}"
     return njit(nogil=True, cache=True, error_model="numpy")(burst)
+
+
+@register_jitable
+def _stretch(state, objective, most, ends):
+    """The state after at most so many iterations, how many they were, and whether the list no longer serves."""
+    for taken in range(most):
+        reached = advance(state, objective)
+        if reached.point.energy < 0:
+            return state, taken, True
+        state = reached
+        if state.finished or _worth_a_look(state.point, objective.moving, ends):
+            return state, taken + 1, False
+    return state, most, False
 
 
 @register_jitable

@@ -5,14 +5,16 @@ from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import numpy as np
+from numba.extending import register_jitable
 
 from ..arrays import Array, is_torch, namespace, over, over_both, weigh
-from ..compiled import implements, listed_forces
+from ..compiled import implements, listed_forces, renewed_list
 from ..elimination import Elimination
 from ..linalg import QuadraticModel, across_symmetries, with_decay
 from ..operators import Operator
 from ..system import ConstrainedSystem, Constraints, hessian
 from ..validation import require, require_finite
+from . import vectors
 from .gauss_newton import GaussNewton, NormalEquations
 from .vectors import dot
 
@@ -372,11 +374,10 @@ def evaluated(objective: Objective, y: Array) -> Point:
     return objective(y)
 
 
-@implements(evaluated, CompiledObjective)
+@implements(evaluated, CompiledObjective, vectors)
 def _evaluated(objective, y):
     gradient = np.empty(len(y))
-    scale = y[-1] / objective.scale_weight if objective.moving else objective.reference
-    x = y * objective.units if len(objective.units) else y
+    x, scale = _x_and_scale(objective, y)
     energy, square, n_overlaps, load = listed_forces(objective.kernel, x, gradient, scale)
     gradient[-1] = 0.0
     if len(objective.units):
@@ -392,3 +393,32 @@ def _evaluated(objective, y):
         residual = max(residual, abs(tension) / objective.conjugate)
         gradient[-1] = tension / objective.scale_weight
     return Point(y, value, energy, gradient, force, n_overlaps, residual, None, None)
+
+
+def relisted(objective: tuple, origin: tuple, y: Array, served: int) -> tuple:
+    """A compiled objective with the list of its kernel renewed at y, and the rest of `renewed_list`."""
+    raise NotImplementedError("a stub: what compiled objectives implement")
+
+
+@implements(relisted, CompiledObjective)
+def _relisted(objective, origin, y, served):
+    x, scale = _x_and_scale(objective, y)
+    kernel, origin, order = renewed_list(objective.kernel, origin, x, scale, served)
+    mask = objective.mask[order] if len(objective.mask) else objective.mask
+    units = objective.units[order] if len(objective.units) else objective.units
+    renewed = CompiledObjective(
+        kernel,
+        mask,
+        units,
+        objective.moving,
+        objective.conjugate,
+        objective.scale_weight,
+        objective.reference,
+    )
+    return renewed, origin, order
+
+
+@register_jitable(forceinline=True)
+def _x_and_scale(objective, y):
+    scale = y[-1] / objective.scale_weight if objective.moving else objective.reference
+    return y * objective.units if len(objective.units) else y, scale

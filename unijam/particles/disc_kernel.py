@@ -4,14 +4,16 @@ U = Σ Δ^a / a, Δ = λ c − r, the exponent a at least 2 (harmonic). Position
 before it, gradients back after it.
 """
 
+import math
 from typing import NamedTuple
 
 import numpy as np
 from numba import njit
 from numba.extending import register_jitable
 
+from .. import lanes
 from ..arrays import Array
-from ..compiled import implements, listed_forces
+from ..compiled import implements, listed_forces, renewed_list
 from ..lanes import (
     WIDTH,
     beyond,
@@ -26,7 +28,10 @@ from ..lanes import (
     total,
     whole,
 )
+from . import neighbours, pair_list
+from .pair_list import list_pairs
 
+LARGEST_SKIN, LEAST_SKIN = 0.65, 0.02  # in mean diameters
 TINY = 1e-300  # added to r²: coincident centres get a finite force, zero, since their separation is zero
 
 
@@ -58,6 +63,26 @@ class DiscList(NamedTuple):
     width: float
     threshold: float
     exponent: float
+
+
+class Origin(NamedTuple):
+    """What the making of lists needs, and evaluations by them do not.
+
+    Attributes
+    ----------
+    places, back, room
+        Of the last list: see `list_pairs`.
+    radii : (n,) array
+        In the user's numbering.
+    worth : float
+        Skin × evaluations that a list serves at best.
+    """
+
+    places: Array
+    back: Array
+    room: tuple
+    radii: Array
+    worth: float
 
 
 @njit(nogil=True, cache=True, error_model="numpy")
@@ -117,7 +142,7 @@ def _listed_forces(kernel, y, gradient, scale):
     return forces(kernel, y, gradient, scale, slack * slack if slack > 0 else -1.0)
 
 
-@njit(nogil=True, cache=True, error_model="numpy")
+@njit(nogil=True, cache=True, error_model="numpy", forceinline=True)
 def forces(kernel, y, gradient, scale, limit):
     """U (negative where a particle is farther than √limit from home), Σ u'², N_Δ, Σ u' c; ∇U is filled in."""
     a, factor = kernel.exponent, scale / kernel.unit
@@ -131,7 +156,7 @@ def forces(kernel, y, gradient, scale, limit):
     return work / a, squares, np.int64(count), load / kernel.unit
 
 
-@register_jitable
+@register_jitable(forceinline=True)
 def _by_exponent(y, gradient, space, exponent, kernel, factor, limit):
     if exponent == 2.0:
         _, squares, count, load, far = _sweep(y, gradient, space, None, None, kernel, factor, limit)
@@ -151,3 +176,33 @@ def evaluate(kernel, x, places, scale, limit):
     for k in range(len(x)):
         gradient[places[k]] = listed[k]
     return energy, gradient, square, count, load
+
+
+@register_jitable
+def suitable_skin(skin, served, worth, unit):
+    """The skin after one that lasted for so many evaluations: a list serves as long as its skin is thick."""
+    best = math.sqrt(worth * skin / max(served, 1))
+    best = min(max(best, 0.7 * skin), 1.4 * skin)
+    return min(max(best, LEAST_SKIN * unit), LARGEST_SKIN * unit)
+
+
+@implements(renewed_list, DiscList, lanes, neighbours, pair_list)
+def _renewed_list(kernel, origin, y, scale, served):
+    factor, n_dof = scale / kernel.unit, len(y) - 1
+    if not 0.0 < factor * kernel.width <= 0.5 * kernel.sides.min():  # no particle, or wider than half the box
+        return kernel, origin, np.empty(0, dtype=np.int64)
+    x, order = np.empty(n_dof), np.empty(n_dof + 1, dtype=np.int64)
+    for k in range(n_dof):
+        x[origin.places[k]] = y[k]
+    sides, unit, radii, worth = kernel.sides, kernel.unit, origin.radii, origin.worth
+    skin = suitable_skin(kernel.skin, served, worth, unit)
+    places, back, home, counts, partner, sums, room = list_pairs(x, sides, radii, factor, skin, origin.room)
+    for k in range(n_dof):
+        order[k] = origin.back[places[k]]
+    order[n_dof] = n_dof
+    # fmt: off
+    renewed = DiscList(
+        home, counts, partner, sums, sides, unit, scale, skin, kernel.width, kernel.threshold, kernel.exponent
+    )
+    # fmt: on
+    return renewed, Origin(places, back, room, radii, worth), order

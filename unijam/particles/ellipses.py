@@ -14,6 +14,7 @@ from numba import njit
 from pydantic import Field
 
 from ..arrays import Array, column_norms
+from ..compiled import Numbering
 from ..potentials import Harmonic
 from ..system import OVERLAP_RESOLUTIONS, Constraints
 from ..validation import Count, Finite, Seed, checked, require, require_finite
@@ -274,15 +275,15 @@ class _NearPairs:
     ----------
     kernel : EllipseList
         The list.
-    places, back : (3n,) integer arrays
-        Its numbering and the inverse: the user's own.
+    origin : Numbering
+        The user's own.
     """
 
     def __init__(self, system: Ellipses):
         self.system, self.scale = system, system.scale
         self.threshold = OVERLAP_RESOLUTIONS * system.resolution(system.initial)
         self.skin, self.served = 0.1 * self.scale, 40
-        self.places = self.back = np.arange(system.n_dof)
+        self.origin = Numbering(*2 * (np.arange(system.n_dof),))
         none = np.empty((4, 0))
         pairs = (*np.empty((2, 0), dtype=np.int64), none[:2], none[0])
         self._list(np.full(system.n_dof, np.nan), 1.0, pairs)  # outdated anywhere

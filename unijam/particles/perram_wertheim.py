@@ -19,7 +19,7 @@ import numpy as np
 from numba import njit
 
 from ..arrays import Array
-from ..compiled import implements, listed_forces
+from ..compiled import implements, listed_forces, renewed_list
 from .distinct_arrays import DistinctArrays
 
 STEP = 1e-6  # Halley's method is of third order: after a step this small, t is good to rounding
@@ -360,6 +360,11 @@ def _listed_forces(listed, y, gradient, scale):
     size = 3 * len(listed.radii)
     squares, count, load = forces(listed, y[:size], gradient[:size], scale / listed.unit)
     return 0.5 * squares, squares, np.int64(count), load / listed.unit
+
+
+@implements(renewed_list, EllipseList)
+def _renewed_list(listed, origin, y, scale, served):
+    return listed, origin, np.empty(0, dtype=np.int64)
 
 
 @njit(**_flags)

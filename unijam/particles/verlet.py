@@ -4,7 +4,7 @@ A list holds every pair within σ + skin; it stays complete while twice the larg
 growth of the largest σ where the scale moves, is below the skin.
 """
 
-import math
+from typing import Any
 
 import numpy as np
 
@@ -16,8 +16,7 @@ from .base import Packing
 from .neighbours import neighbour_pairs
 from .pair_list import list_pairs, workspace
 
-LARGEST_SKIN, LEAST_SKIN = 0.65, 0.02  # in mean diameters
-FIRST_SKINS = (0.4, 0.3)  # in the plane, and in space
+FIRST_SKINS = (0.4, 0.3)  # in mean diameters, in the plane and in space
 WORTH = (
     40.0,
     25.0,
@@ -73,11 +72,7 @@ class SphereForces:
         if factor * self.width > 0.5 * self.system.shortest_side:
             self.system.at(scale=factor * self.scale)  # says what is wrong
         if self.factor > 0:
-            best = math.sqrt(
-                self.worth * self.skin / max(self.served, 1)
-            )  # a list serves as its skin is long
-            best = min(max(best, 0.7 * self.skin), 1.4 * self.skin)
-            self.skin = min(max(best, LEAST_SKIN * self.scale), LARGEST_SKIN * self.scale)
+            self.skin = disc_kernel.suitable_skin(self.skin, self.served, self.worth, self.scale)
         self.served, self.factor = 0, factor
         self.build(x, factor)
 
@@ -114,31 +109,33 @@ class CompiledForces(SphereForces):
     ----------
     kernel : DiscList
         The list.
-    places, back : (n d,) integer arrays
-        The user's number of each entry of y in the list, and the inverse.
-    room : tuple or None
-        See `list_pairs`.
+    origin : Origin
+        With which the next one is made; both are None before the first evaluation.
     """
 
-    kernel: disc_kernel.DiscList | None = None  # before the first evaluation
-    places: Array
-    back: Array
-    room: tuple | None = None
+    kernel: Any = None
+    origin: Any = None
+
+    def adopt(self, kernel: disc_kernel.DiscList, origin: disc_kernel.Origin) -> None:
+        """Go on with a list, as one that was renewed in a loop."""
+        self.kernel, self.origin = kernel, origin
+        self.skin, self.factor = kernel.skin, kernel.made_at / self.scale
 
     def build(self, x: Array, factor: float) -> None:
-        room = self.room or workspace(len(self.radii))
+        room = self.origin.room if self.origin else workspace(len(self.radii))
         made = list_pairs(x, self.sides, self.radii, factor, self.skin, room)
-        self.places, self.back, home, counts, partner, sums, self.room = made
-        self.kernel = disc_kernel.DiscList(
+        places, back, home, counts, partner, sums, room = made
+        kernel = disc_kernel.DiscList(
             *(home, counts, partner, sums, self.sides),
             *(self.scale, factor * self.scale, self.skin, self.width, self.threshold),
             float(self.system.potential.exponent),
         )
+        self.adopt(kernel, disc_kernel.Origin(places, back, room, self.radii, self.worth))
 
     def evaluate(
         self, x: Array, factor: float, limit: float
     ) -> tuple[float, Array, float, int, float] | None:
         energy, gradient, square, count, load = disc_kernel.evaluate(
-            self.kernel, x, self.places, factor * self.scale, limit
+            self.kernel, x, self.origin.places, factor * self.scale, limit
         )
         return None if energy < 0 else (energy, gradient, square, count, load)
