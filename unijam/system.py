@@ -12,7 +12,7 @@ from typing import Any, Self
 
 from .arrays import Array, column_norms, gram, namespace, over, signs, weigh
 from .brief import Brief
-from .operators import MEMORY, ConstraintOperator
+from .linalg import MEMORY, ConstraintOperator
 from .potentials import Harmonic, Potential, holding
 from .redundancy import Redundancy
 from .validation import require, require_evaluated

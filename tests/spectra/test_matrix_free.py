@@ -5,8 +5,7 @@ import pytest
 import torch
 
 import unijam as uj
-from unijam.krylov import Tridiagonal
-from unijam.operators import Operator
+from unijam.linalg import Operator, Tridiagonal
 from unijam.spectra import spectral_quadrature
 from unijam.spectra.quadrature import SpectralQuadrature
 

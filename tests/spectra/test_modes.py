@@ -5,7 +5,7 @@ import pytest
 import scipy.sparse as sp
 
 import unijam as uj
-from unijam.elimination import factor_sparse
+from unijam.linalg import factor_sparse
 from unijam.spectra.modes import lowest_dense, lowest_sparse, vibrational_modes
 
 

@@ -7,10 +7,7 @@ from typing import Self
 import scipy.sparse as sp
 
 from ..arrays import Array, gram, namespace
-from ..elimination import factor_sparse
-from ..krylov import conjugate_gradients
-from ..linalg import factor_dense
-from ..operators import Operator
+from ..linalg import Operator, conjugate_gradients, factor_dense, factor_sparse
 
 INEXACT = 1e-2  # residual of a step by conjugate gradients, relative to the gradient
 MOST_PRODUCTS = 500  # for one step

@@ -9,9 +9,7 @@ from numba.extending import register_jitable
 
 from ..arrays import Array, is_torch, namespace, over, over_both, weigh
 from ..compiled import implements, listed_forces, renewed_list
-from ..elimination import Elimination
-from ..linalg import QuadraticModel, across_symmetries, with_decay
-from ..operators import Operator
+from ..linalg import Elimination, Operator, QuadraticModel, across_symmetries, with_decay
 from ..system import ConstrainedSystem, Constraints, hessian
 from ..validation import require, require_finite
 from . import vectors

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from ..arrays import Array, weigh
-from ..operators import ConstraintOperator
+from ..linalg import ConstraintOperator
 from ..system import OVERLAP_RESOLUTIONS, Constraints, Kinks
 from . import layers
 from .precision import rounding

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from ..arrays import Array, writable
 from ..brief import brief
-from ..operators import MEMORY
+from ..linalg import MEMORY
 from ..potentials import Harmonic, Potential, holding
 from ..system import OVERLAP_RESOLUTIONS, ConstrainedSystem
 from ..validation import Count, Finite, Whole, checked, require, require_finite

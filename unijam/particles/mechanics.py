@@ -12,8 +12,7 @@ import scipy.sparse as sp
 
 from ..arrays import Array
 from ..brief import Brief
-from ..elimination import factor_sparse
-from ..linalg import across_symmetries
+from ..linalg import across_symmetries, factor_sparse
 from ..system import Constraints, hessian
 from ..validation import require, require_constraints
 from . import perram_wertheim

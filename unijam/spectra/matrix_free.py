@@ -8,9 +8,7 @@ import numpy as np
 
 from ..arrays import Array, to_numpy
 from ..brief import Brief
-from ..krylov import Projection, extreme_modes
-from ..linalg import NULL_MODE, on_dof, projection
-from ..operators import Operator, refuse_operator
+from ..linalg import NULL_MODE, Operator, Projection, extreme_modes, on_dof, projection, refuse_operator
 from ..statistics import Estimate
 from ..system import ConstrainedSystem, hessian
 from .quadrature import SpectralQuadrature, spectral_quadrature

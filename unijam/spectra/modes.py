@@ -12,9 +12,7 @@ import scipy.sparse.linalg as spla
 
 from ..arrays import Array, to_numpy
 from ..brief import Brief
-from ..elimination import factor_sparse
-from ..linalg import orthonormal_rows
-from ..operators import is_operator, refuse_operator
+from ..linalg import factor_sparse, is_operator, orthonormal_rows, refuse_operator
 from ..particles.base import Packing
 from ..system import ConstrainedSystem, hessian
 from ..validation import is_whole, require, require_constraints

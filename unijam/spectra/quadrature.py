@@ -12,8 +12,7 @@ import scipy.stats
 
 from ..arrays import is_torch, namespace
 from ..brief import Brief
-from ..krylov import Projection, Tridiagonal, lanczos
-from ..operators import Operator
+from ..linalg import Operator, Projection, Tridiagonal, lanczos
 from ..statistics import Estimate
 
 CONVERGED = (

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import scipy.sparse as sp
 
-from unijam.elimination import Elimination, with_diagonal
+from unijam.linalg import Elimination, with_diagonal
 
 
 def networks(n, changes, rng):

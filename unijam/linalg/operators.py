@@ -3,10 +3,10 @@
 from collections.abc import Callable
 from typing import TYPE_CHECKING, NoReturn
 
-from .arrays import Array, namespace
+from ..arrays import Array, namespace
 
 if TYPE_CHECKING:
-    from .system import Constraints
+    from ..system import Constraints
 
 MEMORY = 2**30  # bytes that a basis of vectors may take where nothing else is said
 

@@ -9,11 +9,11 @@ from hypothesis import strategies as st
 from scipy.linalg import eigh_tridiagonal
 
 from unijam.arrays import to_numpy
-from unijam.elimination import factor_sparse
 from unijam.linalg import (
     QuadraticModel,
     across_symmetries,
     factor_dense,
+    factor_sparse,
     null_space,
     orthonormal_rows,
     rank_of,

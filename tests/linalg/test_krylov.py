@@ -7,9 +7,16 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from unijam.arrays import to_numpy
-from unijam.krylov import conjugate_gradients, extreme_modes, lanczos, mean_diagonal
-from unijam.linalg import QuadraticModel, across_symmetries, projection
-from unijam.operators import Operator
+from unijam.linalg import (
+    Operator,
+    QuadraticModel,
+    across_symmetries,
+    conjugate_gradients,
+    extreme_modes,
+    lanczos,
+    mean_diagonal,
+    projection,
+)
 
 SEEDS = st.integers(0, 10**6)
 KINDS = {"numpy": lambda a: a, "torch": torch.from_numpy}

@@ -6,8 +6,7 @@ matrix that is known by its products alone is not factored: conjugate gradients 
 method looks for negative eigenvalues.
 """
 
-import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import cached_property
 
@@ -16,17 +15,16 @@ import scipy.linalg
 import scipy.sparse as sp
 import scipy.sparse.linalg as spla
 
-from .arrays import Array, is_torch, namespace, to_numpy
+from ..arrays import Array, is_torch, namespace, to_numpy
 from .elimination import Elimination, Factor, with_diagonal
-from .krylov import Projection, conjugate_gradients, extreme_modes, mean_diagonal
+from .krylov import conjugate_gradients, extreme_modes, mean_diagonal
 from .operators import Operator, is_operator
+from .subspaces import orthonormal_rows, projection
 
 TETHER = (
     1e-2  # of ρ: holds what bears no force. Stiffer, a rattler that is touched would hold its neighbours up
 )
 LARGE = 3000  # the spectrum of a matrix larger than this is not computed whole
-NULL_MODE = 1e-12  # an eigenvalue within this fraction of the largest one is zero
-NULL_CUT = 1e-3  # ranks: the largest gap in log σ below this fraction of the largest σ
 PRODUCTS = 500  # of a matrix-free H in one Newton step, or in one search for a negative eigenvalue
 
 
@@ -207,50 +205,6 @@ def factor_dense(matrix: Array, shift: float) -> Factor:
     return Factor(lambda rhs: scipy.linalg.cho_solve(lower, rhs, check_finite=False), 0)
 
 
-def orthonormal_rows(vectors: Array) -> Array:
-    """An orthonormal basis, as rows, of the span of the rows given (dependent rows dropped), (k', n)."""
-    if 0 in vectors.shape:
-        return vectors[:0]
-    xp = namespace(vectors)
-    _, sigma, rows = xp.linalg.svd(vectors, full_matrices=False)
-    return rows[sigma > 1e-10 * sigma.max()]
-
-
-def projection(directions: Array) -> tuple[Projection, int]:
-    """v -> v less its part in the span of the rows given, and the rank of these; rows may be a sparse tensor."""
-    if 0 in directions.shape:
-        return (lambda v: v), 0
-    if not getattr(directions, "is_sparse", False):
-        rows = orthonormal_rows(directions)
-        return (lambda v: v - (rows @ v) @ rows), rows.shape[0]
-    import torch
-
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", UserWarning)  # torch calls its own sparse product beta
-        gram = torch.sparse.mm(directions, directions.t()).to_dense()
-    size = gram.diagonal().sqrt().clamp_min(torch.finfo(gram.dtype).tiny)
-    gram, across = gram / size / size[:, None], directions.t().coalesce()
-    lower, failed = torch.linalg.cholesky_ex(gram)
-    if int(failed) or float(lower.diagonal().min()) < 1e-5:  # dependent rows
-        values, vectors = torch.linalg.eigh(gram)
-        kept = values > 1e-10 * values[-1]
-        inverse, rank = (vectors[:, kept] / values[kept]) @ vectors[:, kept].T, int(kept.sum())
-    else:
-        inverse, rank = torch.cholesky_inverse(lower), len(size)
-
-    def project(v: Array) -> Array:
-        return v - torch.mv(across, (inverse @ (torch.mv(directions, v) / size)) / size)
-
-    return project, rank
-
-
-def on_dof(directions: Array, dof: Array) -> Array:
-    """Rows, (k, n), with zeros off a mask of degrees of freedom; rows may be a sparse tensor."""
-    if getattr(directions, "is_sparse", False):
-        return (directions.coalesce() * dof.to(directions.dtype)[None].expand(directions.shape)).coalesce()
-    return directions * dof
-
-
 def across_symmetries(h: Array, bearing: Callable[[], Array], symmetries: Array) -> tuple[Array, float]:
     """H made regular: (P H P + ρ Z Zᵀ, ρ), Z an orthonormal basis of the symmetries, ρ the mean diagonal of H.
 
@@ -300,29 +254,3 @@ def with_decay(h: Array, mu: Array) -> Array:
     if sp.issparse(h):
         return with_diagonal(h, mu)
     return h + mu * namespace(h).eye(h.shape[0], dtype=h.dtype, device=h.device)
-
-
-def null_space(matrix: np.ndarray, floor: float = 0.0) -> np.ndarray:
-    """Orthonormal basis of the kernel of a dense (m, n) matrix as columns (n, n − rank).
-
-    The rank is where log σ has its largest gap below 1e-3 of the largest singular value (no gap of a factor
-    10 there: full rank). Gaps below the floor, or below rounding, do not count: there σ is noise.
-    """
-    m, n = matrix.shape
-    if m == 0:
-        return np.eye(n)
-    _, sigma, rows = scipy.linalg.svd(matrix, full_matrices=True, check_finite=False)
-    return rows[rank_of(sigma, (m, n), floor) :].T
-
-
-def rank_of(sigma: np.ndarray, shape: Sequence[int], floor: float = 0.0, cut: float = NULL_CUT) -> int:
-    """Rank from descending σ, by the largest gap in log σ below cut × σ_max; below the floor σ is noise."""
-    if sigma.size == 0 or sigma[0] == 0:
-        return 0
-    floor = max(floor, np.finfo(float).eps * max(shape) * sigma[0])
-    levels = np.log(np.append(np.maximum(sigma, floor), floor))
-    drops = levels[:-1] - levels[1:]
-    allowed = np.append(sigma[1:], 0.0) < cut * sigma[0]
-    drops = np.where(allowed, drops, 0.0)
-    best = int(np.argmax(drops))
-    return best + 1 if drops[best] > np.log(10.0) else int(sigma.size)
