@@ -170,3 +170,25 @@ def test_what_runs_in_bursts():
     assert not Objective(system, weight_decay=1e-3).in_bursts
     assert Objective(uj.Ellipses.random(n=64, aspect_ratio=1.4)).in_bursts
     assert not Objective(uj.SoftSpheres.random(n=500, dimension=4, packing_fraction=0.3)).in_bursts
+
+
+@pytest.mark.parametrize("moving", [False, True])
+def test_lists_renewed_in_compiled_code_are_those_made_outside(moving):
+    """After a burst with renewals the evaluator's list serves where it stands, and finds what a fresh one does."""
+    system = SYSTEMS["discs"]()
+    objective, method = Objective(system, conjugate=1.0 if moving else None), uj.Fire()
+    under_way = bursts.Bursts(
+        objective, method.begin(objective, objective.first(system.initial)), method.advance
+    )
+    first = objective.evaluate.kernel
+    point, taken = under_way.advance(60, bursts.Ends(*5 * (0.0,)))
+    evaluator = objective.evaluate
+    assert taken == 60 and evaluator.kernel is not first and 0 < evaluator.served < 60
+    fresh = Objective(system, conjugate=1.0 if moving else None)
+    fresh.start(system.initial)
+    again = fresh(point.y)
+    np.testing.assert_allclose(point.gradient, again.gradient, rtol=0, atol=1e-12 * abs(again.gradient).max())
+    assert (point.n_overlaps, point.value) == (again.n_overlaps, pytest.approx(again.value, rel=1e-12))
+    np.testing.assert_array_equal(evaluator.origin.places[evaluator.origin.back], np.arange(system.n_dof))
+    kept = evaluator.kernel
+    assert objective(point.y).value == pytest.approx(point.value, rel=1e-12) and evaluator.kernel is kept

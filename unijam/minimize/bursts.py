@@ -79,6 +79,7 @@ class Bursts:
                 self._adopt()
             if not stale:
                 break
+            # what compiled code leaves to others: a list of ellipses, a step longer than a list serves, an error
             state, taken = self.step(self._leave(self.state), self.objective), taken + 1
             self._enter(state)
             if taken == most or state.finished or _worth_a_look(state.point, self.objective.moving, ends):
@@ -92,6 +93,8 @@ class Bursts:
     def _adopt(self) -> None:
         kernel = self.evaluator.kernel
         self.places, self.back = self.evaluator.origin.places, self.evaluator.origin.back
+        if self.objective.moving:
+            self.back = np.append(self.back, len(self.back))  # the scale
         mask = self.objective.mask
         lengths = self.objective.lengths
         listed = np.empty(0) if mask is None else self._listed(mask.astype(np.float64))
@@ -110,11 +113,7 @@ class Bursts:
         return listed
 
     def _restored(self, v: Array) -> Array:
-        n = len(self.back)
-        restored = np.empty(n + self.objective.moving)
-        v.take(self.back, out=restored[:n], mode="clip")
-        restored[n:] = v[n : len(restored)]
-        return restored
+        return v.take(self.back)
 
 
 def _mapped(state: Any, change: Any) -> Any:
