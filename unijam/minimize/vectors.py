@@ -75,7 +75,7 @@ def _scalars(*values: Array) -> list[float]:
 _fast = {"contract", "nsz", "reassoc", "nnan", "ninf"}  # sums in any order; no NaN is looked for
 
 
-@njit(nogil=True, cache=True, fastmath=_fast)
+@njit(nogil=True, cache=True, forceinline=True, fastmath=_fast)
 def _dot(a, b):
     product = 0.0
     for i in range(len(a)):
@@ -83,7 +83,7 @@ def _dot(a, b):
     return product
 
 
-@njit(nogil=True, cache=True, fastmath=_fast)
+@njit(nogil=True, cache=True, forceinline=True, fastmath=_fast)
 def _products(a, b):
     square, product = 0.0, 0.0
     for i in range(len(a)):
@@ -92,7 +92,7 @@ def _products(a, b):
     return square, product
 
 
-@njit(nogil=True, cache=True, fastmath=_fast)
+@njit(nogil=True, cache=True, forceinline=True, fastmath=_fast)
 def _moved(y, step, direction):
     new = np.empty(len(y))
     for i in range(len(new)):
@@ -100,7 +100,7 @@ def _moved(y, step, direction):
     return new
 
 
-@njit(nogil=True, cache=True, fastmath=_fast)
+@njit(nogil=True, cache=True, forceinline=True, fastmath=_fast)
 def _blend(a, v, b, w):
     u = np.empty(len(v))
     square, product = 0.0, 0.0
@@ -115,7 +115,7 @@ def _blend(a, v, b, w):
     return u, square, product, np.int64(largest).view(np.float64)
 
 
-@njit(nogil=True, cache=True, fastmath=_fast)
+@njit(nogil=True, cache=True, forceinline=True, fastmath=_fast)
 def _adam_move(new, y, gradient, first, second, keep1, keep2, rate, epsilon):
     for i in range(len(new)):
         first[i] = keep1 * first[i] + (1 - keep1) * gradient[i]
