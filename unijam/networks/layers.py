@@ -7,6 +7,7 @@ layer l, N parameters.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cache
 from itertools import accumulate
 
 import torch
@@ -248,9 +249,9 @@ def _add_curvature(out: Tensor, passed: Forward, errors: Sequence[Tensor]) -> No
             block = out[starts[l] : starts[l + 1], starts[m] : starts[m + 1]]
             block = block.unflatten(0, (i, j)).unflatten(2, (p, q))
             bend = second[m]
-            if m == l:
-                bent = None if bend is None else bend.flatten(0, 1).T
-            else:
+            if m == l and bend is not None:
+                block.add_(_of_squares(below, bend).view(q, j, i, p).permute(2, 1, 3, 0))
+            if m > l:
                 if m == l + 1:  # M = diag(d_l)
                     first = _outer(errors[m], below) @ slopes[l].T
                     block.diagonal(0, 0, 3).add_(first.view(p, j, i).transpose(0, 1))
@@ -260,10 +261,9 @@ def _add_curvature(out: Tensor, passed: Forward, errors: Sequence[Tensor]) -> No
                     first = _outer(errors[m], below) @ moved.flatten(0, 1).T
                     block[..., : moved.shape[1]].add_(first.view(p, j, i, -1).permute(2, 1, 0, 3))
                     response = passed.linear(m) @ moved  # ∂z_m/∂z_l, transposed: (h_l, h_m, P)
-                bent = None if bend is None else _each(response, bend)
-            if bent is not None:
-                outer = _outer(passed.entering[m], below) @ bent
-                block.add_(outer.view(q, j, i, p).permute(2, 1, 3, 0))
+                if bend is not None:
+                    outer = _outer(passed.entering[m], below) @ _each(response, bend)
+                    block.add_(outer.view(q, j, i, p).permute(2, 1, 3, 0))
 
 
 def _second_derivatives(
@@ -288,6 +288,24 @@ def _second_derivatives(
 def _outer(a: Tensor, b: Tensor) -> Tensor:
     """a ⊗ b of each datum, flat: (a b, P)."""
     return (a[:, None] * b).flatten(0, 1)
+
+
+def _of_squares(a: Tensor, b: Tensor) -> Tensor:
+    """Σ_μ a aᵀ ⊗ b of all data, flat, (k k, h h), a (k, P) and b (h, h, P) symmetric: a quarter is computed."""
+    (k, *_), (h, *_) = a.shape, b.shape
+    (one, other), whole = _half(k, a.device)
+    (row, column), spread = _half(h, a.device)
+    quarter = (a[one] * a[other]) @ b[row, column].T
+    return quarter.index_select(0, whole).index_select(1, spread)
+
+
+@cache
+def _half(n: int, device: torch.device) -> tuple[Tensor, Tensor]:
+    """The index pairs of the upper half of an (n, n) matrix, (2, n (n + 1)/2), and which of these each entry is."""
+    pairs = torch.triu_indices(n, n, device=device)
+    which = torch.empty(n, n, dtype=torch.long, device=device)
+    which[pairs[0], pairs[1]] = which[pairs[1], pairs[0]] = torch.arange(pairs.shape[1], device=device)
+    return pairs, which.flatten()
 
 
 def _each(a: Tensor, b: Tensor) -> Tensor:
