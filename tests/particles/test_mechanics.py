@@ -324,13 +324,14 @@ def test_moduli_scale_towards_jamming_as_published():
     """U/n, p, K, z − z_iso against Δφ from each packing's own threshold: 2, 1, 0, ½; and G/K ∝ z − z_iso ∝ Δφ^½.
 
     z_iso = 2d − 2d/n' is that of a finite packing. From medians over packings at Δφ = 1e-2 and 1e-3, where p n² > 100:
-    near an instability G < 0 without bound. G alone is steeper here, as K still rises (0.07). Drawing the packings anew
-    moves the exponents of G/K by 0.055 and 0.10, of which 2.5 are allowed.
+    near an instability G < 0 without bound. G alone is steeper here, as K still rises (0.07). In this
+    decade z − z_iso ∝ Δφ^0.55 (docs/decisions.md), so that G/K ∝ (z − z_iso)^0.91 is what G/K ∝ Δφ^½ makes of it.
+    Drawing the packings anew moves the exponents of G/K by 0.03 and 0.06.
     C. S. O'Hern, L. E. Silbert, A. J. Liu, S. R. Nagel, Phys. Rev. E 68, 011306 (2003).
     """
     groups = {-2: [], -3: []}
-    for seed in range(40):
-        way = uj.jam(uj.SoftSpheres.random(n=1024, packing_fraction=0.87, seed=seed))
+    for seed in range(24):
+        way = uj.jam(uj.SoftSpheres.random(n=4096, packing_fraction=0.87, seed=seed), pressure=4e-5)
         for state, distance in zip(way.states, way.distances, strict=True):
             system = state.system
             threshold = system.at(scale=system.scale - distance).packing_fraction
@@ -344,8 +345,8 @@ def test_moduli_scale_towards_jamming_as_published():
     high, low = (np.median(group, axis=0) for group in groups.values())
     excess, energy, pressure, shear, bulk, extra = np.log(high / low)
     assert np.array([energy, pressure, bulk, extra]) / excess == pytest.approx([2.0, 1.0, 0.0, 0.5], abs=0.1)
-    assert (shear - bulk) / excess == pytest.approx(0.5, abs=0.14)
-    assert (shear - bulk) / extra == pytest.approx(1.0, abs=0.25)
+    assert (shear - bulk) / excess == pytest.approx(0.5, abs=0.07)
+    assert (shear - bulk) / extra == pytest.approx(0.5 / 0.55, abs=0.1)
     for group in groups.values():
         ratio = np.array([shear / bulk / extra for _, _, _, shear, bulk, extra in group])
         assert 0.15 < np.median(ratio) < 0.35  # G/K against z − z_iso: 0.23 to 0.25 as published
