@@ -78,6 +78,8 @@ WRONG = [
     ("system = 3", "ConstrainedSystem", lambda: uj.certify(3, np.ones(2))),
     ("gradient_tolerance = -1e-08", "0 and 1", lambda: uj.Fire(gradient_tolerance=-1e-8)),
     ("gradient_tolerance = nan", "finite", lambda: uj.TrustRegionNewton(gradient_tolerance=math.nan)),
+    ("fall = 1.5", "0 and 1", lambda: uj.TrustRegionNewton(fall=1.5)),
+    ("loose", "ConjugateGradient", lambda: uj.TrustRegionNewton(loose=uj.Fire())),
     ("max_steps = 0", "at least 1", lambda: uj.Adam(max_steps=0)),
     ("learning_rate = -0.1", "positive", lambda: uj.GradientDescent(learning_rate=-0.1)),
     ("max_step = 0", "positive", lambda: uj.ConjugateGradient(max_step=0)),

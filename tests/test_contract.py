@@ -152,8 +152,11 @@ def test_products_and_weighted_curvature_agree_with_the_jacobian(make_system, se
         return to_numpy(there.vjp(like(system, held)))
 
     expected = sum(weight * weighted(x + times * STEP * like(system, v)) for times, weight in STENCIL) / STEP
-    found = to_numpy(c.curvature(like(system, w))) @ v
-    np.testing.assert_allclose(found, expected, atol=1e-6 * np.abs(expected).max(initial=1e-3))
+    curvature = to_numpy(c.curvature(like(system, w)))
+    np.testing.assert_allclose(curvature @ v, expected, atol=1e-6 * np.abs(expected).max(initial=1e-3))
+    a = like(system, random.random(len(w)) * chosen)
+    in_one = to_numpy(c.hessian(a, like(system, w)))
+    np.testing.assert_allclose(in_one, to_numpy(c.stiffness(a)) + curvature, atol=1e-12 * abs(in_one).max())
 
 
 @few

@@ -65,7 +65,7 @@ def _by_smooth_ones(system: ConstrainedSystem, x: Array, scale: float) -> Minimi
         state = rough.run(Objective(soft, conjugate=tau), state.x)
         if state.status == "interrupted":
             return state
-    return settle(system.at(scale=state.system.scale), state.x, tau)
+    return settle(Objective(system.at(scale=state.system.scale), conjugate=tau), state.x)
 
 
 def _raised(system: ConstrainedSystem, x: Array, solver: Solver | None = None) -> MinimizeResult:
@@ -78,17 +78,18 @@ def _raised(system: ConstrainedSystem, x: Array, solver: Solver | None = None) -
         system, rise = system.at(scale=(system.scale or 0.0) + rise), 2 * rise
 
 
-def settle(system: ConstrainedSystem, x: Array, tau: float) -> MinimizeResult:
+def settle(objective: Objective, x: Array) -> MinimizeResult:
     """A minimum of U − τλ near x; Newton's first step from a state of the branch is the tangent to it.
 
     Near kinks Newton's method may not come as near as `certify` asks: what it has reached then will do.
     """
+    system = objective.system
     if is_sparse(system):
-        return Rounds(STATIONARY, newton_first=True).run(Objective(system, conjugate=tau), x)
-    state = newton_for(system, NEARLY, 300).run(Objective(system, conjugate=tau), x)
+        return Rounds(STATIONARY, newton_first=True).run(objective, x)
+    state = newton_for(system, NEARLY, 300).run(objective, x)
     if state.status != "converged" or state.relative_gradient <= STATIONARY:
         return state
-    nearer = newton_for(system, STATIONARY, 50).run(Objective(state.system, conjugate=tau), state.x)
+    nearer = newton_for(system, STATIONARY, 50).run(objective.on(state.system), state.x)
     return joined([state, nearer]) if nearer.status in ("converged", "interrupted") else state
 
 
@@ -112,10 +113,11 @@ def walk(
     A stage that fails is retried from the last state with half the logarithmic step.
     """
     tau = conjugate_force(state.system, state.x)
-    step = MAX_LOG_STEP / 2
+    step, objective = MAX_LOG_STEP / 2, Objective(state.system, conjugate=tau)
     while not arrived(state):
         step = min(step, MAX_LOG_STEP / 2 if state.typical_overlap > 0.05 else MAX_LOG_STEP)
-        following = settle(state.system, state.x, tau * math.exp(sign * step))
+        objective = objective.going_on(state.system, conjugate=tau * math.exp(sign * step))
+        following = settle(objective, state.x)
         if following.status == "interrupted":
             return "interrupted"
         if following.status == "converged" and following.n_overlaps:

@@ -13,7 +13,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 from numba import types
-from numba.core.imputils import impl_ret_borrowed
+from numba.core import cgutils
+from numba.core.imputils import impl_ret_borrowed, impl_ret_untracked
 from numba.extending import intrinsic, overload
 
 from .arrays import Array
@@ -106,6 +107,44 @@ def _reordered(typingctx, value, order):
 
 
 reordered: Any = intrinsic(_reordered)
+
+
+def _uncounted(context: Any, builder: Any, kind: Any, value: Any) -> Any:
+    if isinstance(kind, types.Array):
+        array = context.make_array(kind)(context, builder, value)
+        array.meminfo = cgutils.get_null_value(array.meminfo.type)
+        array.parent = cgutils.get_null_value(array.parent.type)
+        return array._getvalue()
+    if isinstance(kind, _tuples):
+        members = [
+            _uncounted(context, builder, member, builder.extract_value(value, k))
+            for k, member in enumerate(kind.types)
+        ]
+        return context.make_tuple(builder, kind, members)
+    return value
+
+
+def _lent(typingctx, value):
+    def codegen(context, builder, signature, arguments):
+        lent = _uncounted(context, builder, signature.args[0], arguments[0])
+        return impl_ret_untracked(context, builder, signature.return_type, lent)
+
+    return value(value), codegen
+
+
+_lend: Any = intrinsic(_lent)
+
+
+def borrowed(value: Any) -> Any:
+    """An array, or a NamedTuple with all arrays in it, of which compiled code counts no references.
+
+    For reading, while somebody else keeps the arrays. Each use of a member would count one and count it back, by
+    locked additions: a quarter of the time of an iteration on 256 discs.
+    """
+    return value
+
+
+overload(borrowed, jit_options={"forceinline": True})(lambda value: lambda value: _lend(value))
 
 
 class Numbering(NamedTuple):

@@ -12,7 +12,7 @@ from .arrays import Array
 from .branch import at_scale, conjugate_force, distance_to_threshold, quench, settle, walk
 from .brief import Brief
 from .interrupts import deferred, is_interrupt, pressed
-from .minimize import MinimizeResult, minimize
+from .minimize import MinimizeResult, Objective, minimize
 from .minimize.progress import Progress
 from .system import ConstrainedSystem
 from .validation import Finite, Positive, checked, require, require_finite, require_positions, require_system
@@ -290,7 +290,7 @@ class _Way:
             if abs(measured / pressure - 1) < max(1e-6, 2 * last.relative_gradient):
                 return
             tau = conjugate_force(last.system, last.x) / (measured / pressure)
-            self.keep(settle(last.system, last.x, tau))
+            self.keep(settle(Objective(last.system, conjugate=tau), last.x))
             self.status = self.last.status
         self.status, self.reason = "stalled", f"the pressure settled at {_pressure(self.last):.6e}."
 

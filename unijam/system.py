@@ -145,6 +145,10 @@ class Constraints(Brief, ABC):
         select = weights != 0
         return gram(self.jacobian(select), weights[select])
 
+    def hessian(self, stiffness: Array, weights: Array) -> Array:
+        """`stiffness` + `curvature`, in one matrix of the same form."""
+        return self.stiffness(stiffness) + self.curvature(weights)
+
     def loading(self) -> Array:
         """c_i = ∂Δ_i/∂scale, (m,); exact, because Δ is linear in the scale."""
         if self.system.scale is None:
@@ -409,6 +413,12 @@ def hessian(system: ConstrainedSystem, c: Constraints, select: Array | None = No
         else:
             stiffness = stiffness * select
     return c.stiffness(stiffness), c.curvature(force)
+
+
+def whole_hessian(system: ConstrainedSystem, c: Constraints) -> Array:
+    """H = H0 + Hp of all constraints, (n_dof, n_dof), as one matrix that is nobody else's."""
+    require_evaluated(c)
+    return c.hessian(system.potential.stiffness(c.delta), system.potential.force(c.delta))
 
 
 def _evaluate(system: ConstrainedSystem, c: Constraints) -> tuple[float, Array, float, int]:

@@ -187,6 +187,43 @@ def test_the_objective_with_a_moving_scale_is_consistent(systems, name):
     np.testing.assert_allclose(found, change, atol=1e-6 * np.abs(change).max())
 
 
+@pytest.mark.parametrize("name", ["discs", "ellipses"])
+def test_an_objective_that_goes_on_is_that_of_a_new_evaluator(systems, name):
+    """At another scale, at a fixed one and with a mask, by the evaluator of the first."""
+    system = systems[name](2)
+    first = Objective(system, conjugate=0.5)
+    x = first.x(first.first(system.initial).y)
+    other = system.at(scale=1.02 * system.scale)
+    mask = np.arange(system.n_dof) % 3 > 0
+    for changes in ({}, {"conjugate": 0.1}, {"conjugate": None}, {"conjugate": None, "mask": mask}):
+        on = first.going_on(other, **changes)
+        fresh = Objective(other, **({"conjugate": 0.5} | changes))
+        assert on.evaluate is first.evaluate
+        a, b = on.first(x), fresh.first(x)
+        assert (a.n_overlaps, a.value) == (b.n_overlaps, pytest.approx(b.value, rel=1e-12))
+        np.testing.assert_allclose(a.gradient, b.gradient, atol=1e-12)
+        np.testing.assert_allclose(on.constraints_at(a).delta, other.constraints(x).delta, atol=1e-14)
+
+
+def test_what_bears_no_force_is_relaxed_before_each_step():
+    """A rattler pressed into a packing at rest: set free by itself, the packing needs no step more."""
+    state = uj.jam(uj.SoftSpheres.random(n=128, radii="uniform", seed=1)).states[3]
+    c = state.system.constraints(state.x)
+    loose = np.flatnonzero(~c.bearing()[0])
+    near = state.system.constraints(state.x, reach=0.2)
+    gaps = [k for k, (i, j) in enumerate(near.members) if 2 * i in loose and 2 * j not in loose]
+    k = max(gaps, key=lambda k: near.delta[k] - (near.delta[k] > 0))
+    i, x = near.members[k, 0], state.x.copy()
+    x[2 * i : 2 * i + 2] += near.normals[k] * (near.delta[k] - 1e-3 * state.typical_overlap)  # just touching
+    solver = uj.TrustRegionNewton(1e-9, loose=uj.ConjugateGradient(1e-10))
+    objective = Objective(state.system)
+    pressed = objective.first(x)
+    assert 1e-6 < pressed.residual < 1e-2
+    eased = next(solver.iterate(objective, pressed))
+    assert eased.residual < 1e-7 and set(np.flatnonzero(eased.y != pressed.y)) <= set(loose)
+    assert solver.run(Objective(state.system), x).status == "converged"
+
+
 @pytest.mark.parametrize(
     "solver",
     [uj.TrustRegionNewton(), uj.LevenbergMarquardt(), uj.ConjugateGradient()],

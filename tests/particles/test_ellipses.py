@@ -89,6 +89,8 @@ def test_matrices_are_consistent(alpha):
         used = sum((c.members[w != 0] == i).any(axis=1).sum() for i in range(system.n))
         assert matrix.nnz == 9 * (system.n + used)  # zero weights are not stored
     np.testing.assert_allclose(system.symmetries(system.initial) @ jacobian.T, 0.0, atol=1e-14)
+    for lengths in (None, rng.random(system.n_dof) + 0.5):
+        assert c.sensitivity(lengths) == pytest.approx(Constraints.sensitivity(c, lengths), rel=1e-13)
     assert c.curvature(0.0 * w).nnz == 9 * system.n and c.jacobian(w > 99.0).shape == (0, system.n_dof)
 
 

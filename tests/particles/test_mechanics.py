@@ -12,7 +12,7 @@ from unijam.particles.mechanics import elastic_moduli, stress, voigt_basis
 PACKINGS = {
     "discs": lambda: uj.SoftSpheres.random(n=64, packing_fraction=0.9, radii="uniform", seed=1),
     "spheres": lambda: uj.SoftSpheres.random(
-        n=64, dimension=3, packing_fraction=0.7, radii="uniform", seed=1
+        n=64, dimension=3, packing_fraction=0.7, radii="uniform", seed=2
     ),
     "ellipses": lambda: uj.Ellipses.random(n=64, aspect_ratio=1.4, packing_fraction=0.95, seed=3),
 }

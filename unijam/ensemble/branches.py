@@ -9,7 +9,7 @@ import numpy as np
 
 from ..branch import MAX_LOG_STEP, MIN_LOG_STEP, conjugate_force, quench, settle
 from ..jamming import jam
-from ..minimize import MinimizeResult
+from ..minimize import MinimizeResult, Objective
 from ..particles.base import Packing
 from ..particles.mechanics import elastic_moduli
 from ..spectra import decompose_hessian
@@ -123,7 +123,8 @@ def _lowered(state: MinimizeResult, pressure: float) -> MinimizeResult | None:
     step = MAX_LOG_STEP
     while pressure_of(state) > 1.02 * pressure:
         step = min(step, math.log(pressure_of(state) / pressure))
-        below = settle(state.system, state.x, conjugate_force(state.system, state.x) * math.exp(-step))
+        tau = conjugate_force(state.system, state.x) * math.exp(-step)
+        below = settle(Objective(state.system, conjugate=tau), state.x)
         if below.status == "converged" and below.n_overlaps:
             state, step = below, MAX_LOG_STEP
         elif step > MIN_LOG_STEP:

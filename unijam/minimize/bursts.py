@@ -13,7 +13,7 @@ from numba import njit
 from numba.extending import register_jitable
 
 from ..arrays import Array
-from ..compiled import fingerprint, named, reordered, unnamed
+from ..compiled import borrowed, fingerprint, named, reordered, unnamed
 from .objective import Objective, Point, relisted
 
 
@@ -157,12 +157,14 @@ def _burst():
 @register_jitable
 def _stretch(state, objective, most, ends):
     """The state after at most so many iterations, how many they were, and whether the list no longer serves."""
+    objective = borrowed(objective)
     for taken in range(most):
         reached = advance(state, objective)
-        if reached.point.energy < 0:
+        seen = borrowed(reached)
+        if seen.point.energy < 0:
             return state, taken, True
         state = reached
-        if state.finished or _worth_a_look(state.point, objective.moving, ends):
+        if seen.finished or _worth_a_look(seen.point, objective.moving, ends):
             return state, taken + 1, False
     return state, most, False
 

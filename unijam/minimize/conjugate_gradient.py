@@ -9,7 +9,7 @@ from typing import NamedTuple
 from numba.extending import register_jitable
 
 from ..arrays import Array
-from ..compiled import implements
+from ..compiled import borrowed, implements
 from ..validation import require
 from . import bursts
 from .first_order import FirstOrder
@@ -52,7 +52,7 @@ class ConjugateGradient(FirstOrder):
             square=square,
             slope=square,
             largest=largest,
-            trial_step=1.0 / objective.largest_curvature(point),
+            trial_step=1.0 / objective.largest_curvature(point, 3),
             iterations=0,
             anew=False,
             rules=Rules(self.max_step, self.refresh, self.gradient_tolerance),
@@ -107,11 +107,13 @@ class ConjugateDescent(NamedTuple):
 
 
 @implements(bursts.advance, ConjugateDescent)
-def _advance(s, objective):
+def _advance(state, objective):
+    s = borrowed(state)
     if s.anew:
-        point = evaluated(objective, s.base)
+        base = state.base
+        point = evaluated(objective, base)
         square, product = products(point.gradient, s.gradient)
-        return _turned(s, point, s.base, point.gradient, square, product, s.slope, s.trial_step)
+        return _turned(s, point, base, point.gradient, square, product, s.slope, s.trial_step)
     longest = s.rules.max_step / s.largest
     t = min(s.trial_step, longest)
     trial = evaluated(objective, moved(s.base, t, s.direction))
@@ -130,8 +132,8 @@ def _advance(s, objective):
             point=trial,
             finished=False,
             base=base,
-            gradient=s.gradient,
-            direction=s.direction,
+            gradient=state.gradient,
+            direction=state.direction,
             square=s.square,
             slope=slope,
             largest=s.largest,

@@ -16,7 +16,7 @@ def is_sparse(system: ConstrainedSystem) -> bool:
     if system.matrix_free:
         return False
     c = system.constraints(system.initial)
-    return sp.issparse(c.jacobian(c.overlaps))
+    return sp.issparse(c.jacobian(c.overlaps & False))
 
 
 def default_solver(system: ConstrainedSystem, nearby: bool = False) -> Solver | Stages | Rounds | FitSearch:

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 from ..arrays import Array
-from ..compiled import implements
+from ..compiled import borrowed, implements
 from ..validation import require
 from . import bursts
 from .first_order import FirstOrder
@@ -97,7 +97,8 @@ class Motion(NamedTuple):
 
 
 @implements(bursts.advance, Motion)
-def _advance(s, objective):
+def _advance(state, objective):
+    s = borrowed(state)
     rules = s.rules
     square, slope = products(s.point.gradient, s.velocity)
     y, velocity, kinetic, norm, power = s.point.y, s.velocity, s.kinetic, math.sqrt(square), -slope

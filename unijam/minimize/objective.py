@@ -8,9 +8,9 @@ import numpy as np
 from numba.extending import register_jitable
 
 from ..arrays import Array, is_torch, namespace, over, over_both, weigh
-from ..compiled import implements, listed_forces, renewed_list
+from ..compiled import borrowed, implements, listed_forces, renewed_list
 from ..linalg import Elimination, Operator, QuadraticModel, across_symmetries, with_decay
-from ..system import ConstrainedSystem, Constraints, hessian
+from ..system import ConstrainedSystem, Constraints, whole_hessian
 from ..validation import require, require_finite
 from . import vectors
 from .gauss_newton import GaussNewton, NormalEquations
@@ -69,6 +69,8 @@ class Objective:
         τ; where given, the scale moves.
     mask : (n_dof,) array or None
         Degrees of freedom that may move (first-order solvers only).
+    evaluate : function or None
+        A `scaled_evaluator` of the system, of whatever scale, to go on with.
     """
 
     def __init__(
@@ -77,6 +79,7 @@ class Objective:
         weight_decay: float = 0.0,
         conjugate: float | None = None,
         mask: Array | None = None,
+        evaluate: Callable | None = None,
     ) -> None:
         self.system, self.weight_decay, self.conjugate, self.mask = system, weight_decay, conjugate, mask
         self.n_evaluations = 0
@@ -90,20 +93,34 @@ class Objective:
             None  # typical gradient from which on rounding is looked at, once it was asked for
         )
         self.rounding: float | None = None  # of ‖∇E‖, once it was asked for
-        self.evaluate: Callable = system.evaluator() if conjugate is None else system.scaled_evaluator()
+        self.scaled = conjugate is not None if evaluate is None else True
+        self.evaluate: Callable = evaluate or (
+            system.scaled_evaluator() if self.scaled else system.evaluator()
+        )
+        self._known: tuple[Point, Constraints] | None = None  # at the point asked for last
 
     def on(self, system: ConstrainedSystem) -> "Objective":
-        """The same objective of another system, or of the same at another scale."""
+        """The same objective of another system."""
         other = Objective(system, self.weight_decay, self.conjugate, self.mask)
+        other.as_it_is = self.as_it_is
+        return other
+
+    def going_on(self, system: ConstrainedSystem, **changes: Any) -> "Objective":
+        """The objective of the same system at another scale, or with another conjugate force or mask.
+
+        Its evaluator goes on with the lists, its factors with the order, of this one.
+        """
+        made = {"conjugate": self.conjugate, "mask": self.mask} | changes
+        other = Objective(system, self.weight_decay, **made, evaluate=self.evaluate if self.scaled else None)
         other.elimination, other.as_it_is = self.elimination, self.as_it_is
         return other
 
-    def start(self, x: Array) -> Array:
-        """y at x and the system's own scale, in units chosen here."""
+    def start(self, x: Array, c: Constraints | None = None) -> Array:
+        """y at x and the system's own scale, in units chosen here; c are the constraints there."""
         plain = self.as_it_is or self.system.matrix_free
         self.lengths = None if plain else self.system.lengths(x)
         if self.conjugate is not None:
-            c = self.system.constraints(x)
+            c = c or self.system.constraints(x)
             loading = c.loading()[c.overlaps]
             self.scale_weight = max(float((loading * loading).sum()), 1.0) ** 0.5
         return self.y(x, self.scale_weight * self.reference)
@@ -115,7 +132,11 @@ class Objective:
 
     def first(self, x: Array) -> Point:
         """The objective at x and the system's own scale."""
-        return self(self.start(x))
+        if self.conjugate is None:
+            return self(self.start(x))
+        c = self.system.constraints(x)
+        self._known = point, _ = self(self.start(x, c)), c
+        return point
 
     def relative_gradient(self, point: Point) -> float:
         """The residual with ∂E/∂x itself."""
@@ -141,15 +162,23 @@ class Objective:
 
     def system_at(self, point: Point) -> ConstrainedSystem:
         """The system at the point's scale."""
-        return self.system if self.conjugate is None else self.system.at(scale=self.scale(point.y))
+        if self.conjugate is None:
+            return self.system
+        if self._known is not None and self._known[0] is point:
+            return self._known[1].system
+        return self.system.at(scale=self.scale(point.y))
 
     def constraints_at(self, point: Point) -> Constraints:
         """The constraints at the point."""
-        return point.constraints or self.system_at(point).constraints(self.x(point.y))
+        if point.constraints is not None:
+            return point.constraints
+        if self._known is None or self._known[0] is not point:
+            self._known = point, self.system_at(point).constraints(self.x(point.y))
+        return self._known[1]
 
     def __call__(self, y: Array, memory: Any = None) -> Point:
         x = self.x(y)
-        found = self.evaluate(x) if self.conjugate is None else self.evaluate(x, self.scale(y))
+        found = self.evaluate(x, self.scale(y)) if self.scaled else self.evaluate(x)
         point = self.point(y, *found)
         return point if memory is None else point._replace(memory=memory)
 
@@ -269,8 +298,7 @@ class Objective:
         """H (with μ, border and corner) at the point, across the symmetries."""
         c = self.constraints_at(point)
         system = c.system
-        h0, hp = hessian(system, c)
-        h, directions = over_both(h0 + hp, self.lengths), self.fixed_directions(point)
+        h, directions = over_both(whole_hessian(system, c), self.lengths), self.fixed_directions(point)
         if self.lengths is not None:
             directions = directions * self.lengths
         h, rho = across_symmetries(h, lambda: c.bearing()[0], directions)
@@ -373,8 +401,9 @@ def evaluated(objective: Objective, y: Array) -> Point:
 
 
 @implements(evaluated, CompiledObjective, vectors)
-def _evaluated(objective, y):
-    gradient = np.empty(len(y))
+def _evaluated(objective, kept):
+    written = np.empty(len(kept))
+    y, gradient = borrowed(kept), borrowed(written)
     x, scale = _x_and_scale(objective, y)
     energy, square, n_overlaps, load = listed_forces(objective.kernel, x, gradient, scale)
     gradient[-1] = 0.0
@@ -390,7 +419,7 @@ def _evaluated(objective, y):
         value -= objective.conjugate * (scale - objective.reference)
         residual = max(residual, abs(tension) / objective.conjugate)
         gradient[-1] = tension / objective.scale_weight
-    return Point(y, value, energy, gradient, force, n_overlaps, residual, None, None)
+    return Point(kept, value, energy, written, force, n_overlaps, residual, None, None)
 
 
 def relisted(objective: tuple, origin: tuple, y: Array, served: int) -> tuple:

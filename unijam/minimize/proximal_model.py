@@ -13,7 +13,7 @@ from typing import NamedTuple, Self
 
 from ..arrays import Array, namespace
 from ..linalg import Factor, across_symmetries, factor_dense
-from ..system import DEGENERATE, Kinks, hessian
+from ..system import DEGENERATE, Kinks, whole_hessian
 from .box_quadratic import minimize_in_box
 from .kinked import KinkedObjective
 from .objective import Point
@@ -68,9 +68,8 @@ class ProximalModel:
         self.xp = xp = namespace(point.y)
         self.kinks: Kinks = objective.kinks(point)
         x = objective.x(point.y)
-        h0, hp = hessian(c.system, c)
+        h = whole_hessian(c.system, c)
         free = objective.weight_decay and objective.conjugate is None
-        h = h0 + hp
         if not free:
             h, _ = across_symmetries(h, lambda: c.bearing()[0], objective.system.gauge_directions(x))
         if objective.weight_decay:

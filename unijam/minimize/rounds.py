@@ -1,6 +1,5 @@
 """Rounds of descent and Newton's method, for sparse systems: contacts rearrange in the one, the other ends it."""
 
-import math
 from dataclasses import dataclass, field, replace
 
 from ..arrays import Array
@@ -9,16 +8,17 @@ from .conjugate_gradient import ConjugateGradient
 from .loop import MinimizeResult, joined
 from .objective import Objective
 from .trust_region_newton import TrustRegionNewton
+from .watch import SPARSE
 
 FALL = 0.1  # of the relative gradient, one Newton step: slower, contacts rearrange, and descent is faster
+NEARER = 0.5  # relative gradient below which such steps that fail have come nearer all the same
 
 
 @dataclass(frozen=True)
 class Rounds:
     """Conjugate gradients to a residual, then Newton's method; where that gets nowhere, again to a smaller residual.
 
-    In each round what bears no force is first relaxed alone: a rattler pinched between two particles that bear
-    force slips out slowly, and would keep everything waiting.
+    Before each step of Newton's method what bears no force is relaxed alone.
 
     Attributes
     ----------
@@ -52,53 +52,25 @@ class Rounds:
 
     def run(self, objective: Objective, x: Array, progress: bool = False) -> MinimizeResult:
         """Run rounds until one converges."""
-        first = objective.system.handover if objective.in_bursts else 1e-4
-        patience = 5 if first > 1e-5 else 2
-        newton = TrustRegionNewton(
-            gradient_tolerance=self.gradient_tolerance, max_steps=60, patience=patience
-        )
+        first, tolerance = objective.system.handover if objective.in_bursts else 1e-4, self.gradient_tolerance
+        loose = replace(self.descent, gradient_tolerance=0.1 * tolerance, max_steps=2000)
+        newton = TrustRegionNewton(tolerance, 60, patience=5 if first > 1e-5 else 2, loose=loose)
         results: list[MinimizeResult] = []
+        system, residual = objective.system, max(self.first_residual or first, tolerance)
         if self.newton_first:
-            tried = self._newton_steps(objective, x)
+            tried = replace(newton, patience=1, fall=FALL).run(objective, x)
             if tried.status in ("converged", "interrupted"):
                 return tried
-        system, residual = objective.system, max(self.first_residual or first, self.gradient_tolerance)
+            if tried.relative_gradient < NEARER:
+                results, system, x = [tried], tried.system, tried.x
         for _ in range(self.max_rounds):
             for solver in (replace(self.descent, gradient_tolerance=residual), newton):
-                reached = solver.run(objective.on(system), x, progress)
-                if solver is not newton and reached.status not in ("satisfied", "interrupted"):
-                    reached = self._relaxed(reached)
+                reached = solver.run(objective.going_on(system), x, progress, SPARSE)
                 results.append(reached)
                 system, x = reached.system, reached.x
                 if reached.status in ("satisfied", "interrupted"):
                     return joined(results)
-            if results[-1].status == "converged":
+            if reached.status == "converged":
                 break
-            residual = max(0.3 * min(residual, results[-1].relative_gradient), self.gradient_tolerance)
+            residual = max(0.3 * min(residual, reached.relative_gradient), tolerance)
         return joined(results)
-
-    def _newton_steps(self, objective: Objective, x: Array) -> MinimizeResult:
-        """Single Newton steps, what bears no force relaxed between them, as long as they get somewhere."""
-        step = TrustRegionNewton(gradient_tolerance=self.gradient_tolerance, max_steps=1)
-        system, results = objective.system, []
-        wanted = math.inf
-        while True:
-            results.append(step.run(objective.on(system), x))
-            system, residual = results[-1].system, results[-1].relative_gradient
-            if results[-1].status in ("converged", "interrupted") or not residual < wanted:
-                return joined(results)
-            relaxed = self._relaxed(results[-1])
-            if relaxed.status == "interrupted":
-                return joined([*results[:-1], relaxed])
-            x, wanted = relaxed.x, FALL * residual
-
-    def _relaxed(self, state: MinimizeResult) -> MinimizeResult:
-        """What bears no force moved, alone and at fixed scale, to where nothing presses on it."""
-        loose = ~state.system.constraints(state.x).bearing()[0]
-        if not bool(loose.any()):
-            return state
-        descent = replace(self.descent, gradient_tolerance=0.1 * self.gradient_tolerance, max_steps=2000)
-        moved = descent.run(Objective(state.system, mask=loose), state.x)
-        if moved.status == "interrupted":
-            return replace(state, status="interrupted")
-        return replace(state, x=moved.x)

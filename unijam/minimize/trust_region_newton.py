@@ -11,8 +11,10 @@ from typing import ClassVar
 
 from ..arrays import Array
 from ..validation import require
+from .conjugate_gradient import ConjugateGradient
 from .loop import Solver
 from .objective import Objective, Point
+from .watch import SPARSE
 
 
 @dataclass(frozen=True)
@@ -27,8 +29,11 @@ class TrustRegionNewton(Solver):
     ----------
     max_step : float
         The largest change of a degree of freedom that is tried at first.
-    patience : int
-        Steps within which the relative gradient must fall by 0.7, else the method ends; 0: no such test.
+    patience, fall : int, float
+        Steps within which the relative gradient must fall by this factor, else the method ends; 0: no such test.
+    loose : ConjugateGradient or None
+        Relaxes what bears no force, alone, before each step: a rattler pinched between two particles that bear
+        force slips out slowly, and would keep everything waiting. None: it is left to the steps.
 
     Notes
     -----
@@ -38,6 +43,8 @@ class TrustRegionNewton(Solver):
     max_steps: int = 1000
     max_step: float = 0.3
     patience: int = 0
+    fall: float = 0.7
+    loose: ConjugateGradient | None = None
     initial_shift: float = 1e-3
     sees_curvature: ClassVar[bool] = True
 
@@ -45,11 +52,17 @@ class TrustRegionNewton(Solver):
         super().__post_init__()
         require(self.max_step > 0, "max_step", self.max_step, "positive")
         require(self.patience >= 0, "patience", self.patience, "zero or positive")
+        require(0 < self.fall < 1, "fall", self.fall, "between 0 and 1")
+        known = self.loose is None or isinstance(self.loose, ConjugateGradient)
+        require(known, "loose", self.loose, "a ConjugateGradient, or None")
         require(self.initial_shift >= 0, "initial_shift", self.initial_shift, "zero or positive")
 
     def iterate(self, objective: Objective, point: Point) -> Iterator[Point]:
         shift, failures = -1.0, 0
         best, since = point.residual, 0
+        if (eased := self._eased(objective, point)) is not point:
+            point = eased
+            yield point
         while True:
             model = objective.model(point)
             if shift < 0:
@@ -72,13 +85,28 @@ class TrustRegionNewton(Solver):
                         return
                     continue
             failures = 0
-            point = objective.canonical(reached)
+            point = self._eased(objective, objective.canonical(reached))
             yield point
             since += 1
-            if point.residual < 0.7 * best:
+            if point.residual < self.fall * best:
                 best, since = point.residual, 0
             elif self.patience and since >= self.patience:
                 return
+
+    def _eased(self, objective: Objective, point: Point) -> Point:
+        """What bears no force moved, at fixed scale, to where nothing presses on it."""
+        if self.loose is None:
+            return point
+        loose = ~objective.constraints_at(point).bearing()[0]
+        pressed = point.gradient[: len(loose)][loose]
+        at_rest = float(pressed @ pressed) ** 0.5 <= self.loose.gradient_tolerance * point.force
+        if at_rest or len(pressed) > 0.5 * len(loose):  # of so many it is contacts that are missing
+            return point
+        alone = objective.going_on(objective.system_at(point), conjugate=None, mask=loose)
+        reached = self.loose.run(alone, objective.x(point.y), watch=SPARSE)
+        if reached.status == "interrupted":
+            raise KeyboardInterrupt
+        return objective(objective.y(reached.x, point.y[-1]))
 
 
 def _search(objective: Objective, point: Point, step: Array, t: float) -> tuple[Point | None, float]:

@@ -94,6 +94,9 @@ class Watch:
         return min([spaced, *(k for k in self.keep if k > step)])
 
 
+SPARSE = Watch(spacing=1.5)  # of parts of a run: what a record costs adds up where packings are small
+
+
 class Log:
     """The records of one run, those of an earlier one that it continues included."""
 

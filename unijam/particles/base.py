@@ -5,6 +5,7 @@ In a fixed box Δ = λ c − g(x), λ the mean diameter (discs: c = σ_ij/λ); p
 
 import math
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Annotated, Any, ClassVar, Self
 
 import numpy as np
@@ -162,7 +163,7 @@ class Packing(ConstrainedSystem):
         """The longest axis of any particle, in the units of the box."""
         return 2.0 * float(self.radii.max())
 
-    @property
+    @cached_property
     def scale(self) -> float:
         """λ, the mean diameter, in the units of the box."""
         return 2.0 * float(self.radii.mean())

@@ -6,6 +6,7 @@
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Annotated, Any, ClassVar, Self
 
 import numpy as np
@@ -13,7 +14,7 @@ import scipy.sparse as sp
 from numba import njit
 from pydantic import Field
 
-from ..arrays import Array, column_norms
+from ..arrays import Array
 from ..compiled import Numbering
 from ..potentials import Harmonic
 from ..system import OVERLAP_RESOLUTIONS, Constraints
@@ -227,14 +228,26 @@ class EllipseConstraints(Constraints):
 
     def stiffness(self, weights: Array) -> sp.csc_array:
         used = np.flatnonzero(weights)
-        return self._matrix(used, pw.outer(self.slopes[:, used].copy(), np.asarray(weights, float)[used]))
+        return self._matrix(used, self._outer(used, weights))
 
     def curvature(self, weights: Array) -> sp.csc_array:
         used = np.flatnonzero(weights)
+        return self._matrix(used, self._bends(used, weights))
+
+    def hessian(self, stiffness: Array, weights: Array) -> sp.csc_array:
+        used = np.flatnonzero((stiffness != 0) | (weights != 0))
+        return self._matrix(used, self._outer(used, stiffness) + self._bends(used, weights))
+
+    def _outer(self, used: np.ndarray, weights: Array) -> np.ndarray:
+        """w ∇Δ ⊗ ∇Δ of the pairs in use, (m', 4, 4)."""
+        return pw.outer(self.slopes[:, used].copy(), np.asarray(weights, float)[used])
+
+    def _bends(self, used: np.ndarray, weights: Array) -> np.ndarray:
+        """w ∇∇Δ of the pairs in use, (m', 4, 4)."""
         factors = -np.asarray(weights, float)[used] * self.sigma[used]
         shapes = (self.system.radii, self.system.aspect_ratio)
         pairs = (*self.members[used].T.copy(), self.shift[:, used].copy(), self.t[used])
-        return self._matrix(used, pw.hessians(self.x, *shapes, *pairs, factors))
+        return pw.hessians(self.x, *shapes, *pairs, factors)
 
     def _matrix(self, used: np.ndarray, blocks: np.ndarray) -> sp.csc_array:
         """Σ of the blocks, (m', 4, 4) in (r_x, r_y, angle_i, angle_j), of the pairs in use."""
@@ -253,11 +266,28 @@ class EllipseConstraints(Constraints):
         Rattlers, particles with fewer than 3 overlaps, are removed recursively; of the others, a coordinate
         that no overlap moves (its column of J below 1e-12 of the largest, as the angle of a disc) bears none.
         """
-        backbone = bearing_particles(self.members[self.overlaps], self.system.n, 3)
+        return self._bearing
+
+    @cached_property
+    def _bearing(self) -> tuple[Array, Array]:
+        n, overlaps = self.system.n, self.overlaps
+        backbone = bearing_particles(self.members[overlaps], n, 3)
         bearing = backbone[self.members].all(axis=1)
-        norms = column_norms(self.jacobian(bearing & self.overlaps))
-        moved = norms > 1e-12 * norms.max(initial=0.0)
-        return moved & np.concatenate((np.repeat(backbone, 2), backbone)), bearing
+        used = bearing & overlaps
+        (i, j), (x, y, of_i, of_j) = self.members[used].T, self.slopes[:, used] ** 2
+        moves = np.bincount(i, x, n) + np.bincount(j, x, n), np.bincount(i, y, n) + np.bincount(j, y, n)
+        squares = self.system.pack(np.column_stack(moves), np.bincount(i, of_i, n) + np.bincount(j, of_j, n))
+        moved = squares > 1e-24 * squares.max(initial=0.0)
+        return moved & self.system.pack(np.column_stack((backbone, backbone)), backbone), bearing
+
+    def sensitivity(self, lengths: Array | None = None) -> float:
+        (i, j), stressed = self.members.T, self.stressed
+        units = np.ones(self.system.n_dof) if lengths is None else 1.0 / lengths**2
+        moves, turns = self.system.positions(units), self.system.angles(units)
+        along, across, of_i, of_j = self.slopes**2
+        x, y = (moves[i] + moves[j]).T
+        squares = along * x + across * y + of_i * turns[i] + of_j * turns[j]  # |∇Δ|²
+        return math.sqrt(float(squares @ (self.system.potential.stiffness(self.delta) * stressed) ** 2))
 
 
 def _plain(x: Array) -> np.ndarray:

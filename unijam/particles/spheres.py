@@ -7,6 +7,7 @@ of spheres destabilises.
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, ClassVar, Self
 
 import numpy as np
@@ -159,8 +160,15 @@ class SphereConstraints(Constraints):
         return self._assemble(weights, np.zeros(len(self.delta)))
 
     def curvature(self, weights: Array) -> sp.csc_array:
-        tension = np.asarray(weights, float) / np.where(self.distance > 0, self.distance, np.inf)
+        tension = self._tension(weights)
         return self._assemble(tension, -tension)
+
+    def hessian(self, stiffness: Array, weights: Array) -> sp.csc_array:
+        tension = self._tension(weights)
+        return self._assemble(stiffness + tension, -tension)
+
+    def _tension(self, weights: Array) -> Array:
+        return np.asarray(weights, float) / np.where(self.distance > 0, self.distance, np.inf)
 
     def loading(self) -> Array:
         i, j = self.members.T
@@ -168,6 +176,10 @@ class SphereConstraints(Constraints):
 
     def bearing(self) -> tuple[Array, Array]:
         """Masks of what bears force: rattlers, with fewer than d + 1 contacts, are removed recursively."""
+        return self._bearing
+
+    @cached_property
+    def _bearing(self) -> tuple[Array, Array]:
         d = self.system.dimension
         held = bearing_particles(self.members[self.overlaps], self.system.n, d + 1)
         return np.repeat(held, d), held[self.members].all(axis=1)
