@@ -96,9 +96,10 @@ def test_no_burst_oversteps_its_limit(limit):
     assert result.history[-1].step == limit
 
 
-def test_where_bursts_end_does_not_change_the_path(monkeypatch):
+@pytest.mark.parametrize("kind", ["discs", "ellipses"])
+def test_where_bursts_end_does_not_change_the_path(monkeypatch, kind):
     """To the last bit: what goes in and out of the list's numbering is only permuted."""
-    system = uj.SoftSpheres.random(n=100, seed=2)
+    system = SYSTEMS[kind]()
     whole = uj.minimize(system, None, uj.ConjugateGradient(max_steps=300))
     monkeypatch.setattr(first_order, "SHORTEST", 3)
     monkeypatch.setattr(first_order, "LONGEST", 0)
@@ -172,14 +173,38 @@ def test_what_runs_in_bursts():
     assert not Objective(uj.SoftSpheres.random(n=500, dimension=4, packing_fraction=0.3)).in_bursts
 
 
+def under_way_from_random(system, moving, method):
+    """Bursts of a method from the system's start."""
+    objective = Objective(system, conjugate=1.0 if moving else None)
+    return bursts.Bursts(objective, method.begin(objective, objective.first(system.initial)), method.advance)
+
+
 @pytest.mark.parametrize("moving", [False, True])
-def test_lists_renewed_in_compiled_code_are_those_made_outside(moving):
+@pytest.mark.parametrize("kind", ["discs", "ellipses"])
+@pytest.mark.parametrize("name", METHODS)
+def test_a_burst_with_many_renewals_is_its_iterations_one_by_one(name, kind, moving):
+    """To the last bit: a list is renewed where the last point is, wherever a burst ends."""
+    system, method, ends = SYSTEMS[kind](), METHODS[name](), bursts.Ends(*5 * (0.0,))
+    together, single = (under_way_from_random(system, moving, method) for _ in range(2))
+    point, taken = together.advance(150, ends)
+    lists = {id(single.evaluator.kernel): single.evaluator.kernel}
+    for _ in range(150):
+        alone, one = single.advance(1, ends)
+        lists[id(single.evaluator.kernel)] = single.evaluator.kernel
+        assert one == 1
+    assert taken == 150 and len(lists) > 4
+    np.testing.assert_array_equal(point.y, alone.y)
+    np.testing.assert_array_equal(point.gradient, alone.gradient)
+    assert (point.value, together.evaluator.served) == (alone.value, single.evaluator.served)
+
+
+@pytest.mark.parametrize("moving", [False, True])
+@pytest.mark.parametrize("kind", ["discs", "ellipses"])
+def test_lists_renewed_in_compiled_code_are_those_made_outside(kind, moving):
     """After a burst with renewals the evaluator's list serves where it stands, and finds what a fresh one does."""
-    system = SYSTEMS["discs"]()
-    objective, method = Objective(system, conjugate=1.0 if moving else None), uj.Fire()
-    under_way = bursts.Bursts(
-        objective, method.begin(objective, objective.first(system.initial)), method.advance
-    )
+    system = SYSTEMS[kind]()
+    under_way = under_way_from_random(system, moving, uj.Fire())
+    objective = under_way.objective
     first = objective.evaluate.kernel
     point, taken = under_way.advance(60, bursts.Ends(*5 * (0.0,)))
     evaluator = objective.evaluate

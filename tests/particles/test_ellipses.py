@@ -7,8 +7,10 @@ import pytest
 import scipy.sparse as sp
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from numba import njit
 
 import unijam as uj
+from unijam.compiled import renewed_list
 from unijam.minimize import Objective
 from unijam.particles.ellipses import Ellipses
 from unijam.particles.spheres import SoftSpheres
@@ -220,6 +222,26 @@ def test_evaluator_returns_fresh_arrays_and_survives_nan():
             with pytest.raises(ValueError, match=words):
                 evaluate(start, scale * system.scale)
             evaluate(start, system.scale)
+
+
+def test_compiled_code_leaves_lists_that_cannot_be_made_to_others():
+    """As of ellipses wider than half the box: outside there is somebody to say so."""
+    system = draw()
+    evaluate, nowhere = system.evaluator(), np.full(system.n_dof + 1, np.nan)
+    evaluate(system.initial)
+
+    @njit
+    def order(kernel, origin, y, scale):
+        return renewed_list(kernel, origin, y, scale, 10)[2]
+
+    def numbers(y, factor):
+        return order(evaluate.kernel, evaluate.origin, y, factor * system.scale)
+
+    y = np.append(system.initial, 0.0)
+    np.testing.assert_array_equal(numbers(y, 1.1), np.arange(system.n_dof + 1))
+    for impossible in (0.0, -1.0, np.nan, np.inf, 10.0):
+        assert len(numbers(y, impossible)) == 0
+    assert len(numbers(nowhere, 1.0)) == 0
 
 
 def test_gradient_has_no_noise_from_the_history():

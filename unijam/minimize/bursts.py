@@ -79,7 +79,7 @@ class Bursts:
                 self._adopt()
             if not stale:
                 break
-            # what compiled code leaves to others: a list of ellipses, a step longer than a list serves, an error
+            # what compiled code leaves to others: a step longer than a list serves, an error
             state, taken = self.step(self._leave(self.state), self.objective), taken + 1
             self._enter(state)
             if taken == most or state.finished or _worth_a_look(state.point, self.objective.moving, ends):

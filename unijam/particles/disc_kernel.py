@@ -4,7 +4,6 @@ U = Σ Δ^a / a, Δ = λ c − r, the exponent a at least 2 (harmonic). Position
 before it, gradients back after it.
 """
 
-import math
 from typing import NamedTuple
 
 import numpy as np
@@ -28,10 +27,10 @@ from ..lanes import (
     total,
     whole,
 )
-from . import neighbours, pair_list
+from . import neighbours, pair_list, skins
 from .pair_list import list_pairs
+from .skins import suitable_skin
 
-LARGEST_SKIN, LEAST_SKIN = 0.65, 0.02  # in mean diameters
 TINY = 1e-300  # added to r²: coincident centres get a finite force, zero, since their separation is zero
 
 
@@ -178,15 +177,7 @@ def evaluate(kernel, x, places, scale, limit):
     return energy, gradient, square, count, load
 
 
-@register_jitable
-def suitable_skin(skin, served, worth, unit):
-    """The skin after one that lasted for so many evaluations: a list serves as long as its skin is thick."""
-    best = math.sqrt(worth * skin / max(served, 1))
-    best = min(max(best, 0.7 * skin), 1.4 * skin)
-    return min(max(best, LEAST_SKIN * unit), LARGEST_SKIN * unit)
-
-
-@implements(renewed_list, DiscList, lanes, neighbours, pair_list)
+@implements(renewed_list, DiscList, lanes, neighbours, pair_list, skins)
 def _renewed_list(kernel, origin, y, scale, served):
     factor, n_dof = scale / kernel.unit, len(y) - 1
     if not 0.0 < factor * kernel.width <= 0.5 * kernel.sides.min():  # no particle, or wider than half the box

@@ -15,15 +15,18 @@ from numba import njit
 from pydantic import Field
 
 from ..arrays import Array
-from ..compiled import Numbering
 from ..potentials import Harmonic
 from ..system import OVERLAP_RESOLUTIONS, Constraints
 from ..validation import Count, Finite, Seed, checked, require, require_finite
+from . import ellipse_kernel
 from . import perram_wertheim as pw
 from .base import Packing, PackingFraction, draw_radii, unit_density_box
+from .ellipse_kernel import EllipseList, Origin
 from .neighbours import neighbour_pairs
 from .rattlers import bearing_particles
 
+FIRST_SKIN = 0.1  # in mean diameters
+WORTH = 8.0  # skin in mean diameters × evaluations that a list serves, where renewals cost as much as length
 AspectRatio = Annotated[Finite, Field(ge=1, le=100)]
 
 
@@ -296,34 +299,38 @@ def _plain(x: Array) -> np.ndarray:
 
 
 class _NearPairs:
-    """The evaluator's own list: all pairs within `skin` of contact, the image and the t* of each.
-
-    Two ellipses that touch when scaled by √F are at least (√F − 1)(b_i + b_j) apart, and the distance falls
-    at most by |δr| + (a − b)|δangle| of each, so contacts and next to nothing else are listed.
+    """The evaluator's own list: all pairs within a skin of contact, the image and the t* of each.
 
     Attributes
     ----------
     kernel : EllipseList
         The list.
-    origin : Numbering
-        The user's own.
+    origin : Origin
+        With which the next one is made.
     """
 
     def __init__(self, system: Ellipses):
         self.system, self.scale = system, system.scale
-        self.threshold = OVERLAP_RESOLUTIONS * system.resolution(system.initial)
-        self.skin, self.served = 0.1 * self.scale, 40
-        self.origin = Numbering(*2 * (np.arange(system.n_dof),))
-        none = np.empty((4, 0))
-        pairs = (*np.empty((2, 0), dtype=np.int64), none[:2], none[0])
-        self._list(np.full(system.n_dof, np.nan), 1.0, pairs)  # outdated anywhere
+        skin, worth = FIRST_SKIN * self.scale, WORTH * self.scale
+        self.served = round(worth / skin)  # so that the first skin is kept
+        threshold = OVERLAP_RESOLUTIONS * system.resolution(system.initial)
+        shapes = (system.radii, system.aspect_ratio, self.scale)
+        nowhere, none = np.full(system.n_dof, np.nan), np.empty((4, 0))  # outdated anywhere
+        pairs = (*np.empty((2, 0), dtype=np.int64), none[:2], none[0], none[0], none)
+        kernel = EllipseList(nowhere, 1.0, skin, *shapes, threshold, *pairs)
+        own = np.arange(system.n_dof)
+        self.adopt(kernel, Origin(own, own, system.sides, worth))
+
+    def adopt(self, kernel: EllipseList, origin: Origin) -> None:
+        """Go on with a list, as one that was renewed in a loop."""
+        self.kernel, self.origin = kernel, origin
 
     def __call__(self, x: Array, scale: float | None = None) -> tuple:
         x, ratio = _plain(x), 1.0 if scale is None else scale / self.scale
         if not ratio > 0:
             self.system.at(scale=scale)  # says what is wrong
         while True:
-            squares, count, load, gradient = pw.evaluate(self.kernel, x, ratio)
+            squares, count, load, gradient = ellipse_kernel.evaluate(self.kernel, x, ratio)
             if squares >= 0:
                 self.served += 1
                 found = 0.5 * squares, gradient, squares, count
@@ -331,30 +338,15 @@ class _NearPairs:
             if not np.isfinite(x).all():
                 found = np.nan, np.full(len(x), np.nan), np.nan, 0
                 return found if scale is None else (*found, np.nan)
-            self.renew(x, ratio * self.scale)
+            self.renew(x, ratio)
 
-    def renew(self, x: np.ndarray, scale: float) -> None:
-        """Make the list anew at x and λ; it holds until a particle has used up half of the skin."""
-        system, ratio = self.system, scale / self.scale
-        widest = system.largest_diameter * ratio
-        if widest > 0.5 * system.shortest_side:
-            system.at(scale=scale)  # says what is wrong
-        room = 0.5 * system.shortest_side - widest
-        self.skin *= 1.25 if self.served < 20 else 0.8 if self.served > 80 else 1.0
-        self.skin = min(max(self.skin, 1e-3 * self.scale), 0.5 * self.scale, room)
-        wide, thin = system.semi_axes
-        pairs = neighbour_pairs(system.positions(x), system.sides, ratio * wide, self.skin)
-        farthest = ratio + self.skin / thin[pairs].sum(axis=1)
-        near = pw.near_pairs(x, system.sides, system.radii, system.aspect_ratio, pairs, farthest)
-        self._list(x.copy(), ratio, near)
+    def renew(self, x: np.ndarray, ratio: float) -> None:
+        """Make the list anew at x and λ (in units of the system's)."""
+        if not ellipse_kernel.room(self.kernel, self.origin, ratio) >= 0.0:
+            self.system.at(scale=ratio * self.scale)  # says what is wrong
+        made = ellipse_kernel.renewed(self.kernel, self.origin, x, ratio, self.served)
+        self.adopt(EllipseList(*made), self.origin)
         self.served = 0
-
-    def _list(self, built: np.ndarray, ratio: float, near: tuple) -> None:
-        shapes = (self.system.radii, self.system.aspect_ratio)
-        first, second, shift, t = near
-        root, rows = np.empty(len(t)), np.empty((4, len(t)))
-        made = (built, ratio, self.skin, *shapes, self.scale, self.threshold)
-        self.kernel = pw.EllipseList(*made, first, second, shift, t, root, rows)
 
 
 @njit(nogil=True, cache=True, error_model="numpy")

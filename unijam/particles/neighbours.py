@@ -49,7 +49,7 @@ def neighbour_pairs(positions: Array, box_length: Any, reaches: Array, skin: flo
     sides = np.full(d, box_length, dtype=np.float64)
     positions = np.require(positions, np.float64, ["C", "W"])
     if 0 < n and d <= 3:
-        return _pairs_by_cells(positions.reshape(-1), sides, half)
+        return pairs_by_cells(positions.reshape(-1), sides, half)
     wrapped, room = wrap(positions, sides), 16 * n + 64
     while True:
         pairs = np.empty((room, 2), dtype=np.int64)
@@ -72,7 +72,7 @@ def wrap(positions, sides):
 
 
 @njit(nogil=True, cache=True, error_model="numpy")
-def _pairs_by_cells(x, sides, reaches):
+def pairs_by_cells(x, sides, reaches):
     """All pairs in up to three dimensions, (m, 2), in lexicographic order."""
     n = len(reaches)
     wide, cells, fold = grid(sides, reaches)

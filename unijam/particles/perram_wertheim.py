@@ -13,20 +13,18 @@ Source: J. W. Perram and M. S. Wertheim, J. Comput. Phys. 58, 409 (1985).
 """
 
 from math import sqrt
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 from numba import njit
 
-from ..arrays import Array
-from ..compiled import implements, listed_forces, renewed_list
 from .distinct_arrays import DistinctArrays
 
-STEP = 1e-6  # Halley's method is of third order: after a step this small, t is good to rounding
+LAST = 3e-9  # of two corrections: what is then left is of the order of its square
 MANY = 0.05  # share of the pairs from which on another step for all is cheaper than a search for each
 TINY = 1e-100  # squared distance below which two centres coincide: √F = 0, without a direction
 
-_flags: dict[str, Any] = {
+FLAGS: dict[str, Any] = {
     "cache": True,
     "nogil": True,
     "error_model": "numpy",
@@ -34,7 +32,7 @@ _flags: dict[str, Any] = {
 }
 
 
-@njit(**_flags)
+@njit(**FLAGS)
 def coefficients(rx, ry, ci, si, ri, cj, sj, rj, alpha):
     """q_i, q_j, d_i, m, d_j of F(t), for one pair; ri, rj are R²."""
     ui, ni = rx * ci + ry * si, ry * ci - rx * si
@@ -46,7 +44,7 @@ def coefficients(rx, ry, ci, si, ri, cj, sj, rj, alpha):
     return qi, qj, ri * ri, mixed, rj * rj
 
 
-@njit(**_flags)
+@njit(**FLAGS)
 def value(t, qi, qj, di, mixed, dj):
     """(F(t), denominator of F(t)): a lower bound of F at any t."""
     w = 1.0 - t
@@ -54,9 +52,12 @@ def value(t, qi, qj, di, mixed, dj):
     return w * t * (w * qi + t * qj) / denominator, denominator
 
 
-@njit(**_flags)
-def halley(t, qi, qj, di, mixed, dj):
-    """Halley's step from t towards the root of h = F'(t) denominator², and h, h' (Newton's step is −h/h')."""
+@njit(**FLAGS)
+def approach(t, qi, qj, di, mixed, dj):
+    """The step from t towards the root of h = F'(t) denominator², the last correction to it, and h.
+
+    Halley's step, then Newton's on the Taylor polynomial of h, which ends with its fourth power: of sixth order.
+    """
     w = 1.0 - t
     q, q1 = w * qi + t * qj, qj - qi
     n0, n1, n2 = w * t * q, (w - t) * q + w * t * q1, 2.0 * ((w - t) * q1 - q)
@@ -64,10 +65,15 @@ def halley(t, qi, qj, di, mixed, dj):
     d1, d2 = (w - t) * mixed + 2.0 * (t * dj - w * di), 2.0 * (di - mixed + dj)
     h0, h1 = n1 * d0 - n0 * d1, n2 * d0 - n0 * d2
     h2 = n2 * d1 - n1 * d2 - 6.0 * q1 * d0
-    return -2.0 * h0 * h1 / (2.0 * h1 * h1 - h0 * h2), h0, h1
+    h3, h4 = -2.0 * q1 * d1, -0.5 * q1 * d2  # over 3! and 4!
+    step = -2.0 * h0 * h1 / (2.0 * h1 * h1 - h0 * h2)
+    left = h0 + step * (h1 + step * (0.5 * h2 + step * (h3 + step * h4)))
+    slope = h1 + step * (h2 + step * (3.0 * h3 + step * (4.0 * h4)))
+    last = left / slope
+    return step - last, last, h0
 
 
-@njit(**_flags)
+@njit(**FLAGS)
 def maximise(t, bound, qi, qj, di, mixed, dj):
     """(t*, F, denominator), from a start t; an F(t) above `bound` is returned at once."""
     low, high = 0.0, 1.0
@@ -75,10 +81,8 @@ def maximise(t, bound, qi, qj, di, mixed, dj):
         f, denominator = value(t, qi, qj, di, mixed, dj)
         if f > bound:
             return t, f, denominator
-        step, slope, bend = halley(t, qi, qj, di, mixed, dj)
-        if abs(slope) < STEP * abs(
-            bend
-        ):  # before the bracket, which rounding may have closed on the wrong side of t
+        step, last, slope = approach(t, qi, qj, di, mixed, dj)
+        if abs(last) < LAST:  # before the bracket, which rounding may have closed on the wrong side of t
             t += step
             break
         if slope > 0.0:
@@ -92,7 +96,7 @@ def maximise(t, bound, qi, qj, di, mixed, dj):
     return t, f, denominator
 
 
-@njit(**_flags)
+@njit(**FLAGS)
 def gradient(t, denominator, rx, ry, ci, si, ri, cj, sj, rj, alpha):
     """∂F/∂(r_x, r_y, angle_i, angle_j) at t*: by the envelope theorem, t held."""
     w, flat = 1.0 - t, 1.0 / alpha
@@ -107,7 +111,7 @@ def gradient(t, denominator, rx, ry, ci, si, ri, cj, sj, rj, alpha):
     return p * vx, p * vy, p * fi, p * fj
 
 
-@njit(**_flags)
+@njit(**FLAGS)
 def hessian(t, rx, ry, ci, si, ri, cj, sj, rj, alpha, factor, out):
     """Fill out, (4, 4), with factor × the second derivatives of √F: from F_qq − F_qt F_tqᵀ / F_tt."""
     w, p, p1, flat = 1.0 - t, t * (1.0 - t), 1.0 - 2.0 * t, 1.0 / alpha
@@ -151,7 +155,7 @@ def hessian(t, rx, ry, ci, si, ri, cj, sj, rj, alpha, factor, out):
             out[m, k] = out[k, m]
 
 
-@njit(pipeline_class=DistinctArrays, **_flags)
+@njit(pipeline_class=DistinctArrays, **FLAGS)
 def axes(angles, cos, sin):
     """Fill cos and sin of angles, (n,), by Cody and Waite's reduction and fdlibm's polynomials."""
     for k in range(len(angles)):
@@ -173,7 +177,7 @@ def axes(angles, cos, sin):
         sin[k] = -across if turn >= 2.0 else across
 
 
-@njit(**_flags)
+@njit(**FLAGS)
 def near_pairs(x, sides, radii, alpha, pairs, farthest):
     """Of pairs (p, 2) those with √F < farthest (p,): first, second (m,), periodic shift (2, m), t* (m,)."""
     n, found = len(radii), 0
@@ -197,9 +201,9 @@ def near_pairs(x, sides, radii, alpha, pairs, farthest):
     return first[:found].copy(), second[:found].copy(), shift[:, :found].copy(), t[:found].copy()
 
 
-@njit(pipeline_class=DistinctArrays, **_flags)
+@njit(pipeline_class=DistinctArrays, **FLAGS)
 def slopes(x, cos, sin, radii, alpha, first, second, shift, t, root, rows):
-    """Fill √F, (m,), and rows (4, m), ∂√F/∂(r_x, r_y, angle_i, angle_j), after one of Halley's steps for t.
+    """Fill √F, (m,), and rows (4, m), ∂√F/∂(r_x, r_y, angle_i, angle_j), after one step of t.
 
     √F is NaN where that is not enough and for coincident centres; how many such pairs there are. One loop without
     branches, for vectors.
@@ -210,11 +214,11 @@ def slopes(x, cos, sin, radii, alpha, first, second, shift, t, root, rows):
         rx, ry = x[2 * j] - x[2 * i] + shift[0, k], x[2 * j + 1] - x[2 * i + 1] + shift[1, k]
         ci, si, ri, cj, sj, rj = cos[i], sin[i], radii[i] ** 2, cos[j], sin[j], radii[j] ** 2
         qi, qj, di, mixed, dj = coefficients(rx, ry, ci, si, ri, cj, sj, rj, alpha)
-        step, slope, bend = halley(t[k], qi, qj, di, mixed, dj)
+        step, last, _ = approach(t[k], qi, qj, di, mixed, dj)
         y = t[k] + step
         f, d = value(y, qi, qj, di, mixed, dj)
         g = gradient(y, d, rx, ry, ci, si, ri, cj, sj, rj, alpha)
-        good = (abs(slope) < STEP * abs(bend)) & (y > 0.0) & (y < 1.0)
+        good = (abs(last) < LAST) & (y > 0.0) & (y < 1.0) & (rx * rx + ry * ry > TINY)
         bad += not good
         root[k] = sqrt(f) if good else np.nan
         t[k] = y if (y > 0.0) & (y < 1.0) else 0.5
@@ -228,7 +232,7 @@ def slopes(x, cos, sin, radii, alpha, first, second, shift, t, root, rows):
     return bad
 
 
-@njit(**_flags)
+@njit(**FLAGS)
 def contacts(x, radii, alpha, first, second, shift, t, root, rows):
     """Bring t, √F and its slopes up to date; where centres coincide √F and the slopes are zero."""
     n = len(radii)
@@ -253,7 +257,7 @@ def contacts(x, radii, alpha, first, second, shift, t, root, rows):
                 rows[row, k] = 0.5 * g[row] / root[k]
 
 
-@njit(**_flags)
+@njit(**FLAGS)
 def hessians(x, radii, alpha, first, second, shift, t, factors):
     """Second derivatives of √F in (r_x, r_y, angle_i, angle_j), times factors (m,): (m, 4, 4)."""
     n, out = len(radii), np.zeros((len(first), 4, 4))
@@ -268,106 +272,7 @@ def hessians(x, radii, alpha, first, second, shift, t, factors):
     return out
 
 
-class EllipseList(NamedTuple):
-    """Near pairs with all that an evaluation by them needs; its numbering is the user's.
-
-    Attributes
-    ----------
-    built, built_ratio, skin : array, float, float
-        x and λ (in units of the system's) for which the list was made, and by how much it reaches beyond contact.
-    radii, alpha, unit : array, float, float
-        The system's, and its λ.
-    threshold : float
-        Δ from which on it counts as an overlap.
-    first, second, shift, t : arrays
-        See `near_pairs`; t is kept up to date.
-    root, rows : arrays
-        Room for √F, (m,), and its slopes, (4, m).
-    """
-
-    built: Array
-    built_ratio: float
-    skin: float
-    radii: Array
-    alpha: float
-    unit: float
-    threshold: float
-    first: Array
-    second: Array
-    shift: Array
-    t: Array
-    root: Array
-    rows: Array
-
-
-@njit(pipeline_class=DistinctArrays, **_flags)
-def outdated(x, ratio, built, built_ratio, skin, radii, alpha):
-    """How many particles moved, turned and grew by more than half the skin since built; NaN counts."""
-    n, count, wide, thin = len(radii), 0, sqrt(alpha), 1.0 / sqrt(alpha)
-    turning, growth = built_ratio * (wide - thin), wide * max(0.0, ratio - built_ratio)
-    for i in range(n):
-        dx, dy, turn = (
-            x[2 * i] - built[2 * i],
-            x[2 * i + 1] - built[2 * i + 1],
-            x[2 * n + i] - built[2 * n + i],
-        )
-        moved = sqrt(dx * dx + dy * dy) + radii[i] * (turning * abs(turn) + growth)
-        count += not moved <= 0.5 * skin
-    return count
-
-
-@njit(**_flags)
-def forces(listed, x, total, ratio):
-    """Σ Δ², overlaps above the threshold and Σ Δ σ over the Δ = σ (ratio − √F) > 0 of listed pairs; ∇ ½ΣΔ² filled in.
-
-    Where the list is outdated, Σ Δ² is −1 and no more is told.
-    """
-    radii, alpha, first, second = listed.radii, listed.alpha, listed.first, listed.second
-    root, rows = listed.root, listed.rows
-    if not ratio > 0 or outdated(x, ratio, listed.built, listed.built_ratio, listed.skin, radii, alpha) > 0:
-        return -1.0, 0, 0.0
-    contacts(x, radii, alpha, first, second, listed.shift, listed.t, root, rows)
-    n, squares, count, load = len(radii), 0.0, 0, 0.0
-    total[:] = 0.0
-    for k in range(len(first)):
-        if root[k] < ratio:
-            i, j = first[k], second[k]
-            sigma = radii[i] + radii[j]
-            delta = sigma * (ratio - root[k])
-            squares += delta * delta
-            count += delta > listed.threshold
-            load += delta * sigma
-            weight = -delta * sigma
-            total[2 * i] -= weight * rows[0, k]
-            total[2 * i + 1] -= weight * rows[1, k]
-            total[2 * j] += weight * rows[0, k]
-            total[2 * j + 1] += weight * rows[1, k]
-            total[2 * n + i] += weight * rows[2, k]
-            total[2 * n + j] += weight * rows[3, k]
-    return squares, count, load
-
-
-@njit(**_flags)
-def evaluate(listed, x, ratio):
-    """`forces`, and ∇ ½ΣΔ² itself."""
-    total = np.empty(3 * len(listed.radii))
-    squares, count, load = forces(listed, x, total, ratio)
-    return squares, count, load, total
-
-
-@implements(listed_forces, EllipseList)
-def _listed_forces(listed, y, gradient, scale):
-    size = 3 * len(listed.radii)
-    squares, count, load = forces(listed, y[:size], gradient[:size], scale / listed.unit)
-    return 0.5 * squares, squares, np.int64(count), load / listed.unit
-
-
-@implements(renewed_list, EllipseList)
-def _renewed_list(listed, origin, y, scale, served):
-    return listed, origin, np.empty(0, dtype=np.int64)
-
-
-@njit(**_flags)
+@njit(**FLAGS)
 def push(first, second, rows, weights, n):
     """Jᵀ w, (3n,), of rows (4, m) in (r_x, r_y, angle_i, angle_j)."""
     total = np.zeros(3 * n)
@@ -382,7 +287,7 @@ def push(first, second, rows, weights, n):
     return total
 
 
-@njit(**_flags)
+@njit(**FLAGS)
 def outer(rows, weights):
     """weights × rows ⊗ rows: (4, m), (m,) -> (m, 4, 4)."""
     out = np.empty((len(weights), 4, 4))

@@ -15,6 +15,7 @@ from . import contact_network, disc_kernel
 from .base import Packing
 from .neighbours import neighbour_pairs
 from .pair_list import list_pairs, workspace
+from .skins import suitable_skin
 
 FIRST_SKINS = (0.4, 0.3)  # in mean diameters, in the plane and in space
 WORTH = (
@@ -72,7 +73,7 @@ class SphereForces:
         if factor * self.width > 0.5 * self.system.shortest_side:
             self.system.at(scale=factor * self.scale)  # says what is wrong
         if self.factor > 0:
-            self.skin = disc_kernel.suitable_skin(self.skin, self.served, self.worth, self.scale)
+            self.skin = suitable_skin(self.skin, self.served, self.worth, self.scale)
         self.served, self.factor = 0, factor
         self.build(x, factor)
 
