@@ -15,7 +15,6 @@ from ..arrays import Array
 from ..compiled import implements, listed_forces, renewed_list
 from . import distinct_arrays, neighbours, perram_wertheim, skins
 from .distinct_arrays import DistinctArrays
-from .neighbours import pairs_by_cells
 from .perram_wertheim import FLAGS, contacts, near_pairs
 from .skins import suitable_skin
 
@@ -32,7 +31,7 @@ class EllipseList(NamedTuple):
     threshold : float
         Δ from which on it counts as an overlap.
     first, second, shift, t : arrays
-        See `near_pairs`; t is kept up to date.
+        See `near_pairs`; numbers of particles without a sign, t kept up to date.
     root, rows : arrays
         Room for √F, (m,), and its slopes, (4, m).
     """
@@ -148,14 +147,10 @@ def renewed(listed, origin, x, ratio, served):
     radii, alpha, unit = listed.radii, listed.alpha, listed.unit
     skin = suitable_skin(listed.skin, served, origin.worth, unit)
     skin = min(skin, max(room(listed, origin, ratio), 0.0))
-    wide, thin = sqrt(alpha) * radii, radii / sqrt(alpha)
-    pairs = pairs_by_cells(x[: 2 * len(radii)], origin.sides, ratio * wide + 0.5 * skin)
-    farthest = np.empty(len(pairs))
-    for k in range(len(pairs)):
-        farthest[k] = ratio + skin / (thin[pairs[k, 0]] + thin[pairs[k, 1]])
-    first, second, shift, t = near_pairs(x, origin.sides, radii, alpha, pairs, farthest)
+    first, second, shift, t = near_pairs(x, origin.sides, radii, alpha, ratio, skin, skin * sqrt(alpha))
     made = x.copy(), ratio, skin, radii, alpha, unit, listed.threshold
-    return (*made, first, second, shift, t, np.empty(len(t)), np.empty((4, len(t))))
+    ends = first.astype(np.uint32), second.astype(np.uint32)
+    return (*made, *ends, shift, t, np.empty(len(t)), np.empty((4, len(t))))
 
 
 @implements(renewed_list, EllipseList, lanes, neighbours, skins)

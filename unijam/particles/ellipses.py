@@ -22,7 +22,6 @@ from . import ellipse_kernel
 from . import perram_wertheim as pw
 from .base import Packing, PackingFraction, draw_radii, unit_density_box
 from .ellipse_kernel import EllipseList, Origin
-from .neighbours import neighbour_pairs
 from .rattlers import bearing_particles
 
 FIRST_SKIN = 0.1  # in mean diameters
@@ -151,11 +150,9 @@ class Ellipses(Packing):
         """Every pair of nearest images with Δ > −reach, at x, (3n,)."""
         x = _plain(x)
         require_finite(x, "x")
-        skin = reach * math.sqrt(self.aspect_ratio)  # where Δ > −reach, r < (a_i + a_j)(1 + reach/σ)
-        pairs = neighbour_pairs(self.positions(x), self.sides, self.semi_axes[0], skin)
-        farthest = 1.0 + reach / self.radii[pairs].sum(axis=1)
         shapes = (self.radii, self.aspect_ratio)
-        first, second, shift, t = pw.near_pairs(x, self.sides, *shapes, pairs, farthest)
+        skin = reach * math.sqrt(self.aspect_ratio)  # where Δ > −reach, r < (a_i + a_j)(1 + reach/σ)
+        first, second, shift, t = pw.near_pairs(x, self.sides, *shapes, 1.0, skin, reach)
         root, rows = np.empty(len(t)), np.empty((4, len(t)))
         pw.contacts(x, *shapes, first, second, shift, t, root, rows)
         sigma = self.radii[first] + self.radii[second]
@@ -316,7 +313,7 @@ class _NearPairs:
         threshold = OVERLAP_RESOLUTIONS * system.resolution(system.initial)
         shapes = (system.radii, system.aspect_ratio, self.scale)
         nowhere, none = np.full(system.n_dof, np.nan), np.empty((4, 0))  # outdated anywhere
-        pairs = (*np.empty((2, 0), dtype=np.int64), none[:2], none[0], none[0], none)
+        pairs = (*np.empty((2, 0), dtype=np.uint32), none[:2], none[0], none[0], none)
         kernel = EllipseList(nowhere, 1.0, skin, *shapes, threshold, *pairs)
         own = np.arange(system.n_dof)
         self.adopt(kernel, Origin(own, own, system.sides, worth))

@@ -19,6 +19,7 @@ import numpy as np
 from numba import njit
 
 from .distinct_arrays import DistinctArrays
+from .neighbours import pairs_by_cells
 
 LAST = 3e-9  # of two corrections: what is then left is of the order of its square
 MANY = 0.05  # share of the pairs from which on another step for all is cheaper than a search for each
@@ -178,10 +179,14 @@ def axes(angles, cos, sin):
 
 
 @njit(**FLAGS)
-def near_pairs(x, sides, radii, alpha, pairs, farthest):
-    """Of pairs (p, 2) those with √F < farthest (p,): first, second (m,), periodic shift (2, m), t* (m,)."""
+def near_pairs(x, sides, radii, alpha, ratio, skin, reach):
+    """Pairs i < j with √F < ratio + reach/σ whose centres are nearer than ratio (a_i + a_j) + skin.
+
+    first, second (m,), in lexicographic order, what is added to r_j − r_i for the nearest image, (2, m), and t*, (m,).
+    """
     n, found = len(radii), 0
     wide, high = sides
+    pairs = pairs_by_cells(x[: 2 * n], sides, ratio * sqrt(alpha) * radii + 0.5 * skin)
     cos, sin = np.empty(n), np.empty(n)
     axes(x[2 * n :], cos, sin)
     first, second = np.empty(len(pairs), dtype=np.int64), np.empty(len(pairs), dtype=np.int64)
@@ -191,11 +196,12 @@ def near_pairs(x, sides, radii, alpha, pairs, farthest):
         rx, ry = x[2 * j] - x[2 * i], x[2 * j + 1] - x[2 * i + 1]
         sx, sy = -wide * np.rint(rx / wide), -high * np.rint(ry / high)
         rx, ry, ri, rj = rx + sx, ry + sy, radii[i] ** 2, radii[j] ** 2
-        start, f = radii[i] / (radii[i] + radii[j]), 0.0
+        sigma = radii[i] + radii[j]
+        bound, start, f = (ratio + reach / sigma) ** 2, radii[i] / sigma, 0.0
         if rx * rx + ry * ry > TINY:
             of_pair = coefficients(rx, ry, cos[i], sin[i], ri, cos[j], sin[j], rj, alpha)
-            start, f, _ = maximise(start, farthest[k] ** 2, *of_pair)
-        if f < farthest[k] ** 2:
+            start, f, _ = maximise(start, bound, *of_pair)
+        if f < bound:
             first[found], second[found], shift[0, found], shift[1, found], t[found] = i, j, sx, sy, start
             found += 1
     return first[:found].copy(), second[:found].copy(), shift[:, :found].copy(), t[:found].copy()
