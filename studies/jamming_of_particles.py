@@ -33,14 +33,14 @@ SHAPES += (2.5, 3.0, 4.0, 5.0)
 class Configuration(BaseModel):
     """How many packings for each curve; of ellipses of each size, how many of which aspect ratios."""
 
-    scaling: Packings = {"discs": {4096: 24}, "spheres": {1024: 24}}
+    scaling: Packings = {"discs": {16384: 8}, "spheres": {1024: 24}}
     counting: Packings = {
         "discs": {32: 60, 64: 40, 128: 40, 256: 32},
         "spheres": {64: 40, 128: 16},
         "4D spheres": {100: 10},
     }
     thresholds: Packings = {
-        "discs": {32: 120, 64: 80, 128: 60, 256: 40, 1024: 24},
+        "discs": {32: 120, 64: 80, 128: 60, 256: 40, 1024: 24, 4096: 12},
         "spheres": {64: 60, 128: 40, 256: 24, 512: 12},
     }
     spectra: Packings = {"discs": {256: 12}, "ellipses": {96: 12}}
