@@ -8,6 +8,7 @@ from .brief import Brief
 from .minimize import MinimizeResult, Objective
 from .minimize.newton import newton_for
 from .minimize.progress import Progress
+from .spectra.certificate import STATIONARY
 from .statistics import count_constraints
 from .validation import is_whole, require
 
@@ -90,7 +91,7 @@ def follow(
         while n_data > least:
             last, fewer = states[-1], max(least, n_data - step)
             system = last.system.subset(slice(0, fewer))
-            solver = newton_for(system)
+            solver = newton_for(system, STATIONARY)
             reached = solver.run(Objective(system), last.x)
             fell = reached.energy < FALL * last.energy
             if reached.status == "converged" and not reached.fitted and not fell:
