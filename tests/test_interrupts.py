@@ -31,7 +31,7 @@ def discs(monkeypatch):
     signal.signal(signal.SIGINT, before)
 
 
-@pytest.mark.parametrize("nth", [4, 8, 20, 60])
+@pytest.mark.parametrize("nth", [1, 4, 8, 20, 60])
 def test_a_jam_hands_back_what_it_reached(discs, nth):
     result = uj.jam(discs(nth))
     assert discs.calls >= nth
@@ -40,8 +40,9 @@ def test_a_jam_hands_back_what_it_reached(discs, nth):
     assert uj.jam(discs(10**9)).status == "converged"
 
 
-def test_a_minimisation_hands_back_what_it_reached(discs):
-    result = uj.minimize(discs(4))
+@pytest.mark.parametrize("nth", [1, 4])
+def test_a_minimisation_hands_back_what_it_reached(discs, nth):
+    result = uj.minimize(discs(nth))
     assert result.status == "interrupted"
 
 
@@ -65,6 +66,20 @@ def test_the_second_is_raised_at_once(discs):
         with deferred():
             signal.raise_signal(signal.SIGINT)
             pytest.fail("the second was deferred")
+
+
+def test_a_second_one_at_the_very_end_leaves_nothing_pressed(discs, monkeypatch):
+    plain = signal.signal
+
+    def struck(number, handler):
+        plain(number, handler)
+        signal.raise_signal(number)
+
+    with pytest.raises(KeyboardInterrupt), deferred():
+        signal.raise_signal(signal.SIGINT)
+        monkeypatch.setattr(signal, "signal", struck)
+    monkeypatch.undo()
+    assert not pressed()
 
 
 def test_a_handler_of_the_user_stays(discs):

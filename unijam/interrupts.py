@@ -42,9 +42,11 @@ def deferred() -> Iterator[None]:
     _Inbox.pressed = _Inbox.heard = False
     signal.signal(signal.SIGINT, keep)
     try:
-        yield
+        try:
+            yield
+        finally:
+            signal.signal(signal.SIGINT, signal.default_int_handler)  # a second one may strike here
     finally:
-        signal.signal(signal.SIGINT, signal.default_int_handler)
         lost = _Inbox.pressed and not _Inbox.heard
         _Inbox.pressed = False
     if lost:

@@ -142,9 +142,9 @@ def jam(
         require(name == system.control, "target", name, f"{system.control}, the control of this system")
     require(pressure is None or hasattr(system, "pressure"), "target", "pressure", "that of a packing")
     x = require_positions(system, system.initial if x0 is None else x0)
-    _require_linear(system, x)
     way = _Way(system, progress, *asked)
     with deferred(), way.report:
+        _require_linear(system, x)
         try:
             if given:
                 way.to_control(x, next(iter(given.values())))

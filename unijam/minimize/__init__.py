@@ -4,6 +4,7 @@ from dataclasses import replace
 from typing import cast
 
 from ..arrays import Array
+from ..interrupts import deferred
 from ..system import ConstrainedSystem
 from ..validation import require, require_positions, require_system
 from .adam import Adam
@@ -103,12 +104,15 @@ def minimize(
     start = x0 if earlier is None else earlier.x
     x = require_positions(system, system.initial if start is None else start, replicas=True)
     several = x.ndim > 1
-    method = solver or (LevenbergMarquardt() if several else default_solver(system, nearby=x0 is not None))
-    if several:
-        require(isinstance(method, Solver), "solver", method, "a single Solver where x has leading axes")
-    if earlier is not None and not goes_on(system, method, earlier):
-        earlier = None
-    found = _run(method, system if earlier is None else earlier.system, x, watch, progress, earlier)
+    with deferred():  # the system is looked at before the first run begins
+        method = solver or (
+            LevenbergMarquardt() if several else default_solver(system, nearby=x0 is not None)
+        )
+        if several:
+            require(isinstance(method, Solver), "solver", method, "a single Solver where x has leading axes")
+        if earlier is not None and not goes_on(system, method, earlier):
+            earlier = None
+        found = _run(method, system if earlier is None else earlier.system, x, watch, progress, earlier)
     return replace(found, solver=type(method).__name__)
 
 
