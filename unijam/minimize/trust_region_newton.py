@@ -104,6 +104,7 @@ class TrustRegionNewton(Solver):
             return point
         alone = objective.going_on(objective.system_at(point), conjugate=None, mask=loose)
         reached = self.loose.run(alone, objective.x(point.y), watch=SPARSE)
+        objective.n_evaluations += reached.n_evaluations
         if reached.status == "interrupted":
             raise KeyboardInterrupt
         return objective(objective.y(reached.x, point.y[-1]))
