@@ -30,10 +30,12 @@ class TrustRegionNewton(Solver):
     max_step : float
         The largest change of a degree of freedom that is tried at first.
     patience, fall : int, float
-        Steps within which the relative gradient must fall by this factor, else the method ends; 0: no such test.
+        Steps within which the relative gradient must fall to this share of the least so far, else the method ends;
+        0 steps: no such test.
     loose : ConjugateGradient or None
         Relaxes what bears no force, alone, before each step: a rattler pinched between two particles that bear
-        force slips out slowly, and would keep everything waiting. None: it is left to the steps.
+        force slips out slowly, and would keep everything waiting. None, or where that is more than half of all
+        degrees of freedom: it is left to the steps.
 
     Notes
     -----
