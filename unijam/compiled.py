@@ -121,6 +121,8 @@ def _uncounted(context: Any, builder: Any, kind: Any, value: Any) -> Any:
             for k, member in enumerate(kind.types)
         ]
         return context.make_tuple(builder, kind, members)
+    if context.data_model_manager[kind].contains_nrt_meminfo():  # the count would fall to zero
+        raise TypeError(f"{kind} cannot be borrowed: only arrays, numbers, and tuples of them.")
     return value
 
 

@@ -1,12 +1,14 @@
 """Iterations inside one compiled call against the same iterations one by one: the same path, tests and limits."""
 
+import sys
 from dataclasses import replace
 
 import numpy as np
 import pytest
+from numba import njit, typed
 
 import unijam as uj
-from unijam.compiled import named
+from unijam.compiled import borrowed, named
 from unijam.minimize import Objective, bursts, first_order
 from unijam.minimize.first_order import FirstOrder
 from unijam.minimize.loop import Solver
@@ -217,3 +219,17 @@ def test_lists_renewed_in_compiled_code_are_those_made_outside(kind, moving):
     np.testing.assert_array_equal(evaluator.origin.places[evaluator.origin.back], np.arange(system.n_dof))
     kept = evaluator.kernel
     assert objective(point.y).value == pytest.approx(point.value, rel=1e-12) and evaluator.kernel is kept
+
+
+def test_only_arrays_and_numbers_are_borrowed():
+    """Of anything else with a count of references the count would fall below what it is."""
+
+    @njit
+    def first(v, more):
+        return borrowed((v, 2, (None, v)))[0][0] + borrowed((v, more))[1][0]
+
+    v = np.ones(3)
+    before = sys.getrefcount(v)
+    assert first(v, v) == 2.0 and sys.getrefcount(v) == before
+    with pytest.raises(TypeError, match="cannot be borrowed"):
+        first(v, typed.List([1.0]))
