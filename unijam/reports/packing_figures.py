@@ -49,10 +49,12 @@ def scaling_figure(
         _finish(axes[0, 0], "(a)", excess, energy, loc="upper left")
         axes[0, 0].set_ylim(None, 1e4)
         _finish(axes[0, 1], "(b)", excess, r"$z-z_{\rm iso}$", loc="upper left")
+        axes[0, 1].set_ylim(None, 10)
         _finish(
             axes[0, 2], "(c)", excess, r"$K$ (open), $G$ (filled)  (stiffness, diameters)", loc=(0.01, 0.58)
         )
-        _finish(axes[1, 0], "(d)", r"$z-z_{\rm iso}$", r"$G/K$")
+        _finish(axes[1, 0], "(d)", r"$z-z_{\rm iso}$", r"$G/K$", loc="upper left")
+        axes[1, 0].set_ylim(None, 0.5)
         axes[1, 1].axhline(2, color=THEORY, lw=2, zorder=5, label="one state of self stress: 2")
         axes[1, 1].set_ylim(1.2, None)
         axes[1, 1].set_yscale("log")
