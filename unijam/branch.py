@@ -14,10 +14,10 @@ from .minimize.default import is_sparse
 from .minimize.homotopy import rising
 from .minimize.loop import joined
 from .minimize.newton import newton_for
+from .spectra.certificate import STATIONARY
 from .system import ConstrainedSystem
 
-STATIONARY = 1e-9  # relative gradient of a state on the way, as `certify` asks; rounding may leave more
-NEARLY = 1e-7  # that of one that cannot come nearer
+NEARLY = 1e-7  # relative gradient of a state on the way that cannot come as near as `certify` asks
 MAX_LOG_STEP = math.log(10.0)  # of τ, one stage
 STARTS = (0.3, 0.2, 0.45)  # scales at which the quench of a ReLU network begins: much higher ones cost units
 SOFTEST = 4.0  # β of the softplus it begins with
