@@ -135,7 +135,7 @@ def test_an_interrupt_while_rattlers_relax_is_not_forgotten(monkeypatch):
 
     monkeypatch.setattr(uj.ConjugateGradient, "run", interrupted)
     system = uj.SoftSpheres.random(n=64, radii="uniform", seed=5)  # rattlers are pressed
-    result = uj.minimize(system)
+    result = uj.minimize(system, None, uj.Rounds(first_residual=1e-4))
     assert result.status == "interrupted"
     assert result.energy == pytest.approx(
         uj.energy(system, result.system.constraints(result.x)), rel=1e-9, abs=1e-25

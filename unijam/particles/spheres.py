@@ -49,7 +49,7 @@ class SoftSpheres(Packing):
     (0.86, 128)
     """
 
-    handover: ClassVar[float] = 1e-6  # type: ignore[misc]  # isostatic: contacts change to the end
+    handover: ClassVar[float] = 1e-9  # type: ignore[misc]  # isostatic: contacts change to the end
 
     @classmethod
     @checked
