@@ -9,7 +9,7 @@ import zlib
 from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 from numba import types
@@ -149,13 +149,6 @@ def borrowed(value: Any) -> Any:
 overload(borrowed, jit_options={"forceinline": True})(lambda value: lambda value: _lend(value))
 
 
-class Numbering(NamedTuple):
-    """The user's number of each entry of y in a list, and the inverse."""
-
-    places: Array
-    back: Array
-
-
 def listed_forces(kernel: tuple, y: Array, gradient: Array, scale: float) -> tuple:
     """U, Σ u'², N_Δ and Σ u' c at y in the kernel's own numbering, ∇U filled in; U < 0: the list no longer serves."""
     raise NotImplementedError("a stub: what compiled evaluators implement")
@@ -164,7 +157,8 @@ def listed_forces(kernel: tuple, y: Array, gradient: Array, scale: float) -> tup
 def renewed_list(kernel: tuple, origin: tuple, y: Array, scale: float, served: int) -> tuple:
     """A kernel with a list made at y after so many evaluations by the last, its origin, the last's numbers in order.
 
-    The origin, at least a `Numbering`, is what only the making of lists needs: evaluations need not hand it on. No
-    numbers: lists of this kind, or at this scale, are not made in compiled code.
+    The origin is what only the making of lists needs, so that evaluations need not hand it on; at least `places`, the
+    user's number of each entry of y, and `back`, the inverse. No numbers: lists of this kind, or at this scale, are not
+    made in compiled code.
     """
     raise NotImplementedError("a stub: what compiled evaluators implement")

@@ -15,7 +15,7 @@ from ..arrays import Array
 from ..compiled import implements, listed_forces, renewed_list
 from . import distinct_arrays, neighbours, perram_wertheim, skins
 from .distinct_arrays import DistinctArrays
-from .perram_wertheim import FLAGS, contacts, near_pairs
+from .perram_wertheim import FLAGS, contacts, near_pairs, push_pair
 from .skins import suitable_skin
 
 
@@ -107,13 +107,7 @@ def forces(listed, x, total, ratio):
             squares += delta * delta
             count += delta > listed.threshold
             load += delta * sigma
-            weight = -delta * sigma
-            total[2 * i] -= weight * rows[0, k]
-            total[2 * i + 1] -= weight * rows[1, k]
-            total[2 * j] += weight * rows[0, k]
-            total[2 * j + 1] += weight * rows[1, k]
-            total[2 * n + i] += weight * rows[2, k]
-            total[2 * n + j] += weight * rows[3, k]
+            push_pair(total, n, i, j, rows, k, -delta * sigma)
     return squares, count, load
 
 

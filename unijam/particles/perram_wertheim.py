@@ -278,18 +278,23 @@ def hessians(x, radii, alpha, first, second, shift, t, factors):
     return out
 
 
+@njit(inline="always", **FLAGS)
+def push_pair(total, n, i, j, rows, k, weight):
+    """Add weight × rows[:, k], in (r_x, r_y, angle_i, angle_j), to what moves particles i and j, r = r_j − r_i."""
+    total[2 * i] -= weight * rows[0, k]
+    total[2 * i + 1] -= weight * rows[1, k]
+    total[2 * j] += weight * rows[0, k]
+    total[2 * j + 1] += weight * rows[1, k]
+    total[2 * n + i] += weight * rows[2, k]
+    total[2 * n + j] += weight * rows[3, k]
+
+
 @njit(**FLAGS)
 def push(first, second, rows, weights, n):
     """Jᵀ w, (3n,), of rows (4, m) in (r_x, r_y, angle_i, angle_j)."""
     total = np.zeros(3 * n)
     for k in range(len(first)):
-        i, j, w = first[k], second[k], weights[k]
-        total[2 * i] -= w * rows[0, k]
-        total[2 * i + 1] -= w * rows[1, k]
-        total[2 * j] += w * rows[0, k]
-        total[2 * j + 1] += w * rows[1, k]
-        total[2 * n + i] += w * rows[2, k]
-        total[2 * n + j] += w * rows[3, k]
+        push_pair(total, n, first[k], second[k], rows, k, weights[k])
     return total
 
 
