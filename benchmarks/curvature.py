@@ -12,8 +12,8 @@ import numpy as np
 import torch
 from torch import nn
 
+from unijam.core.system import hessian
 from unijam.networks import FullyConnected, Network
-from unijam.system import hessian
 
 
 class Hinge(nn.Module):

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 from scipy import stats
 
-from unijam.plotting import COLOURS, STYLE
+from unijam.figures.comparison import COLOURS, STYLE
 from unijam.statistics import Estimate
 
 SIZES = (1000, 3162, 10_000, 31_623, 100_000)

@@ -8,8 +8,8 @@ import json
 
 import torch
 
+from unijam.core.system import hessian
 from unijam.networks import FullyConnected
-from unijam.system import hessian
 
 from .timing import shortest
 

@@ -22,8 +22,8 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 from threadpoolctl import threadpool_limits
 
 import unijam as uj
-from unijam.minimize import Objective, Point
-from unijam.minimize.loop import Solver
+from unijam.solvers import Objective, Point
+from unijam.solvers.loop import Solver
 
 from .growth import growth
 from .peers_particles import JaxMd, Lammps, Missing

@@ -14,8 +14,8 @@ import numpy as np
 import torch
 
 import unijam as uj
-from unijam.minimize.loop import Solver
-from unijam.minimize.objective import Objective
+from unijam.solvers.loop import Solver
+from unijam.solvers.objective import Objective
 
 SIZES = {
     "n325": {"width": 12, "input_dimension": 12, "n_data": 1000},

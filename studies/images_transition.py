@@ -13,9 +13,9 @@ from pathlib import Path
 from typing import Any
 
 import unijam as uj
-from unijam.reports.images import TITLES, Bracket, ImagesReport
-from unijam.reports.record import write_record
-from unijam.reports.study import quick, run_study, seeds
+from unijam.study.record import write_record
+from unijam.study.reports.images import TITLES, Bracket, ImagesReport
+from unijam.study.run import quick, run_study, seeds
 
 RULE, COMPONENTS, DEPTHS = 0.98, 50, (1, 3)
 ADAM_STEPS = (500, 1000, 2000, 4000, 7000, 10_000)  # looked at after so many

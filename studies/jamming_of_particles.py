@@ -13,9 +13,11 @@ from typing import Any
 import numpy as np
 from pydantic import BaseModel
 
-from unijam.ensemble import Recipe, ensemble, measure_branch, measure_kernel_energies
-from unijam.reports.jamming_of_particles import ParticlesReport
-from unijam.reports.study import quick, run_study
+from unijam.ensemble import Recipe, ensemble
+from unijam.measurements.kernel_energies import measure_kernel_energies
+from unijam.measurements.pressures import measure_branch
+from unijam.study.reports.jamming_of_particles import ParticlesReport
+from unijam.study.run import quick, run_study
 
 Packings = dict[str, dict[int, int]]  # how many of each kind and size
 KINDS = {

@@ -9,9 +9,10 @@ from argparse import Namespace
 from dataclasses import asdict
 from typing import Any
 
-from unijam.ensemble import Recipe, ensemble, measure_jammed
-from unijam.reports.comparison import Comparison
-from unijam.reports.study import quick, run_study, seeds
+from unijam.ensemble import Recipe, ensemble
+from unijam.measurements.jammed import measure_jammed
+from unijam.study.reports.comparison import Comparison
+from unijam.study.run import quick, run_study, seeds
 
 ORDER = ("spheres", "ellipses", "network", "perceptron")
 

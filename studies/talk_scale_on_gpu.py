@@ -21,8 +21,8 @@ from typing import Any
 
 import unijam as uj
 from unijam.ensemble import Recipe, Sample, ensemble
-from unijam.reports.study import run_study, seeds
-from unijam.reports.talk_scale import TalkScaleReport
+from unijam.study.reports.talk_scale import TalkScaleReport
+from unijam.study.run import run_study, seeds
 
 SHARPNESS = (2.0, 4.0, 8.0, 16.0, 32.0, 64.0, 128.0, 256.0, 512.0)
 LOADS = {

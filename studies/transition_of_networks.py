@@ -14,9 +14,11 @@ from typing import Any
 from pydantic import BaseModel
 
 from unijam import FitSearch, MarginCurve, find_transition, jamming_margins
-from unijam.ensemble import Recipe, ensemble, measure_descent, measure_jammed, measure_minimum
-from unijam.reports.study import quick, run_study, seeds
-from unijam.reports.transition_of_networks import NetworksReport
+from unijam.ensemble import Recipe, ensemble
+from unijam.measurements.jammed import measure_jammed
+from unijam.measurements.landscape import measure_descent, measure_minimum
+from unijam.study.reports.transition_of_networks import NetworksReport
+from unijam.study.run import quick, run_study, seeds
 
 
 class Configuration(BaseModel):

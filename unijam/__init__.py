@@ -3,12 +3,18 @@
 from importlib import import_module
 from typing import Any
 
-from .branch import conjugate_force, distance_to_threshold
+from .branches.continuation import conjugate_force, distance_to_threshold
+from .branches.follow import Branch, follow
+from .branches.jam import JamResult, jam
+from .core.kinks import Kinks
+from .core.potentials import CrossEntropy, Harmonic, Hertzian, LinearHinge, Potential
+from .core.system import ConstrainedSystem, Constraints, energy, gradient, hessian
 from .ensemble import Recipe
-from .follow import Branch, follow
-from .jamming import JamResult, jam
-from .margins import MarginCurve, jamming_margins
-from .minimize import (
+from .measurements.margins import MarginCurve, jamming_margins
+from .measurements.transition import Transition, find_transition
+from .particles import Ellipses, SoftSpheres
+from .particles.mechanics import ElasticModuli, elastic_moduli, stress
+from .solvers import (
     Adam,
     ConjugateGradient,
     Fire,
@@ -26,9 +32,6 @@ from .minimize import (
     minimize,
     softplus_to_relu,
 )
-from .particles import Ellipses, SoftSpheres
-from .particles.mechanics import ElasticModuli, elastic_moduli, stress
-from .potentials import CrossEntropy, Harmonic, Hertzian, LinearHinge, Potential
 from .spectra import (
     Certificate,
     HessianDecomposition,
@@ -38,28 +41,26 @@ from .spectra import (
     vibrational_modes,
 )
 from .statistics import ConstraintCount, DeltaStatistics, count_constraints, delta_statistics
-from .system import ConstrainedSystem, Constraints, Kinks, energy, gradient, hessian
-from .transition import Transition, find_transition
 
 __version__ = "0.1.0"
 
 # torch, matplotlib and gsd take long to import: what needs them is loaded at first use
 _LAZY = {
-    "AutodiffSystem": ".autodiff",
+    "AutodiffSystem": ".core.autodiff",
     "DataSet": ".networks",
     "FullyConnected": ".networks",
     "Network": ".networks",
     "Perceptron": ".networks",
     "accuracy": ".networks",
-    "animate_jamming": ".pictures",
+    "animate_jamming": ".figures",
     "datasets": ".networks",
-    "lammps_input": ".particles.lammps_files",
-    "plot_packing": ".pictures",
-    "read_gsd": ".particles.gsd_files",
-    "read_lammps": ".particles.lammps_files",
+    "lammps_input": ".particles.formats.lammps",
+    "plot_packing": ".figures",
+    "read_gsd": ".particles.formats.gsd",
+    "read_lammps": ".particles.formats.lammps",
     "test_error": ".networks",
-    "write_gsd": ".particles.gsd_files",
-    "write_lammps": ".particles.lammps_files",
+    "write_gsd": ".particles.formats.gsd",
+    "write_lammps": ".particles.formats.lammps",
 }
 
 __all__ = [

@@ -14,9 +14,9 @@ import numpy as np
 import pytest
 
 import unijam
-from unijam.ensemble import JammedSample, Recipe, Sample, ensemble, measure_jammed
-from unijam.ensemble.jammed import is_isostatic
-from unijam.system import ConstrainedSystem
+from unijam.core.system import ConstrainedSystem
+from unijam.ensemble import Recipe, Sample, ensemble
+from unijam.measurements.jammed import JammedSample, is_isostatic, measure_jammed
 
 DISCS = Recipe(kind="SoftSpheres", parameters={"n": 16, "radii": "uniform", "packing_fraction": 1.0})
 
@@ -176,7 +176,7 @@ def test_an_interrupt_ends_processes_at_once_and_keeps_what_is_done(tmp_path):
     script = tmp_path / "script.py"
     script.write_text(
         "import signal\n"
-        "from unijam.ensemble import Recipe, ensemble, measure_jammed\n"
+        "from unijam.ensemble import Recipe, ensemble\nfrom unijam.measurements import measure_jammed\n"
         "signal.signal(signal.SIGINT, signal.default_int_handler)  # background jobs of a shell ignore it\n"
         "if __name__ == '__main__':\n"
         "    discs = Recipe(kind='SoftSpheres', parameters={'n': 64, 'packing_fraction': 1.0})\n"
@@ -198,7 +198,7 @@ def test_an_interrupt_ends_processes_at_once_and_keeps_what_is_done(tmp_path):
 def test_a_script_without_the_guard_is_told_so_once(tmp_path):
     script = tmp_path / "script.py"
     script.write_text(
-        "from unijam.ensemble import Recipe, ensemble, measure_jammed\n"
+        "from unijam.ensemble import Recipe, ensemble\nfrom unijam.measurements import measure_jammed\n"
         "ensemble({'discs': (Recipe('SoftSpheres', {'n': 16}), 2)}, measure_jammed, 's', n_workers=2)\n"
     )
     run = subprocess.run([sys.executable, script], cwd=tmp_path, capture_output=True, text=True, timeout=120)

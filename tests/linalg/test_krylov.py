@@ -6,7 +6,6 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from unijam.arrays import to_numpy
 from unijam.linalg import (
     Operator,
     QuadraticModel,
@@ -17,6 +16,7 @@ from unijam.linalg import (
     mean_diagonal,
     projection,
 )
+from unijam.support.arrays import to_numpy
 
 SEEDS = st.integers(0, 10**6)
 KINDS = {"numpy": lambda a: a, "torch": torch.from_numpy}

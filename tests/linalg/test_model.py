@@ -8,7 +8,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.linalg import eigh_tridiagonal
 
-from unijam.arrays import to_numpy
 from unijam.linalg import (
     QuadraticModel,
     across_symmetries,
@@ -18,6 +17,7 @@ from unijam.linalg import (
     orthonormal_rows,
     rank_of,
 )
+from unijam.support.arrays import to_numpy
 
 SEEDS = st.integers(0, 10**6)
 AS = {"numpy": lambda a: a, "torch": torch.from_numpy, "sparse": sp.csc_matrix}

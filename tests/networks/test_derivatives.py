@@ -5,8 +5,8 @@ import itertools
 import pytest
 import torch
 
+from unijam.core.system import energy, gradient, hessian
 from unijam.networks import FullyConnected
-from unijam.system import energy, gradient, hessian
 
 ACTIVATIONS = ("tanh", "softplus", "gelu", "relu")
 KINDS = list(itertools.product(ACTIVATIONS, ("spherical", "free"), (True, False), range(4)))

@@ -10,8 +10,8 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from unijam.core.system import energy, gradient, hessian
 from unijam.networks import FullyConnected, Perceptron
-from unijam.system import energy, gradient, hessian
 
 SMALL = {"depth": 2, "width": 5, "input_dimension": 4, "n_data": 23, "seed": 3}
 

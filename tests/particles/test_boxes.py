@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 from scipy.optimize import minimize_scalar
 
 import unijam as uj
+from unijam.core.system import OVERLAP_RESOLUTIONS, energy, hessian
 from unijam.particles import neighbour_pairs
-from unijam.system import OVERLAP_RESOLUTIONS, energy, hessian
 
 PACKINGS = {
     "discs": lambda seed=0: uj.SoftSpheres.random(

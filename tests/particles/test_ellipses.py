@@ -10,12 +10,12 @@ from hypothesis import strategies as st
 from numba import njit
 
 import unijam as uj
-from unijam.compiled import renewed_list
-from unijam.minimize import Objective
+from unijam.compiled.dispatch import renewed_list
+from unijam.core.potentials import Harmonic, Potential
+from unijam.core.system import ConstrainedSystem, Constraints, energy, gradient, hessian
 from unijam.particles.ellipses import Ellipses
 from unijam.particles.spheres import SoftSpheres
-from unijam.potentials import Harmonic, Potential
-from unijam.system import ConstrainedSystem, Constraints, energy, gradient, hessian
+from unijam.solvers import Objective
 
 
 @dataclass(frozen=True)

@@ -12,12 +12,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import unijam as uj
-from unijam.particles.files import wrapped
-from unijam.particles.lammps_files import lammps_input, read_lammps, write_lammps
+from unijam.particles.formats.common import wrapped
+from unijam.particles.formats.lammps import lammps_input, read_lammps, write_lammps
 
 gsd_hoomd = pytest.importorskip("gsd.hoomd")
 
-from unijam.particles.gsd_files import read_gsd, write_gsd  # noqa: E402
+from unijam.particles.formats.gsd import read_gsd, write_gsd
 
 
 def draw(kind: str, n: int, seed: int):

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 import unijam as uj
-from unijam.ensemble import measure_branch
+from unijam.measurements.pressures import measure_branch
 
 START = {2: 0.86, 3: 0.66, 4: 0.52}
 

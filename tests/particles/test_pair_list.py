@@ -8,8 +8,8 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 import unijam as uj
-from unijam.lanes import OWN, WIDTH
-from unijam.particles.pair_list import FOLDED, list_pairs, workspace
+from unijam.compiled.simd import OWN, WIDTH
+from unijam.particles.kernels.pair_list import FOLDED, list_pairs, workspace
 
 
 def listed(x, sides, radii, factor, skin, room=None):

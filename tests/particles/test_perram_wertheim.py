@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.optimize import minimize_scalar
 
-from unijam.particles import perram_wertheim as pw
+from unijam.particles.kernels import perram_wertheim as pw
 
 angles = st.floats(-10.0, 10.0)
 alphas = st.floats(1.0, 10.0)

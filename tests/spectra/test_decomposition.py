@@ -8,7 +8,7 @@ import pytest
 import torch
 
 import unijam as uj
-from unijam.arrays import to_numpy
+from unijam.support.arrays import to_numpy
 
 HYPOSTATIC = [("ellipses", 0), ("ellipses", 1), ("network 1", 0), ("network 2", 0), ("network 3", 0)]
 

@@ -5,7 +5,7 @@ import pytest
 import torch
 
 import unijam as uj
-from unijam.arrays import to_numpy
+from unijam.support.arrays import to_numpy
 
 
 def test_discs_are_isostatic(jammed, find_backbone):

@@ -10,11 +10,11 @@ from typing import Any, Self
 
 import numpy as np
 
-from ..system import ConstrainedSystem
-from ..validation import is_whole, require
+from ..core.system import ConstrainedSystem
+from ..support.validation import is_whole, require
 from .sample import Measurement, taken_apart
 
-SHOWING = {"plotting", "pictures", "reports"}  # what only shows what was measured
+SHOWING = {"figures", "study"}  # what only shows what was measured
 FAMILIES = {"particles", "networks"}  # neither uses the other
 
 

@@ -14,8 +14,8 @@ from typing import Any, TypeVar
 
 from threadpoolctl import threadpool_limits
 
-from ..interrupts import deferred, uncut
-from ..validation import is_whole, require
+from ..support.interrupts import deferred, uncut
+from ..support.validation import is_whole, require
 from .recipe import Recipe
 from .sample import Measurement, Sample, taken_apart
 

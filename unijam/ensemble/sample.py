@@ -11,9 +11,9 @@ from typing import Any, Self, get_type_hints
 
 import numpy as np
 
-from ..brief import Brief
-from ..system import ConstrainedSystem
-from ..validation import require
+from ..core.system import ConstrainedSystem
+from ..support.printing import Brief
+from ..support.validation import require
 
 
 @dataclass(frozen=True, eq=False, repr=False)

@@ -3,13 +3,12 @@
 from .elimination import Elimination, Factor, factor_sparse, with_diagonal
 from .krylov import Projection, Tridiagonal, conjugate_gradients, extreme_modes, lanczos, mean_diagonal
 from .model import QuadraticModel, across_symmetries, factor_dense, with_decay
-from .operators import MEMORY, ConstraintOperator, Operator, is_operator, refuse_operator
+from .operators import MEMORY, Operator, is_operator, refuse_operator
 from .subspaces import NULL_MODE, null_space, on_dof, orthonormal_rows, projection, rank_of
 
 __all__ = [
     "MEMORY",
     "NULL_MODE",
-    "ConstraintOperator",
     "Elimination",
     "Factor",
     "Operator",

@@ -12,7 +12,7 @@ import scipy.sparse as sp
 import scipy.sparse.linalg as spla
 from numba import njit
 
-from ..arrays import Array
+from ..support.arrays import Array
 from .supernodes import Panels, analyse, factorise, graph_of, nodes_of, solve
 
 WORSE = 1.3  # times as many entries in L as the order had at first: a new one is found

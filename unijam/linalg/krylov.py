@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 import scipy.linalg
 
-from ..arrays import Array, is_torch, namespace, signs
+from ..support.arrays import Array, is_torch, namespace, signs
 from .operators import Operator
 
 Projection = Callable[[Array], Array]

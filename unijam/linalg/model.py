@@ -15,7 +15,7 @@ import scipy.linalg
 import scipy.sparse as sp
 import scipy.sparse.linalg as spla
 
-from ..arrays import Array, is_torch, namespace, to_numpy
+from ..support.arrays import Array, is_torch, namespace, to_numpy
 from .elimination import Elimination, Factor, with_diagonal
 from .krylov import conjugate_gradients, extreme_modes, mean_diagonal
 from .operators import Operator, is_operator

@@ -1,12 +1,9 @@
 """Symmetric matrices that are known by their products alone: H0, Hp and H of systems too large for a matrix."""
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, NoReturn
+from typing import NoReturn
 
-from ..arrays import Array, namespace
-
-if TYPE_CHECKING:
-    from ..system import Constraints
+from ..support.arrays import Array, namespace
 
 MEMORY = 2**30  # bytes that a basis of vectors may take where nothing else is said
 
@@ -51,35 +48,6 @@ class Operator:
         return self @ xp.eye(len(self.like), dtype=self.like.dtype, device=self.like.device)
 
 
-class ConstraintOperator(Operator):
-    """Σ a_i ∇Δ_i ⊗ ∇Δ_i + Σ w_i ∇∇Δ_i at one x; the sum of two of the same constraints costs one product.
-
-    Attributes
-    ----------
-    constraints : Constraints
-    stiffness, weights : arrays or None
-        a and w; None stands for zeros.
-    """
-
-    def __init__(
-        self,
-        constraints: "Constraints",
-        stiffness: Array | None = None,
-        weights: Array | None = None,
-        memory: int = MEMORY,
-    ) -> None:
-        super().__init__(
-            lambda v: constraints.curvature_product(v, stiffness, weights), constraints.x, memory
-        )
-        self.constraints, self.stiffness, self.weights = constraints, stiffness, weights
-
-    def __add__(self, other: Operator) -> Operator:
-        if not (isinstance(other, ConstraintOperator) and other.constraints is self.constraints):
-            return super().__add__(other)
-        stiffness, weights = _sum(self.stiffness, other.stiffness), _sum(self.weights, other.weights)
-        return ConstraintOperator(self.constraints, stiffness, weights, self.memory)
-
-
 def refuse_operator(name: str, size: int, instead: str) -> NoReturn:
     """Say that something needs matrices."""
     raise ValueError(
@@ -91,7 +59,3 @@ def refuse_operator(name: str, size: int, instead: str) -> NoReturn:
 def is_operator(matrix: Array) -> bool:
     """Whether a matrix is known by its products alone."""
     return isinstance(matrix, Operator)
-
-
-def _sum(a: Array | None, b: Array | None) -> Array | None:
-    return b if a is None else a if b is None else a + b

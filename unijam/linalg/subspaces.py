@@ -6,7 +6,7 @@ from collections.abc import Sequence
 import numpy as np
 import scipy.linalg
 
-from ..arrays import Array, namespace
+from ..support.arrays import Array, namespace
 from .krylov import Projection
 
 NULL_MODE = 1e-12  # an eigenvalue within this fraction of the largest one is zero

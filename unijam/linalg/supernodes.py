@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numba import njit
 
-from ..arrays import Array
+from ..support.arrays import Array
 
 WIDEST = 32  # columns of a panel: more leave the first cache
 

@@ -1,8 +1,7 @@
 """Networks as constrained systems: one constraint a datum, or C − 1 for C > 2 classes."""
 
-from . import datasets
 from .accuracy import accuracy, test_error
-from .data_set import DataSet
+from .datasets.data_set import DataSet
 from .fully_connected import FullyConnected
 from .network import Network
 from .perceptron import Perceptron

@@ -2,9 +2,9 @@
 
 from typing import Any
 
-from ..arrays import Array
-from ..validation import require, require_positions
-from .data_set import DataSet
+from ..support.arrays import Array
+from ..support.validation import require, require_positions
+from .datasets.data_set import DataSet
 from .fully_connected import FullyConnected
 from .network import Network
 

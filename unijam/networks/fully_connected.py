@@ -8,15 +8,15 @@ import torch
 from pydantic import Field
 from torch import Tensor
 
-from ..potentials import Harmonic, Potential
-from ..redundancy import Redundancy
-from ..validation import Count, Finite, Positive, Seed, Whole, checked, require
-from .data import as_tensor, generators, initial_weights, layer_shapes, n_outputs, random_data
-from .data_set import DataSet
-from .layered import LayeredSystem
-from .reduction import redundancy
-from .sphere import layer_norms
-from .validity import ActivationName, Device, Precision, Weights
+from ..core.potentials import Harmonic, Potential
+from ..core.system import Redundancy
+from ..support.validation import Count, Finite, Positive, Seed, Whole, checked, require
+from .datasets.data_set import DataSet
+from .layered.initial import as_tensor, generators, initial_weights, layer_shapes, n_outputs, random_data
+from .layered.reduction import redundancy
+from .layered.system import LayeredSystem
+from .layered.validity import ActivationName, Device, Precision, Weights
+from .symmetries.sphere import layer_norms
 
 Depth = Annotated[Whole, Field(ge=0)]
 

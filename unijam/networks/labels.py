@@ -9,7 +9,7 @@ from abc import ABC, abstractmethod
 import torch
 from torch import Tensor
 
-from ..arrays import Array
+from ..support.arrays import Array
 
 
 class Labels(ABC):

@@ -9,22 +9,22 @@ import torch
 from pydantic import Field
 from torch import Tensor, nn
 
-from ..arrays import Array, writable
-from ..brief import brief
+from ..core.potentials import Harmonic, Potential, holding
+from ..core.system import OVERLAP_RESOLUTIONS, ConstrainedSystem
 from ..linalg import MEMORY
-from ..potentials import Harmonic, Potential, holding
-from ..system import OVERLAP_RESOLUTIONS, ConstrainedSystem
-from ..validation import Count, Finite, Whole, checked, require, require_finite
-from .data import as_tensor
-from .functional import FLOATS, FunctionalModule
-from .gauge import Symmetries
-from .kinks import as_kinks, kinks_on
+from ..support.arrays import Array, writable
+from ..support.printing import brief
+from ..support.validation import Count, Finite, Whole, checked, require, require_finite
 from .labels import Classes, Labels, Signs
-from .module_constraints import ModuleConstraints
-from .module_kinks import TracedConstraints, kinked_units
+from .layered.held_kinks import as_kinks, kinks_on
+from .layered.initial import as_tensor
+from .layered.validity import Device, Precision, require_kinks, require_labels, require_potential
+from .modules.constraints import ModuleConstraints
+from .modules.functional import FLOATS, FunctionalModule
+from .modules.kinks import TracedConstraints, kinked_units
+from .modules.sequential import symmetries_of
 from .precision import DENSE, rounding
-from .sequential import symmetries_of
-from .validity import Device, Precision, require_kinks, require_labels, require_potential
+from .symmetries.gauge import Symmetries
 
 
 class Network(ConstrainedSystem):

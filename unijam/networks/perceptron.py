@@ -2,9 +2,9 @@
 
 import numpy as np
 
-from ..validation import Count, Finite, Positive, Seed, checked, require
+from ..support.validation import Count, Finite, Positive, Seed, checked, require
 from .fully_connected import FullyConnected
-from .validity import Device
+from .layered.validity import Device
 
 
 class Perceptron:

@@ -1,8 +1,8 @@
 """Packings of particles in a periodic box."""
 
-from .base import Packing, draw_radii
 from .ellipses import Ellipses
-from .neighbours import neighbour_pairs
+from .kernels.neighbours import neighbour_pairs
+from .packing import Packing, draw_radii
 from .rattlers import bearing_particles
 from .spheres import SoftSpheres
 

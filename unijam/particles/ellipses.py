@@ -14,14 +14,14 @@ import scipy.sparse as sp
 from numba import njit
 from pydantic import Field
 
-from ..arrays import Array
-from ..potentials import Harmonic
-from ..system import OVERLAP_RESOLUTIONS, Constraints
-from ..validation import Count, Finite, Seed, checked, require, require_finite
-from . import ellipse_kernel
-from . import perram_wertheim as pw
-from .base import Packing, PackingFraction, draw_radii, unit_density_box
-from .ellipse_kernel import EllipseList, Origin
+from ..core.potentials import Harmonic
+from ..core.system import OVERLAP_RESOLUTIONS, Constraints
+from ..support.arrays import Array
+from ..support.validation import Count, Finite, Seed, checked, require, require_finite
+from .kernels import ellipses as ellipse_kernel
+from .kernels import perram_wertheim as pw
+from .kernels.ellipses import EllipseList, Origin
+from .packing import Packing, PackingFraction, draw_radii, unit_density_box
 from .rattlers import bearing_particles
 
 FIRST_SKIN = 0.1  # in mean diameters

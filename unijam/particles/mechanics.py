@@ -10,14 +10,14 @@ from itertools import combinations
 import numpy as np
 import scipy.sparse as sp
 
-from ..arrays import Array
-from ..brief import Brief
+from ..core.system import Constraints, hessian
 from ..linalg import across_symmetries, factor_sparse
-from ..system import Constraints, hessian
-from ..validation import require, require_constraints
-from . import perram_wertheim
-from .base import Packing, require_packing
+from ..support.arrays import Array
+from ..support.printing import Brief
+from ..support.validation import require, require_constraints
 from .ellipses import EllipseConstraints
+from .kernels import perram_wertheim
+from .packing import Packing, require_packing
 from .spheres import SphereConstraints
 
 BALANCE = 1e-4  # relative gradient above which a state is too far from balance for linear response

@@ -3,8 +3,8 @@
 import numpy as np
 from numba import njit
 
-from ..arrays import Array
-from ..validation import require
+from ..support.arrays import Array
+from ..support.validation import require
 
 
 def bearing_particles(contacts: Array, n: int, minimum: int) -> np.ndarray:

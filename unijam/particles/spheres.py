@@ -13,16 +13,16 @@ from typing import Any, ClassVar, Self
 import numpy as np
 import scipy.sparse as sp
 
-from ..arrays import Array
-from ..lanes import WIDTH
-from ..potentials import Harmonic, Hertzian
-from ..system import Constraints
-from ..validation import Count, Seed, checked, require_positions
-from . import contact_network
-from .base import Dimension, Packing, PackingFraction, draw_radii, unit_density_box
-from .neighbours import neighbour_pairs
+from ..compiled.simd import WIDTH
+from ..core.potentials import Harmonic, Hertzian
+from ..core.system import Constraints
+from ..support.arrays import Array
+from ..support.validation import Count, Seed, checked, require_positions
+from .kernels import contact_network
+from .kernels.neighbours import neighbour_pairs
+from .packing import Dimension, Packing, PackingFraction, draw_radii, unit_density_box
 from .rattlers import bearing_particles
-from .verlet import CompiledForces, SphereForces
+from .sphere_forces import CompiledForces, SphereForces
 
 
 @dataclass(frozen=True, eq=False, kw_only=True, repr=False)

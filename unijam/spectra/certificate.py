@@ -8,14 +8,14 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ..arrays import Array, namespace, to_numpy
+from ..core.system import ConstrainedSystem, energy, gradient, kinks
+from ..core.tolerances import STATIONARY
 from ..linalg import orthonormal_rows, rank_of
-from ..system import ConstrainedSystem, energy, gradient, kinks
-from ..validation import require_constraints
+from ..support.arrays import Array, namespace, to_numpy
+from ..support.validation import require_constraints
 from .decomposition import HessianDecomposition, decompose_hessian
 
 STEP = 1e-8  # of |x|: how far a kink is left to see whether U rises
-STATIONARY = 1e-9  # relative gradient
 ROUNDING = 5.0  # of an eigenvalue of H, in machine epsilons of the largest
 
 

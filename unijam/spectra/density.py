@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ..brief import Brief
+from ..support.printing import Brief
 
 
 @dataclass(frozen=True, eq=False, repr=False)

@@ -6,11 +6,11 @@ from typing import Any, NoReturn, Self
 
 import numpy as np
 
-from ..arrays import Array, to_numpy
-from ..brief import Brief
+from ..core.system import ConstrainedSystem, hessian
 from ..linalg import NULL_MODE, Operator, Projection, extreme_modes, on_dof, projection, refuse_operator
 from ..statistics import Estimate
-from ..system import ConstrainedSystem, hessian
+from ..support.arrays import Array, to_numpy
+from ..support.printing import Brief
 from .quadrature import SpectralQuadrature, spectral_quadrature
 
 

@@ -10,10 +10,10 @@ from dataclasses import dataclass
 import numpy as np
 import scipy.stats
 
-from ..arrays import is_torch, namespace
-from ..brief import Brief
 from ..linalg import Operator, Projection, Tridiagonal, lanczos
 from ..statistics import Estimate
+from ..support.arrays import is_torch, namespace
+from ..support.printing import Brief
 
 CONVERGED = (
     1e-3  # residual of a node, in units of its distance from a threshold, that leaves its side in no doubt

@@ -4,10 +4,10 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from itertools import islice
 
-from ..arrays import Array
+from ..core.system import ConstrainedSystem, kinks
 from ..linalg import on_dof, projection
-from ..system import ConstrainedSystem, kinks
-from ..validation import require_constraints
+from ..support.arrays import Array
+from ..support.validation import require_constraints
 
 
 @dataclass(frozen=True)

@@ -10,9 +10,9 @@ import numpy as np
 from pydantic import Field
 from scipy.special import ndtr, stdtrit
 
-from ..arrays import to_numpy
-from ..brief import Brief
-from ..validation import Finite, Seed, Whole, checked, require, require_finite
+from ..support.arrays import to_numpy
+from ..support.printing import Brief
+from ..support.validation import Finite, Seed, Whole, checked, require, require_finite
 from .likelihood import CutOffPowerLaw
 
 # Overlaps and gaps count above 15 times the error of Δ: its rounding error, for gaps also the mean overlap. In

@@ -1,8 +1,8 @@
 """Data sets, one loader a file: random, made by a rule, or images from their original files."""
 
-from ..data_set import DataSet
 from .arrays import arrays
 from .cifar10 import cifar10
+from .data_set import DataSet
 from .mnist import mnist
 from .npz import npz
 from .parity import parity

@@ -4,9 +4,9 @@ from typing import Any
 
 import numpy as np
 
-from ...brief import brief
-from ...validation import Count, checked, require
-from ..data_set import DataSet
+from ...support.printing import brief
+from ...support.validation import Count, checked, require
+from .data_set import DataSet
 
 
 @checked

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import numpy as np
 
-from ...validation import checked, require
-from ..data_set import DataSet
+from ...support.validation import checked, require
+from .data_set import DataSet
 from .images import Images
 
 TRAIN = tuple(f"data_batch_{k}.bin" for k in range(1, 6))

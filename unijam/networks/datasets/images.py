@@ -7,10 +7,10 @@ from pathlib import Path
 
 import numpy as np
 
-from ...brief import Brief
-from ...validation import require
-from ..data_set import DataSet
+from ...support.printing import Brief
+from ...support.validation import require
 from .arrays import arrays
+from .data_set import DataSet
 from .files import first, missing, place_of
 from .npz import npz
 

@@ -12,8 +12,8 @@ from pathlib import Path
 
 import numpy as np
 
-from ...validation import checked, require
-from ..data_set import DataSet
+from ...support.validation import checked, require
+from .data_set import DataSet
 from .images import Images
 
 PARTS = {

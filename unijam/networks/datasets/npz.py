@@ -7,9 +7,9 @@ from pathlib import Path
 
 import numpy as np
 
-from ...validation import checked, require
-from ..data_set import DataSet
+from ...support.validation import checked, require
 from .arrays import arrays
+from .data_set import DataSet
 
 FIELDS = ("x_train", "y_train", "x_test", "y_test")
 

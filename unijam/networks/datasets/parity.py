@@ -2,8 +2,8 @@
 
 import numpy as np
 
-from ...validation import Count, Seed, checked, require
-from ..data_set import Amount, DataSet
+from ...support.validation import Count, Seed, checked, require
+from .data_set import Amount, DataSet
 
 
 @checked

@@ -2,9 +2,9 @@
 
 import numpy as np
 
-from ...validation import Count, Seed, checked
-from ..data import generators, random_data
-from ..data_set import DataSet
+from ...support.validation import Count, Seed, checked
+from ..layered.initial import generators, random_data
+from .data_set import DataSet
 
 
 @checked

@@ -5,10 +5,10 @@ from typing import Annotated
 import numpy as np
 from pydantic import Field
 
-from ...validation import Count, Seed, Whole, checked
-from ..data_set import Amount, DataSet
+from ...support.validation import Count, Seed, Whole, checked
 from ..fully_connected import FullyConnected
-from ..validity import ActivationName
+from ..layered.validity import ActivationName
+from .data_set import Amount, DataSet
 
 
 @checked

@@ -1,0 +1,131 @@
+"""A branch of minima: raised above jamming, followed down at a prescribed conjugate force τ, or set to a scale.
+
+Minimising U − τλ over (x, λ) keeps a state of given τ = ∂U/∂λ, which cannot lose its overlaps; lowered to zero it
+runs down its branch to the jamming point.
+"""
+
+import math
+from collections.abc import Callable
+from dataclasses import replace
+
+from ..core.system import ConstrainedSystem
+from ..core.tolerances import STATIONARY
+from ..solvers import MinimizeResult, Objective, Rounds, Solver, TrustRegionNewton, default_solver, minimize
+from ..solvers.choice import is_sparse
+from ..solvers.loop import joined
+from ..solvers.second_order.newton import newton_for
+from ..solvers.sequences.softplus_to_relu import rising
+from ..support.arrays import Array
+
+NEARLY = 1e-7  # relative gradient of a state on the way that cannot come as near as `certify` asks
+MAX_LOG_STEP = math.log(10.0)  # of τ, one stage
+STARTS = (0.3, 0.2, 0.45)  # scales at which the quench of a ReLU network begins: much higher ones cost units
+SOFTEST = 4.0  # β of the softplus it begins with
+MIN_LOG_STEP = math.log(1.02)
+
+
+def conjugate_force(system: ConstrainedSystem, x: Array) -> float:
+    """τ = ∂U/∂λ = Σ u' c."""
+    c = system.constraints(x)
+    return float(system.potential.force(c.delta) @ c.loading())
+
+
+def distance_to_threshold(state: MinimizeResult) -> float:
+    """aU/τ (2U/τ for the harmonic potential): how far a state near jamming lies above the threshold of its branch."""
+    if state.energy <= 0:
+        return 0.0
+    return state.system.potential.exponent * state.energy / conjugate_force(state.system, state.x)
+
+
+def quench(system: ConstrainedSystem, x: Array) -> MinimizeResult:
+    """A state above jamming; where there are softened systems and x is the system's own start, by way of those.
+
+    Lowered from the start as it is, a ReLU network loses units, and traps data: of those the first layer feels
+    nothing any more, and two of different labels leave no threshold but 0. A way that traps some is begun anew.
+    """
+    if system.softest is None or not bool((x == system.initial).all()):
+        return _raised(system, x)
+    for start in STARTS:
+        state = _by_smooth_ones(system, x, min(system.scale or 0.0, start))
+        if state.status in ("satisfied", "interrupted") or not state.system.redundancy(state.x).trapped:
+            break
+    return state
+
+
+def _by_smooth_ones(system: ConstrainedSystem, x: Array, scale: float) -> MinimizeResult:
+    """Softplus of rising β at falling τ, then the network itself."""
+    rough, system, (softest, *sharper) = TrustRegionNewton(1e-2, 60), system.released(), rising(SOFTEST)
+    state = _raised(system.at(scale=scale).softened(softest), x, rough)
+    if state.status in ("satisfied", "interrupted"):
+        return state
+    tau = conjugate_force(state.system, state.x)
+    for beta in sharper:
+        tau *= math.exp(-MAX_LOG_STEP / 2)
+        soft = system.at(scale=state.system.scale).softened(beta)
+        state = rough.run(Objective(soft, conjugate=tau), state.x)
+        if state.status == "interrupted":
+            return state
+    return settle(Objective(system.at(scale=state.system.scale), conjugate=tau), state.x)
+
+
+def _raised(system: ConstrainedSystem, x: Array, solver: Solver | None = None) -> MinimizeResult:
+    """A minimum; the scale is raised, twice as much each time, while it is satisfied."""
+    rise = 0.05
+    while True:
+        state = minimize(system, x, solver)
+        if state.status != "satisfied" or rise > 10:
+            return state
+        system, rise = system.at(scale=(system.scale or 0.0) + rise), 2 * rise
+
+
+def settle(objective: Objective, x: Array) -> MinimizeResult:
+    """A minimum of U − τλ near x; Newton's first step from a state of the branch is the tangent to it.
+
+    Near kinks Newton's method may not come as near as `certify` asks: what it has reached then will do.
+    """
+    system = objective.system
+    if is_sparse(system):
+        return Rounds(STATIONARY, newton_first=True).run(objective, x)
+    state = newton_for(system, NEARLY, 300).run(objective, x)
+    if state.status != "converged" or state.relative_gradient <= STATIONARY:
+        return state
+    nearer = newton_for(system, STATIONARY, 50).run(objective.on(state.system), state.x)
+    return joined([state, nearer]) if nearer.status in ("converged", "interrupted") else state
+
+
+def at_scale(state: MinimizeResult, scale: float) -> MinimizeResult:
+    """The minimum that a state becomes when its scale is set."""
+    system = state.system.at(scale=scale)
+    solver = default_solver(system)
+    if isinstance(solver, Rounds):
+        solver = replace(solver, newton_first=True)
+    return solver.run(Objective(system), state.x)
+
+
+def walk(
+    state: MinimizeResult,
+    arrived: Callable[[MinimizeResult], bool],
+    keep: Callable[[MinimizeResult], None],
+    sign: int = -1,
+) -> str:
+    """Lower τ, or raise it (sign +1), until a state has arrived, handing each to `keep`; the status of the way.
+
+    A stage that fails is retried from the last state with half the logarithmic step.
+    """
+    tau = conjugate_force(state.system, state.x)
+    step, objective = MAX_LOG_STEP / 2, Objective(state.system, conjugate=tau)
+    while not arrived(state):
+        step = min(step, MAX_LOG_STEP / 2 if state.typical_overlap > 0.05 else MAX_LOG_STEP)
+        objective = objective.going_on(state.system, conjugate=tau * math.exp(sign * step))
+        following = settle(objective, state.x)
+        if following.status == "interrupted":
+            return "interrupted"
+        if following.status == "converged" and following.n_overlaps:
+            state, tau = following, tau * math.exp(sign * step)
+            keep(state)
+            step *= 2
+        else:
+            step /= 2
+            if step < MIN_LOG_STEP:
+                return following.status if following.status != "converged" else "stalled"
+    return state.status

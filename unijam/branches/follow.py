@@ -1,0 +1,121 @@
+"""follow: a minimum while data are removed, until its branch ends: is the transition continuous or first order?"""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from ..core.tolerances import STATIONARY
+from ..solvers import MinimizeResult, Objective
+from ..solvers.second_order.newton import newton_for
+from ..statistics import count_constraints
+from ..support.printing import Brief
+from ..support.progress import Progress
+from ..support.validation import is_whole, require
+
+FALL = 0.5  # of U: a minimum that is lower by more than this for a few data less is one of another branch
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class Branch(Brief):
+    """A branch of minima in the number of data P, in order of falling P.
+
+    Attributes
+    ----------
+    algorithm : str
+    n_data, n_overlaps, n_kinks, n_effective : (k,) arrays
+        P, N_Δ, N_kink, N_eff of each minimum.
+    energy : (k,) array
+        U/P.
+    ended : str
+        How the try with one datum less than the last minimum ended: "satisfied" (U = 0 there), "fell" (to less than
+        half of U: to another branch), or the status of a solver that found no minimum nearby; "" where the least
+        number of data asked for was reached.
+    ended_energy : float
+        U/P of that try.
+    last : MinimizeResult
+        The lowest minimum of the branch.
+    """
+
+    algorithm: str
+    n_data: np.ndarray
+    energy: np.ndarray
+    n_overlaps: np.ndarray
+    n_kinks: np.ndarray
+    n_effective: np.ndarray
+    ended: str
+    ended_energy: float
+    last: MinimizeResult
+
+    @property
+    def ratio(self) -> np.ndarray:
+        """(N_Δ + N_kink)/N_eff, (k,)."""
+        return (self.n_overlaps + self.n_kinks) / self.n_effective
+
+
+def follow(
+    state: MinimizeResult, *, step: int | None = None, least: int = 2, progress: bool = False
+) -> Branch:
+    """Follow a minimum down while its last data are removed, each minimum the start of the next, kinks kept.
+
+    Parameters
+    ----------
+    state : MinimizeResult
+        A converged minimum above the transition, of a system with data.
+    step : int, optional
+        Data removed at a time, half a per cent of all by default; halved where the next minimum is not found.
+    least : int
+        Number of data at which to stop.
+    progress : bool
+        Show a line that says where the work stands.
+
+    Raises
+    ------
+    ValueError
+        Where the state is not converged, or a number is out of range.
+    """
+    require(isinstance(state, MinimizeResult), "state", state, "a result of minimize")
+    n_data = state.system.n_data
+    require(n_data is not None, "system", type(state.system).__name__, "one with data")
+    require(state.status == "converged", "status", state.status, "'converged': a minimum to follow")
+    n_data = int(n_data or 0)
+    step = max(1, n_data // 200) if step is None else step
+    require(is_whole(step) and step >= 1, "step", step, "a whole number of at least 1")
+    require(
+        is_whole(least) and 1 <= least < n_data,
+        "least",
+        least,
+        f"a whole number of at least 1 and below {n_data}",
+    )
+    states, ended, ended_energy, initial_step = [state], "", float("nan"), step
+    with Progress(progress, "follow") as report:
+        while n_data > least:
+            last, fewer = states[-1], max(least, n_data - step)
+            system = last.system.subset(slice(0, fewer))
+            solver = newton_for(system, STATIONARY)
+            reached = solver.run(Objective(system), last.x)
+            fell = reached.energy < FALL * last.energy
+            if reached.status == "converged" and not reached.fitted and not fell:
+                states.append(reached)
+                n_data, step = fewer, min(2 * step, initial_step)
+                report.say(
+                    f"P = {n_data}, U/P = {reached.energy / n_data:.3e}, {reached.n_overlaps} overlaps"
+                )
+            elif step > 1 and reached.status != "interrupted":
+                step = max(1, step // 2)
+            else:
+                ended = "satisfied" if reached.fitted else "fell" if fell else reached.status
+                ended_energy = reached.energy / fewer
+                break
+    counts = [count_constraints(s.system, s.x) for s in states]
+    sizes = np.array([s.system.n_data for s in states])
+    return Branch(
+        f"{type(newton_for(states[-1].system)).__name__} from each minimum to the next, the last data removed",
+        sizes,
+        np.array([s.energy for s in states]) / sizes,
+        np.array([c.n_overlaps for c in counts]),
+        np.array([c.n_kinks for c in counts]),
+        np.array([c.n_effective for c in counts]),
+        ended,
+        ended_energy,
+        states[-1],
+    )

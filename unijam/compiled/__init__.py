@@ -1,0 +1,1 @@
+"""What touches numba's internals: vectors in registers, dispatch of compiled functions, arrays that do not overlap."""

@@ -1,0 +1,408 @@
+"""The abstract interface: degrees of freedom x and constraints of signed distance Δ_i(x) = λ c_i − g_i(x).
+
+U = Σ u(Δ_i),  ∇U = Jᵀu',  H = Jᵀ u'' J + Σ u' ∇∇Δ_i = H0 + Hp. Everything else in the package reads off these.
+"""
+
+import copy
+import dataclasses
+from abc import ABC, abstractmethod
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Self
+
+from ..linalg import MEMORY, Operator
+from ..support.arrays import Array, column_norms, gram, namespace, over, signs, weigh
+from ..support.printing import Brief
+from ..support.validation import require, require_evaluated
+from .kinks import HeldKinks, Kinks
+from .potentials import Harmonic, Potential, holding
+
+PROBES = 4  # random signs of the data that stand for J where it is no matrix
+OVERLAP_RESOLUTIONS = 15.0  # an overlap is Δ above this many rounding errors of Δ
+
+
+class Constraints(Brief, ABC):
+    """The constraints of a system at one x: one neighbour search or one forward pass, and all that is read off it.
+
+    Attributes
+    ----------
+    system : ConstrainedSystem
+        Whose constraints these are (its scale and potential).
+    x : (n_dof,) array
+        Where.
+    delta : (m,) array
+        Signed distances: overlaps Δ > 0, gaps Δ < 0, in the units of `system`.
+    members : (m, k) integer array
+        Which particles, or which datum, each constraint is about.
+    """
+
+    system: "ConstrainedSystem"
+    x: Array
+    delta: Array
+    members: Array
+
+    @abstractmethod
+    def vjp(self, weights: Array) -> Array:
+        """Jᵀ w: (m,) -> (n_dof,)."""
+
+    @abstractmethod
+    def jvp(self, direction: Array) -> Array:
+        """J v: (n_dof,) -> (m,)."""
+
+    @abstractmethod
+    def jacobian(self, select: Array | None = None) -> Array:
+        """Rows of J = ∂Δ/∂x (all, or those of a mask or index): scipy csr (particles) or dense, (m', n_dof)."""
+
+    @abstractmethod
+    def curvature(self, weights: Array) -> Array:
+        """Σ w_i ∇∇Δ_i, (n_dof, n_dof): scipy csc (particles), dense, or an `Operator`; zero weights cost nothing."""
+
+    def curvature_product(self, direction: Array, stiffness: Array | None, weights: Array | None) -> Array:
+        """Σ a_i ∇Δ_i (∇Δ_i·v) + Σ w_i ∇∇Δ_i v, (n_dof,), of a matrix-free system; None stands for zeros."""
+        raise NotImplementedError(f"{type(self).__name__} does not know H but as a matrix.")
+
+    def stiffness(self, weights: Array) -> Array:
+        """Σ w_i ∇Δ_i ⊗ ∇Δ_i, (n_dof, n_dof), in the form of `curvature`; Jᵀ w J of weights (m/k, k, k)."""
+        if self.system.matrix_free:
+            return ConstraintOperator(self, stiffness=weights, memory=self.system.memory_limit)
+        if weights.ndim == 3:
+            return gram(self.jacobian(), weights)
+        select = weights != 0
+        return gram(self.jacobian(select), weights[select])
+
+    def hessian(self, stiffness: Array, weights: Array) -> Array:
+        """`stiffness` + `curvature`, in one matrix of the same form."""
+        return self.stiffness(stiffness) + self.curvature(weights)
+
+    def loading(self) -> Array:
+        """c_i = ∂Δ_i/∂scale, (m,); exact, because Δ is linear in the scale."""
+        if self.system.scale is None:
+            raise ValueError(
+                "loading asks how Δ depends on the scale, and this system has none (control is None)."
+            )
+        return self.system.at(scale=self.system.scale + 1.0).constraints(self.x).delta - self.delta
+
+    def bearing(self) -> tuple[Array, Array]:
+        """Masks of the degrees of freedom, (n_dof,), and of the constraints, (m,), that bear force.
+
+        A degree of freedom that no overlap moves (its column of J below 1e-12 of the largest) bears none.
+        """
+        columns = self._column_norms()
+        largest = columns.max() if int(self.stressed.sum()) else 0.0
+        return (columns > 1e-12 * largest), namespace(self.delta).ones_like(self.delta) > 0
+
+    def _column_norms(self) -> Array:
+        """Of J over what bears force, (n_dof,); estimated, but zero where they are, in a matrix-free system."""
+        stressed = self.stressed
+        if not self.system.matrix_free:
+            return column_norms(self.jacobian(stressed))
+        return sum(self.vjp(signs(self.delta, k) * stressed) ** 2 for k in range(PROBES)) ** 0.5
+
+    def sensitivity(self, lengths: Array | None = None) -> float:
+        """‖u'' J‖ (Frobenius) over what bears force; estimated, to some per cent, in a matrix-free system.
+
+        J is ∂Δ/∂(lengths × x) where lengths, (n_dof,), are given.
+        """
+        stressed, stiffness = self.stressed, self.system.potential.stiffness(self.delta)
+        if not self.system.matrix_free:
+            weights = stiffness if stiffness.ndim == 3 else stiffness[stressed]  # coupled: all bear force
+            rows = weigh(weights, over(self.jacobian(stressed), lengths))
+            return float((column_norms(rows) ** 2).sum()) ** 0.5
+        probes = [self.vjp(weigh(stiffness, signs(self.delta, k) * stressed)) for k in range(PROBES)]
+        return (sum(float(v @ v) for v in probes) / PROBES) ** 0.5
+
+    def kinks(self, weights: Array) -> Kinks:
+        """The kinks of Σ w_i Δ_i, at whatever distance from x; empty where Δ is smooth."""
+        none, rows = self.delta[:0], self.delta[:0, None] * self.x[None, :]
+        number = namespace(self.delta).argsort(none)
+        return Kinks(none, lambda select: number.reshape(0, 2), number, lambda: none, lambda select: rows)
+
+    @property
+    def overlaps(self) -> Array:
+        """Mask of the constraints with Δ above 15 × the system's resolution, (m,)."""
+        return self.delta > OVERLAP_RESOLUTIONS * self.system.resolution(self.x)
+
+    @property
+    def stressed(self) -> Array:
+        """Mask of the constraints that carry a force: the overlaps, or all of a potential without finite range."""
+        overlaps = self.overlaps
+        return overlaps if self.system.potential.finite_range else overlaps | True
+
+
+class ConstraintOperator(Operator):
+    """Σ a_i ∇Δ_i ⊗ ∇Δ_i + Σ w_i ∇∇Δ_i at one x; the sum of two of the same constraints costs one product.
+
+    Attributes
+    ----------
+    constraints : Constraints
+    stiffness, weights : arrays or None
+        a and w; None stands for zeros.
+    """
+
+    def __init__(
+        self,
+        constraints: "Constraints",
+        stiffness: Array | None = None,
+        weights: Array | None = None,
+        memory: int = MEMORY,
+    ) -> None:
+        super().__init__(
+            lambda v: constraints.curvature_product(v, stiffness, weights), constraints.x, memory
+        )
+        self.constraints, self.stiffness, self.weights = constraints, stiffness, weights
+
+    def __add__(self, other: Operator) -> Operator:
+        if not (isinstance(other, ConstraintOperator) and other.constraints is self.constraints):
+            return super().__add__(other)
+        stiffness, weights = _sum(self.stiffness, other.stiffness), _sum(self.weights, other.weights)
+        return ConstraintOperator(self.constraints, stiffness, weights, self.memory)
+
+
+def _sum(a: Array | None, b: Array | None) -> Array | None:
+    return b if a is None else a if b is None else a + b
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class Redundancy(Brief):
+    """Dead units, copies and trapped data of a network at one x; all empty for other systems.
+
+    Attributes
+    ----------
+    dead : tuple of int
+        Hidden units without effect, numbered through the layers.
+    copies : tuple of (int, int)
+        Hidden units that do what another one does, and that one.
+    trapped : tuple of int
+        Data inside the margin whose signal has vanished before it reaches the first layer: no weight of it can free
+        them. Those that see the same f, n₊ of one label and n₋ of the other, keep U = 2 n₊n₋/(n₊ + n₋) at least
+        (harmonic potential, κ = 1).
+    reduced : (system, x) or None
+        The same f on the data without dead units and copies; None where there are none.
+    """
+
+    dead: tuple[int, ...] = ()
+    copies: tuple[tuple[int, int], ...] = ()
+    trapped: tuple[int, ...] = ()
+    reduced: "tuple[ConstrainedSystem, Array] | None" = None
+
+
+class ConstrainedSystem(Brief, ABC):
+    """N degrees of freedom and their constraints; frozen: solvers never change it, `at` makes another.
+
+    A subclass must give `initial` and `constraints`; all the rest has defaults.
+
+    Attributes
+    ----------
+    initial : (n_dof,) array
+        A start.
+    potential : Potential
+        The energy of one constraint.
+    control : str or None
+        The user's name of the parameter that jams the system, readable as an attribute.
+    unit : float
+        The unit in which overlaps and gaps are reported (particles: the mean diameter).
+    jamming_overlap : float
+        √(2U/N_Δ) at which `jam` calls a state jammed, or that of 100 resolutions, if larger (single precision).
+    memory_limit : int
+        Bytes that derivatives of a matrix-free system, and bases of vectors, may take.
+    handover : float
+        Relative gradient at which compiled descent hands a sparse system over to Newton's method.
+    least_threshold : float or None
+        A threshold of the control below this is a trivial solution (a network whose output vanishes), not jamming.
+    convex : bool
+        Whether every minimum of U is a ground state, so that one search for U = 0 is enough.
+    softest : float or None
+        Sharpness β at which a way through `softened` systems begins; None where no such systems are known.
+    n_hidden : int
+        Hidden units, of a network.
+    n_data : int or None
+        The number of data, of which `subset` takes some; None where the constraints are about no data.
+    kinks : (members, slopes) or None
+        Kinks on which the system is held, (k, 2) and (k,): there h = slope × z instead of max(), |·| or ReLU, so
+        that Δ is smooth at a minimum that sits on them. Made by `ProximalNewton`.
+    """
+
+    initial: Array
+    potential: Potential = Harmonic()
+    control: str | None = None
+    unit: float = 1.0
+    jamming_overlap: float = 1e-7
+    memory_limit: int = MEMORY
+    handover: float = 1e-4
+    least_threshold: float | None = None
+    convex: bool = False
+    softest: float | None = None
+    n_hidden: int = 0
+    n_data: int | None = None
+    kinks: HeldKinks | None = None
+
+    @abstractmethod
+    def constraints(self, x: Array, reach: float = 0.0) -> Constraints:
+        """The constraints at x: every Δ_i > −reach (farther gaps may be missing)."""
+
+    @property
+    def n_dof(self) -> int:
+        """The number of degrees of freedom."""
+        return int(self.initial.shape[-1])
+
+    @property
+    def matrix_free(self) -> bool:
+        """Whether J and H are known by their products alone (J v, Jᵀ w, H v), being too large for matrices."""
+        return False
+
+    @property
+    def scale(self) -> float | None:
+        """λ of Δ = λ c − g(x); None where there is no control."""
+        return None if self.control is None else float(getattr(self, self.control))
+
+    def evaluator(self) -> Callable[[Array], tuple[float, Array, float, int]]:
+        """A fresh function x -> (U, ∇U, Σ u'², N_Δ) that owns its neighbour list or buffers."""
+
+        def evaluate(x: Array) -> tuple[float, Array, float, int]:
+            return _evaluate(self, self.constraints(x))
+
+        return evaluate
+
+    def scaled_evaluator(self) -> Callable[[Array, float], tuple[float, Array, float, int, float]]:
+        """A fresh function (x, λ) -> (U, ∇U, Σ u'², N_Δ, Σ u' c): the evaluator where the scale moves too."""
+
+        def evaluate(x: Array, scale: float) -> tuple[float, Array, float, int, float]:
+            system = self.at(scale=scale)
+            c = system.constraints(x)
+            return *_evaluate(system, c), float(self.potential.force(c.delta) @ c.loading())
+
+        return evaluate
+
+    def at(self, **changes: Any) -> Self:
+        """A copy with other parameters (or another `scale`), for which the same x is valid."""
+        if "scale" in changes and self.control is not None:
+            changes[self.control] = changes.pop("scale")
+        kind = type(self).__name__
+        if "kinks" in changes:
+            changes["potential"] = holding(changes.get("potential", self.potential), changes["kinks"])
+        for name in changes:
+            require(hasattr(self, name), "parameter", name, f"an attribute of {kind}")
+        if dataclasses.is_dataclass(self):
+            known = [field.name for field in dataclasses.fields(self) if field.init]
+            for name in changes:
+                require(
+                    name in known, "parameter", name, f"an attribute that makes a {kind}: {', '.join(known)}"
+                )
+            return dataclasses.replace(self, **changes)
+        other = copy.copy(self)
+        for name, value in changes.items():
+            object.__setattr__(other, name, value)
+        return other
+
+    def softened(self, beta: float) -> "ConstrainedSystem":
+        """The same system with softplus of sharpness β, log(1 + exp(βz))/β, for each ReLU, and no kinks held."""
+        kind = type(self).__name__
+        raise ValueError(f"softest = None is not valid: {kind} knows of no ReLU that softplus could replace.")
+
+    def released(self) -> Self:
+        """The same system with no kinks held."""
+        return self if self.kinks is None else self.at(kinks=None)
+
+    def subset(self, select: Array | slice) -> Self:
+        """The same system with some of its data only (an index, a mask or a slice)."""
+        raise ValueError(f"n_data = None is not valid: {type(self).__name__} has no data to choose from.")
+
+    def replica(self, number: tuple) -> Self:
+        """The system of one replica, or of some, by indices along the leading axes that data have; all share one."""
+        return self
+
+    def symmetries(self, x: Array) -> Array:
+        """Directions along which no Δ_i changes, (k, n_dof); not necessarily orthonormal."""
+        return self.initial[:0, None] * self.initial[None, :]
+
+    def gauge_directions(self, x: Array) -> Array:
+        """Those symmetries that hold beyond first order, so that H says nothing along them, (k', n_dof)."""
+        return self.symmetries(x)
+
+    def canonical(self, x: Array) -> Array:
+        """x in the gauge in which it is kept and spectra are quoted (x itself where nothing is to be done)."""
+        return x
+
+    def lengths(self, x: Array) -> Array | None:
+        """What solvers multiply x by, (n_dof,), at most 1, so that its parts are alike in stiffness; None: ones."""
+        return None
+
+    def resolution(self, x: Array) -> float:
+        """The rounding error of one Δ_i, in units of Δ (default: Δ of order one in double precision)."""
+        return 1e-15
+
+    def redundancy(self, x: Array) -> Redundancy:
+        """Dead units, copies and trapped data at x: of networks; nothing for other systems."""
+        return Redundancy()
+
+    def reduced(self, x: Array) -> "tuple[ConstrainedSystem, Array] | None":
+        """The same Δ with fewer degrees of freedom (dead units dropped, copies merged), or None."""
+        return self.redundancy(x).reduced
+
+
+def kinks(c: Constraints) -> Kinks:
+    """The kinks of U: those of Δ weighed by u', and, where u' jumps at Δ = 0, the constraints (unit −1)."""
+    potential, force = c.system.potential, c.system.potential.force(c.delta)
+    own = c.kinks(force)
+    if not potential.kink:
+        return own
+    xp, first = namespace(c.delta), len(own.values)
+    number = xp.cumulative_sum(c.members[:, 0] * 0 + 1) - 1  # 0 … m − 1
+    held = getattr(potential, "index", number[:0])
+    ones = 0.0 * c.delta + 1.0
+
+    def members(select: Array) -> Array:
+        rest = select[select >= first] - first
+        return xp.concat([own.members(select[select < first]), xp.stack([0 * rest - 1, rest], axis=1)])
+
+    def gradients(select: Array) -> Array:
+        rest = c.jacobian(select[select >= first] - first)
+        return xp.concat([own.jacobian(select[select < first]), rest])
+
+    sides = own.sides(xp.nonzero(own.values == own.values)[0])
+    return Kinks(
+        xp.concat([own.values, c.delta]),
+        members,
+        xp.concat([own.held, first + held]),
+        lambda: xp.concat([own.forces, potential.kink * ones]),
+        gradients,
+        xp.concat([sides[0], 0.0 * ones]),
+        xp.concat([sides[1], ones]),
+    )
+
+
+def energy(system: ConstrainedSystem, c: Constraints) -> float:
+    """U = Σ u(Δ_i)."""
+    require_evaluated(c)
+    return float(system.potential.energy(c.delta).sum())
+
+
+def gradient(system: ConstrainedSystem, c: Constraints) -> Array:
+    """∇U = Jᵀ u', (n_dof,)."""
+    require_evaluated(c)
+    return c.vjp(system.potential.force(c.delta))
+
+
+def hessian(system: ConstrainedSystem, c: Constraints, select: Array | None = None) -> tuple[Array, Array]:
+    """H0 = Jᵀ u'' J and Hp = Σ u' ∇∇Δ of all constraints, or of those of a mask, each (n_dof, n_dof)."""
+    require_evaluated(c)
+    force, stiffness = system.potential.force(c.delta), system.potential.stiffness(c.delta)
+    if select is not None:
+        force = force * select
+        if stiffness.ndim == 3:  # constraints of one datum are coupled
+            k = stiffness.shape[1]
+            stiffness = stiffness * select.reshape(-1, k, 1) * select.reshape(-1, 1, k)
+        else:
+            stiffness = stiffness * select
+    return c.stiffness(stiffness), c.curvature(force)
+
+
+def whole_hessian(system: ConstrainedSystem, c: Constraints) -> Array:
+    """H = H0 + Hp of all constraints, (n_dof, n_dof), as one matrix that is nobody else's."""
+    require_evaluated(c)
+    return c.hessian(system.potential.stiffness(c.delta), system.potential.force(c.delta))
+
+
+def _evaluate(system: ConstrainedSystem, c: Constraints) -> tuple[float, Array, float, int]:
+    force = system.potential.force(c.delta)
+    return energy(system, c), c.vjp(force), float(force @ force), int(c.overlaps.sum())

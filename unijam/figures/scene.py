@@ -1,0 +1,145 @@
+"""What a picture of a packing shows: centres, contacts, colours, and the polygons they are drawn with."""
+
+from typing import Any
+
+import numpy as np
+from matplotlib.collections import PolyCollection
+from matplotlib.colors import Normalize, to_rgb
+
+from ..core.system import Constraints
+from ..particles.ellipses import EllipseConstraints, Ellipses
+from ..particles.formats.common import wrapped
+from ..particles.packing import Packing
+from ..support.validation import require, require_finite
+from .comparison import COLOURS
+
+INK = "#1f2730"
+RATTLER = "#d5d5d5"
+ARROW = "#b2182b"
+FORCE_WIDTH = (
+    0.19  # of a contact with the mean force, in mean (short) radii; the width is proportional to the force
+)
+LONGEST_ARROW = 1.6  # of a mode, in mean diameters
+ROUND = 12  # vertices of each end of a force chain's link
+
+
+class Scene:
+    """What a picture shows, in the units of the box: centres inside it, links of the contact network, colours."""
+
+    def __init__(self, system: Packing, x: np.ndarray, mode: np.ndarray | None, colour: Any) -> None:
+        n, d = system.n, system.dimension
+        self.system, self.mode = system, mode
+        self.sides = system.sides
+        self.centres = wrapped(system.positions(x), self.sides)[0]
+        self.ellipses = isinstance(system, Ellipses)
+        self.angles = system.angles(x) if isinstance(system, Ellipses) else np.zeros(n)
+        if isinstance(system, Ellipses):
+            self.long, self.short = system.semi_axes
+        else:
+            self.long = self.short = system.radii
+        c = system.constraints(x)
+        touching = np.asarray(c.overlaps)
+        self.held: np.ndarray = np.any(np.asarray(c.bearing()[0])[: n * d].reshape(n, d), axis=1)
+        self.links = c.members[touching]
+        force = system.potential.force(c.delta[touching])
+        carried = force[self.held[self.links].all(axis=1)]
+        mean = carried.mean() if carried.size else 1.0
+        self.widths = FORCE_WIDTH * self.short.mean() * force / mean
+        self.contacts = _contact_points(system, self, c, touching)
+        self.base = np.array(to_rgb(COLOURS["ellipses" if self.ellipses else "spheres"]))
+        self.colours = self._colours(colour)
+
+    def _colours(self, colour: Any) -> np.ndarray:
+        """One colour a particle, (n, 3): values of a map, or tints by size with rattlers in grey."""
+        from matplotlib import colormaps
+
+        radii, d = self.system.radii, self.system.dimension
+        if colour is not None and not isinstance(colour, str | tuple):
+            values = np.asarray(colour, dtype=np.float64)
+            require(
+                values.shape == radii.shape,
+                "the shape of colour",
+                values.shape,
+                f"{radii.shape}, or a colour",
+            )
+            require_finite(values, "colour")
+            return colormaps["viridis"](Normalize()(values))[:, :3]
+        if colour is not None:
+            self.base = np.array(to_rgb(colour))
+        if self.mode is not None and self.ellipses:
+            turns = self.mode[2 * self.system.n :]
+            scaled = turns / (np.abs(turns).max() or 1.0)
+            return 0.25 + 0.75 * colormaps["RdBu_r"](0.5 + 0.5 * scaled)[:, :3]
+        spread = np.ptp(radii)
+        size = (radii - radii.min()) / spread if spread > 0 else np.full(len(radii), 0.5)
+        faint = self.mode is not None and d == 2
+        strength = ((0.14 + 0.14 * size) if faint else (0.30 + 0.28 * size) * (1.0 if d == 2 else 1.5))[
+            :, None
+        ]
+        tinted = 1.0 - strength * (1.0 - self.base)
+        return np.where(self.held[:, None], tinted, to_rgb(RATTLER))
+
+    def segments(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Links as lines from the centres of both particles to where they touch: starts, ends (2m, d), widths."""
+        i, j = self.links.T
+        starts = self.centres[np.concatenate([i, j])]
+        apart = self.centres[j] - self.centres[i]
+        apart -= self.sides * np.rint(apart / self.sides)
+        ends = starts + np.concatenate([self.contacts, self.contacts - apart])
+        return starts, ends, np.tile(self.widths, 2)
+
+    def moves(self) -> np.ndarray:
+        """The positions' part of the mode, (n, d), its longest arrow 1.6 mean diameters (turns count as lengths)."""
+        assert self.mode is not None
+        moves = self.system.positions(self.mode)
+        turns = self.mode[self.system.n * self.system.dimension :]
+        rim = np.abs(turns).max(initial=0.0) * float(self.long.mean())
+        longest = max(float(np.linalg.norm(moves, axis=1).max()), 0.5 * rim) or 1.0
+        return moves * (LONGEST_ARROW * self.system.scale / longest)
+
+
+def _contact_points(system: Packing, scene: Scene, c: Constraints, touching: np.ndarray) -> np.ndarray:
+    """Where particles touch, seen from the first of each pair, (m, d).
+
+    For ellipses the point at which the contact function is largest: (1 − t) A [(1 − t) A + t B]⁻¹ r.
+    """
+    i, j = c.members[touching].T
+    apart = scene.centres[j] - scene.centres[i]
+    apart -= scene.sides * np.rint(apart / scene.sides)
+    if not isinstance(c, EllipseConstraints):
+        return apart * (system.radii[i] / (system.radii[i] + system.radii[j]))[:, None]
+    cos, sin, t = np.cos(scene.angles), np.sin(scene.angles), c.t[touching][:, None, None]
+    turn = np.stack([np.stack([cos, -sin], axis=1), np.stack([sin, cos], axis=1)], axis=1)
+    shape = np.einsum("nab,nb,ncb->nac", turn, np.stack([scene.long, scene.short], axis=1) ** 2, turn)
+    pulled = np.linalg.solve((1 - t) * shape[i] + t * shape[j], apart[:, :, None])
+    return ((1 - t) * shape[i] @ pulled)[:, :, 0]
+
+
+def images(centres: np.ndarray, half: np.ndarray, sides: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Centres (n, 2) and their periodic images that reach into the box, and whose each is."""
+    shifts = np.array([(a, b) for a in (0, -1, 1) for b in (0, -1, 1)]) * sides
+    at = centres[None] + shifts[:, None]
+    seen = ((at + half > 0) & (at - half < sides)).all(axis=2)
+    return at[seen], np.nonzero(seen)[1]
+
+
+def capsules(start: np.ndarray, end: np.ndarray, radii: np.ndarray, vertices: int = ROUND) -> np.ndarray:
+    """Polygons (m, 2 vertices, 2) around lines from start to end with round ends; circles where these are equal."""
+    along = np.arctan2(*(end - start).T[::-1])[:, None]
+    turn = along + np.linspace(-0.5 * np.pi, 0.5 * np.pi, vertices)
+    arc = radii[:, None, None] * np.stack([np.cos(turn), np.sin(turn)], axis=2)
+    return np.concatenate([end[:, None] + arc, start[:, None] - arc], axis=1)
+
+
+def arrows(start: np.ndarray, along: np.ndarray) -> np.ndarray:
+    """Polygons (m, 7, 2) of arrows, all of one shape: a short one is a small one."""
+    shape = np.array(
+        [[0, 0.045], [0.6, 0.045], [0.6, 0.155], [1, 0], [0.6, -0.155], [0.6, -0.045], [0, -0.045]]
+    )
+    across = np.column_stack([-along[:, 1], along[:, 0]])
+    return start[:, None] + shape[:, :1] * along[:, None] + shape[:, 1:] * across[:, None]
+
+
+def polygons(vertices: np.ndarray, **style: Any) -> PolyCollection:
+    """A collection of polygons (m, vertices, 2)."""
+    return PolyCollection(vertices, **style)  # type: ignore[arg-type]

@@ -1,0 +1,27 @@
+"""What is measured of a system, and what samples of many say together."""
+
+from .jammed import JammedSample, measure_jammed
+from .kernel_energies import KernelEnergySample, measure_kernel_energies
+from .landscape import LandscapeSample, measure_descent, measure_minimum
+from .margins import MarginCurve, jamming_margins
+from .pressures import BranchSample, measure_branch
+from .thresholds import ThresholdSample, measure_threshold
+from .transition import Transition, find_transition
+
+__all__ = [
+    "BranchSample",
+    "JammedSample",
+    "KernelEnergySample",
+    "LandscapeSample",
+    "MarginCurve",
+    "ThresholdSample",
+    "Transition",
+    "find_transition",
+    "jamming_margins",
+    "measure_branch",
+    "measure_descent",
+    "measure_jammed",
+    "measure_kernel_energies",
+    "measure_minimum",
+    "measure_threshold",
+]

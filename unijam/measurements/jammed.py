@@ -1,0 +1,117 @@
+"""What is measured on a system at its jamming point: the count, the spectra, the distances Δ."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from ..branches.jam import jam
+from ..core.system import ConstrainedSystem
+from ..ensemble.sample import Sample
+from ..spectra import decompose_hessian
+from ..statistics import count_constraints
+from ..support.arrays import to_numpy
+
+REACH = 0.25  # units of the particles' gaps: the first shell, where the law of small gaps lives
+CUT = 0.05  # of the overlaps: what the talk's argument removes from an isostatic system
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class JammedSample(Sample):
+    """One system brought to jamming, quoted at the last state whose relative gradient is at most 1e-6.
+
+    Attributes
+    ----------
+    status : str
+        Of `jam`.
+    n_dof, n_effective, n_overlaps, n_kinks, ratio
+        The count in the quoted state; `reduced_ratio` on the reduced system (NaN where there is none).
+    n_rattlers_dof : int
+        Degrees of freedom that bear no force.
+    energy, relative_gradient, typical_overlap, threshold, seconds : float
+        U, ‖Jᵀu'‖/‖u'‖, √(2U/N_Δ) in units of Δ, the control at jamming, the time of `jam`.
+    negative_modes, negative_modes_hp, self_stresses : int
+        Of H, of Hp; states of self stress.
+    distances, ratios, relative_gradients : (states,) arrays
+        On the way: distance of the scale from its threshold (in reported units), (N_Δ + N_kink)/N_eff,
+        relative gradient.
+    eigenvalues_h0, eigenvalues_hp, eigenvalues : (n_effective,) arrays
+        Symmetries apart.
+    kernel_prestress, kernel_prestress_cut : arrays
+        Eigenvalues of Hp on the kernel of H0, and after 5 % of the overlaps are cut, over the typical overlap.
+    delta : (m,) array
+        Δ of the bearing constraints in reported units, gaps up to a quarter of a diameter for particles.
+    """
+
+    status: str
+    n_dof: int
+    n_effective: int
+    n_overlaps: int
+    n_kinks: int
+    ratio: float
+    reduced_ratio: float
+    n_rattlers_dof: int
+    energy: float
+    relative_gradient: float
+    typical_overlap: float
+    threshold: float
+    seconds: float
+    negative_modes: int
+    negative_modes_hp: int
+    self_stresses: int
+    distances: np.ndarray
+    ratios: np.ndarray
+    relative_gradients: np.ndarray
+    eigenvalues_h0: np.ndarray
+    eigenvalues_hp: np.ndarray
+    eigenvalues: np.ndarray
+    kernel_prestress: np.ndarray
+    kernel_prestress_cut: np.ndarray
+    delta: np.ndarray
+
+
+def is_isostatic(samples: Sequence[JammedSample]) -> bool:
+    """N_Δ + N_kink = N_eff + 1 in at least 95 % of the samples."""
+    return bool(np.mean([s.n_overlaps + s.n_kinks == s.n_effective + 1 for s in samples]) >= 0.95)
+
+
+def measure_jammed(system: ConstrainedSystem) -> JammedSample:
+    """Jam a system and measure it at the quoted state."""
+    jammed = jam(system)
+    state = jammed.settled()
+    quoted, x = state.system, state.x
+    count = count_constraints(quoted, x)
+    hessian = decompose_hessian(quoted, x)
+    counts = [count_constraints(s.system, s.x) for s in jammed.states]
+    c = quoted.constraints(x, reach=REACH * quoted.unit)
+    delta = to_numpy(c.delta[c.bearing()[1]])
+    typical = state.typical_overlap
+    eigenvalues = hessian.eigenvalues("total", symmetries=False)
+    rounding = 1e-13 * np.abs(eigenvalues).max()
+    return JammedSample(
+        status=jammed.status,
+        n_dof=count.n_dof,
+        n_effective=count.n_effective,
+        n_overlaps=count.n_overlaps,
+        n_kinks=count.n_kinks,
+        ratio=count.ratio,
+        reduced_ratio=count.reduced.ratio if count.reduced else float("nan"),
+        n_rattlers_dof=int((~hessian.bearing).sum()),
+        energy=state.energy,
+        relative_gradient=state.relative_gradient,
+        typical_overlap=typical / quoted.unit,
+        threshold=jammed.threshold,
+        seconds=jammed.seconds,
+        negative_modes=int((eigenvalues < -rounding).sum()),
+        negative_modes_hp=hessian.n_negative_hp,
+        self_stresses=hessian.self_stress.shape[1],
+        distances=np.array(jammed.distances) / quoted.unit,
+        ratios=np.array([k.ratio for k in counts]),
+        relative_gradients=np.array([s.relative_gradient for s in jammed.states]),
+        eigenvalues_h0=hessian.eigenvalues("h0", symmetries=False),
+        eigenvalues_hp=hessian.eigenvalues("hp", symmetries=False),
+        eigenvalues=eigenvalues,
+        kernel_prestress=hessian.kernel_prestress() / typical,
+        kernel_prestress_cut=hessian.cut(CUT).kernel_prestress() / typical,
+        delta=delta / quoted.unit,
+    )

@@ -1,0 +1,150 @@
+"""The jamming margin of spherical networks against the number of data, and where it reaches zero."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from ..branches.jam import jam
+from ..core.system import ConstrainedSystem
+from ..ensemble import Recipe, ensemble
+from ..ensemble.sample import Sample
+from ..statistics import Estimate, half_crossing
+from ..support.printing import Brief
+from ..support.validation import is_whole, require
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class MarginSample(Sample):
+    """Status and threshold of `jam`, N, and the margin below which the network's output vanishes."""
+
+    status: str
+    threshold: float
+    n_dof: int
+    least_threshold: float
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class MarginCurve(Brief):
+    """κ_J(P) of spherical networks of N degrees of freedom, by `jam` from random weights.
+
+    Attributes
+    ----------
+    algorithm : str
+    n_dof : int
+        N.
+    n_data : (k,) array
+        P, ascending.
+    thresholds : (k, seeds) array
+        κ_J of each start; 0 where f vanishes there, NaN where the way was not brought to an end.
+    jammed : (k,) array
+        The fraction of starts that jammed, at any margin above the least (1e-4 with hidden layers; none without, so
+        that linear networks jam at negative margins too).
+    """
+
+    algorithm: str
+    n_dof: int
+    n_data: np.ndarray
+    thresholds: np.ndarray
+    jammed: np.ndarray
+
+    @property
+    def margin(self) -> np.ndarray:
+        """The mean κ_J of the starts that jammed, (k,); NaN where none did."""
+        return np.array([np.mean(row) if len(row) else np.nan for row in self._reached])
+
+    @property
+    def error(self) -> np.ndarray:
+        """Its standard error, (k,); NaN where fewer than two jammed."""
+        rows = self._reached
+        return np.array([np.std(r, ddof=1) / len(r) ** 0.5 if len(r) > 1 else np.nan for r in rows])
+
+    @property
+    def _reached(self) -> list[np.ndarray]:
+        return [row[np.isfinite(row) & (row != 0)] for row in self.thresholds]
+
+    @property
+    def vanishes(self) -> tuple[int, int | None]:
+        """The P between which κ_J reaches zero: the last up to which half of the starts have κ_J > 0, and the next
+        (None: above all); (0, first) where it is below zero from the first on. Of the starts that came to an end."""
+        n_data, positive = self._ended
+        n = int((np.minimum.accumulate([row.mean() for row in positive]) >= 0.5).sum())
+        return (int(n_data[n - 1]) if n else 0, int(n_data[n]) if n < len(n_data) else None)
+
+    @property
+    def zero(self) -> Estimate:
+        """P/N at which κ_J reaches zero: half of the starts that came to an end have κ_J > 0."""
+        n_data, positive = self._ended
+        return half_crossing(n_data / self.n_dof, positive)
+
+    @property
+    def _ended(self) -> tuple[np.ndarray, list[np.ndarray]]:
+        """Each P at which starts came to an end, and whether κ_J > 0 in them."""
+        known = [row[np.isfinite(row)] for row in self.thresholds]
+        kept = [k for k, row in enumerate(known) if len(row)]
+        return self.n_data[kept], [known[k] > 0 for k in kept]
+
+
+def measure_margin(system: ConstrainedSystem) -> MarginSample:
+    """Jam a system."""
+    way, least = jam(system), system.least_threshold
+    return MarginSample(way.status, way.threshold, system.n_dof, -np.inf if least is None else least)
+
+
+def jamming_margins(
+    recipe: Recipe,
+    n_data: Sequence[int],
+    seeds: int,
+    store: Path | str,
+    *,
+    n_workers: int | None = None,
+    progress: bool = False,
+) -> MarginCurve:
+    """The jamming margin κ_J of spherical networks at several numbers of data.
+
+    Parameters
+    ----------
+    recipe : Recipe
+        Of networks with a margin, without `n_data`.
+    n_data : sequence of int
+        P.
+    seeds : int
+        Networks at each P.
+    store : Path or str
+        A folder where each network's margin is kept once it is known, and not computed again.
+    n_workers : int, optional
+        Processes, one a core by default. With more than 1 a script makes the call under
+        ``if __name__ == "__main__":``, because each process reads it again.
+    progress : bool
+        Show a bar.
+
+    Raises
+    ------
+    ValueError
+        Where a number is out of range, or the recipe gives `n_data`.
+    RuntimeError
+        Where several processes read a script without that line.
+    """
+    counts = sorted({int(p) for p in n_data})
+    require(len(counts) > 0 and counts[0] >= 2, "n_data", list(n_data), "numbers of data of at least 2")
+    require(is_whole(seeds) and seeds >= 1, "seeds", seeds, "a whole number of at least 1")
+    require(
+        "n_data" not in recipe.parameters,
+        "n_data",
+        recipe.parameters.get("n_data"),
+        "left free in the recipe",
+    )
+    recipes = {p: (recipe.at(n_data=p), seeds) for p in reversed(counts)}
+    drawn = ensemble(recipes, measure_margin, store, n_workers=n_workers, progress=progress)
+    thresholds = np.array([[_threshold(sample) for sample in drawn[p]] for p in counts])
+    n_dof = int(drawn[counts[0]][0].n_dof)
+    jammed = (np.isfinite(thresholds) & (thresholds != 0)).mean(axis=1)
+    return MarginCurve("jam, from random weights", n_dof, np.array(counts), thresholds, jammed)
+
+
+def _threshold(sample: MarginSample) -> float:
+    """κ_J; 0 below the least threshold, where f vanishes, and NaN where the way did not end."""
+    if sample.threshold < sample.least_threshold:
+        return 0.0
+    return sample.threshold if sample.status == "converged" else float("nan")

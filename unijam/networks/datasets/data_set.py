@@ -1,0 +1,207 @@
+"""A data set for networks: what is learnt, what is tested, and how both are cut down to a problem of given size."""
+
+from dataclasses import dataclass, replace
+from typing import Annotated, Any, Literal, Self
+
+import numpy as np
+import scipy.linalg
+from pydantic import Field
+
+from ...support.printing import Brief
+from ...support.validation import Count, Seed, Whole, checked, require, require_finite
+
+Normalisation = Literal["sphere", "variance"]
+Amount = Annotated[Whole, Field(ge=0)]
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class DataSet(Brief):
+    """Inputs and labels to learn from and to test on.
+
+    Attributes
+    ----------
+    inputs, test_inputs : (P, d), (P', d) arrays
+        Of numbers (pixels may be bytes).
+    labels, test_labels : (P,), (P',) arrays
+        ±1 where n_classes = 2, else 0 … C − 1.
+    name : str
+        Of what, and what was done to it.
+    n_classes : int
+        C.
+
+    Examples
+    --------
+    >>> import unijam as uj
+    >>> data = uj.datasets.teacher(n_data=400, dimension=20, n_test=100, seed=1)
+    >>> data.subset(100, seed=2).principal_components(5).inputs.shape
+    (100, 5)
+    """
+
+    inputs: np.ndarray
+    labels: np.ndarray
+    test_inputs: np.ndarray
+    test_labels: np.ndarray
+    name: str = "data"
+    n_classes: int = 2
+
+    def __post_init__(self) -> None:
+        for prefix in ("", "test_"):
+            inputs, labels = getattr(self, prefix + "inputs"), getattr(self, prefix + "labels")
+            require(inputs.ndim == 2, f"the shape of {prefix}inputs", inputs.shape, "(P, d)")
+            require(
+                labels.shape == inputs.shape[:1],
+                f"the shape of {prefix}labels",
+                labels.shape,
+                f"({len(inputs)},), one a datum",
+            )
+            if inputs.dtype != np.uint8:
+                require_finite(inputs, f"{prefix}inputs")
+            classes = np.arange(self.n_classes) if self.n_classes > 2 else np.array([-1, 1])
+            wrong = labels[~np.isin(labels, classes)]
+            wanted = f"0 to {self.n_classes - 1}" if self.n_classes > 2 else "+1 or −1"
+            require(wrong.size == 0, f"{prefix}labels", wrong[:1].tolist(), f"{wanted} for every datum")
+        require(len(self.inputs) >= 1, "n_data", len(self.inputs), "at least 1")
+        same = self.inputs.shape[1] == self.test_inputs.shape[1]
+        require(same, "the shape of test_inputs", self.test_inputs.shape, f"(P', {self.inputs.shape[1]})")
+
+    @checked
+    def subset(
+        self, n_data: Count, n_test: Amount | None = None, *, seed: Seed = 0, balanced: bool = True
+    ) -> Self:
+        """Some of the data, drawn at random, and some of the test data (all of them by default).
+
+        Parameters
+        ----------
+        n_data, n_test : int
+            How many.
+        seed : int
+        balanced : bool
+            Whether all labels come equally often (to within one datum), else as they come.
+
+        Raises
+        ------
+        ValueError
+            Where there are not so many (of one label).
+        """
+        rng = np.random.default_rng(seed)
+        kept = _draw(self.labels, n_data, balanced, rng, "n_data")
+        changes = {"inputs": self.inputs[kept], "labels": self.labels[kept]}
+        if n_test is not None:
+            kept = _draw(self.test_labels, n_test, balanced, rng, "n_test")
+            changes |= {"test_inputs": self.test_inputs[kept], "test_labels": self.test_labels[kept]}
+        return replace(self, name=f"{self.name}, {n_data} data, seed {seed}", **changes)
+
+    @checked
+    def split(self, n_test: Count, *, seed: Seed = 0) -> Self:
+        """Set data aside to test on (they join the test data there are), as many of each label."""
+        require(n_test < len(self.labels), "n_test", n_test, f"below {len(self.labels)}, the number of data")
+        aside = _draw(self.labels, n_test, True, np.random.default_rng(seed), "n_test")
+        kept = np.setdiff1d(np.arange(len(self.labels)), aside)
+        return replace(
+            self,
+            inputs=self.inputs[kept],
+            labels=self.labels[kept],
+            test_inputs=np.concatenate([self.test_inputs, self.inputs[aside]]),
+            test_labels=np.concatenate([self.test_labels, self.labels[aside]]),
+        )
+
+    @checked
+    def binary(self, rule: Any = "even-odd") -> Self:
+        """Two labels ±1 instead of C classes.
+
+        Parameters
+        ----------
+        rule : "even-odd", "halves" or (int, int)
+            +1 for even classes; +1 for the first half of the classes; or two classes, +1 and −1: others are left out.
+        """
+        n = self.n_classes
+        require(n > 2, "n_classes", n, "above 2: this data set has two labels already")
+        classes = np.arange(n)
+        if isinstance(rule, tuple | list):
+            valid = len(rule) == 2 and all(c in classes for c in rule) and rule[0] != rule[1]
+        else:
+            valid = rule in ("even-odd", "halves")
+        require(valid, "rule", rule, f"'even-odd', 'halves', or two different classes from 0 to {n - 1}")
+        if isinstance(rule, str):
+            chosen = classes % 2 == 0 if rule == "even-odd" else classes < n // 2
+            plus, minus = classes[chosen].tolist(), classes[~chosen].tolist()
+        else:
+            plus, minus = [rule[0]], [rule[1]]
+        parts: dict[str, Any] = {}
+        for prefix in ("", "test_"):
+            labels = getattr(self, prefix + "labels")
+            kept = np.isin(labels, plus + minus)
+            parts[prefix + "inputs"] = getattr(self, prefix + "inputs")[kept]
+            parts[prefix + "labels"] = np.where(np.isin(labels[kept], plus), 1.0, -1.0)
+        return replace(self, name=f"{self.name}, {rule}", n_classes=2, **parts)
+
+    @checked
+    def principal_components(self, d: Count, normalisation: Normalisation = "sphere") -> Self:
+        """Inputs in their d principal components, found on the data to learn from, then `normalised`.
+
+        Raises
+        ------
+        ValueError
+            Where d is above the number of inputs or of data.
+        """
+        x = self.inputs - self.inputs.mean(axis=0, dtype=float)
+        require(d <= min(x.shape), "d", d, f"at most {min(x.shape)}, the lesser of d and P")
+        wide = x.shape[1] > x.shape[0]
+        gram = x @ x.T if wide else x.T @ x
+        n = len(gram)
+        values, vectors = scipy.linalg.eigh(gram, subset_by_index=(n - d, n - 1))
+        require(
+            values[0] > 1e-12 * values[-1], "d", d, "at most the number of directions in which the data vary"
+        )
+        axes = (x.T @ vectors / np.sqrt(values) if wide else vectors)[:, ::-1]
+        axes = axes * np.sign(
+            axes[np.abs(axes).argmax(axis=0), np.arange(d)]
+        )  # eigenvectors have no sign of their own
+        projected = replace(
+            self,
+            inputs=x @ axes,
+            test_inputs=(self.test_inputs - self.inputs.mean(axis=0, dtype=float)) @ axes,
+            name=f"{self.name}, {d} principal components",
+        )
+        return projected.normalised(normalisation)
+
+    @checked
+    def normalised(self, normalisation: Normalisation = "sphere") -> Self:
+        """Inputs less the mean of the data to learn from, and in the normalisation of random data.
+
+        Parameters
+        ----------
+        normalisation : "sphere" or "variance"
+            Every input of length √d; or all divided by one number, so that the inputs to learn from have a mean
+            square of 1 a component.
+        """
+        centre = self.inputs.mean(axis=0, dtype=float)
+        inputs, tests = self.inputs - centre, self.test_inputs - centre
+        if normalisation == "variance":
+            scale = np.sqrt((inputs * inputs).mean())
+            require(scale > 0, "the variance of inputs", scale, "positive")
+            return replace(self, inputs=inputs / scale, test_inputs=tests / scale)
+        return replace(self, inputs=_on_sphere(inputs), test_inputs=_on_sphere(tests))
+
+
+def _on_sphere(inputs: np.ndarray) -> np.ndarray:
+    lengths = np.linalg.norm(inputs, axis=1, keepdims=True)
+    zero = int((lengths == 0).sum())
+    require(zero == 0, "inputs", f"{zero} at their mean", "different from it, to lie on a sphere")
+    return inputs * np.sqrt(inputs.shape[1]) / lengths
+
+
+def _draw(labels: np.ndarray, n: int, balanced: bool, rng: np.random.Generator, field: str) -> np.ndarray:
+    """Indices of n data in random order, of each label as many (to within one)."""
+    classes = np.unique(labels)
+    if not balanced or not len(classes):
+        require(n <= len(labels), field, n, f"at most {len(labels)}, as many as there are")
+        return rng.permutation(len(labels))[:n]
+    share = n // len(classes) + (rng.permutation(len(classes)) < n % len(classes))
+    picked = []
+    for label, count in zip(classes, share, strict=True):
+        members = np.flatnonzero(labels == label)
+        most = len(classes) * min(int((labels == c).sum()) for c in classes)
+        require(count <= len(members), field, n, f"at most {most}, with as many of each label")
+        picked.append(rng.permutation(members)[:count])
+    return rng.permutation(np.concatenate(picked))

@@ -1,0 +1,1 @@
+"""Fully connected networks: passes, constraints, compiled evaluators, reduction."""

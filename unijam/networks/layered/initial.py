@@ -1,0 +1,59 @@
+"""Data and initial weights of networks: given, or random from a seed and the same on every device."""
+
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from ...support.arrays import writable
+from ...support.printing import brief
+from ...support.validation import require_finite
+
+
+def random_data(n_data: int, dimension: int, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
+    """Gaussian inputs (P, d), centred, then put on the sphere of radius √d; balanced labels ±1 (P,)."""
+    inputs = rng.standard_normal((n_data, dimension))
+    inputs -= inputs.mean(axis=0)
+    inputs *= np.sqrt(dimension) / np.linalg.norm(inputs, axis=1, keepdims=True)
+    return inputs, rng.permutation(np.where(np.arange(n_data) % 2, -1.0, 1.0))
+
+
+def orthogonal(rows: int, columns: int, rng: np.random.Generator) -> np.ndarray:
+    """A random matrix of orthonormal rows or columns (whichever are fewer), uniform under rotations."""
+    q, r = np.linalg.qr(rng.standard_normal((max(rows, columns), min(rows, columns))))
+    q *= np.sign(np.diag(r))
+    return q if rows >= columns else q.T
+
+
+def initial_weights(shapes: tuple[tuple[int, int], ...], bias: bool, rng: np.random.Generator) -> np.ndarray:
+    """Orthogonal W_l of gain 1 and zero biases: θ_l = [W_l|b_l] of these shapes, flat."""
+    layers = [np.pad(orthogonal(i, j - bias, rng), ((0, 0), (0, int(bias)))) for i, j in shapes]
+    return np.concatenate([theta.ravel() for theta in layers])
+
+
+def n_outputs(n_classes: int) -> int:
+    """One output tells two classes apart, C outputs C > 2."""
+    return 1 if n_classes == 2 else n_classes
+
+
+def layer_shapes(
+    dimension: int, widths: tuple[int, ...], bias: bool, outputs: int = 1
+) -> tuple[tuple[int, int], ...]:
+    """(h_l, h_{l−1} + bias) of each layer's θ_l, the output's last."""
+    return tuple(zip((*widths, outputs), (n + bias for n in (dimension, *widths)), strict=True))
+
+
+def generators(seed: int) -> list[np.random.Generator]:
+    """Independent streams for data and weights."""
+    return np.random.default_rng(seed).spawn(2)
+
+
+def as_tensor(value: Any, field: str, dtype: torch.dtype, device: torch.device | str) -> Tensor:
+    """Numbers of any kind as a tensor of finite entries."""
+    try:
+        tensor = torch.as_tensor(writable(value), dtype=dtype, device=device).detach()
+    except (TypeError, ValueError, RuntimeError):
+        raise ValueError(f"{field} = {brief(value)} is not valid: it must be an array of numbers.") from None
+    require_finite(tensor, field)
+    return tensor

@@ -1,0 +1,248 @@
+"""From the weights of a network of layers to its constraints: all that does not depend on how it was made."""
+
+import copy
+import dataclasses
+from collections.abc import Callable
+from functools import cached_property
+from typing import Any, Self
+
+import torch
+from torch import Tensor
+
+from ...core.kinks import HeldKinks
+from ...core.potentials import Harmonic, Potential, holding
+from ...core.system import ConstrainedSystem
+from ...support.arrays import Array, writable
+from ...support.validation import require
+from ..labels import Classes, Labels, Signs
+from ..precision import DENSE, rounding
+from ..symmetries.gauge import Symmetries, on_spheres
+from ..symmetries.sphere import Sphere
+from . import passes
+from .activations import activation
+from .constraints import NetworkConstraints
+from .evaluator import Evaluator
+from .held_kinks import as_kinks, by_layer, kinks_on
+from .initial import as_tensor, layer_shapes, n_outputs
+from .validity import require_valid
+
+LOSES_KINKS = {
+    "inputs",
+    "labels",
+    "widths",
+    "activation",
+}  # changes after which (unit, datum) means another pair
+LEAST_MARGIN = 1e-4  # a jamming margin below this is that of a vanishing f
+
+
+@dataclasses.dataclass(frozen=True, eq=False, repr=False)
+class LayeredSystem(ConstrainedSystem):
+    """The constraints of a network of layers; `FullyConnected` says what its attributes are."""
+
+    initial: Tensor
+    inputs: Tensor
+    labels: Tensor
+    widths: tuple[int, ...]
+    activation: str
+    beta: float
+    weights: str
+    radii: Tensor
+    margin: float
+    bias: bool
+    potential: Potential = dataclasses.field(default_factory=Harmonic)
+    n_classes: int = 2
+    kinks: HeldKinks | None = None
+    dense_limit: int = DENSE
+
+    def __post_init__(self) -> None:
+        require_valid(self, set(self.__dataclass_fields__))
+
+    @property
+    def control(self) -> str | None:  # type: ignore[override]
+        """The margin of spherical weights; None for free ones, which can scale f at will, and for cross-entropy."""
+        return "margin" if self.weights == "spherical" and self.potential.finite_range else None
+
+    @property
+    def least_threshold(self) -> float | None:  # type: ignore[override]
+        """1e-4 with hidden layers: below, f vanishes on all data (past the load that the network can fit)."""
+        return LEAST_MARGIN if self.depth and self.control else None
+
+    @property
+    def convex(self) -> bool:  # type: ignore[override]
+        """Of a linear network, whose Δ is linear in free weights; spherical ones need κ ≥ 0."""
+        return not self.widths and (self.weights == "free" or self.margin >= 0)
+
+    @property
+    def softest(self) -> float | None:  # type: ignore[override]
+        """β = 2 for up to two hidden layers of ReLU, 3.2 for three, 8 for five: soft units damp what passes them."""
+        kinked = self.depth and self.activation == "relu"
+        return float(2 ** (1 + max(self.depth - 2, 0) / 1.5)) if kinked else None
+
+    @property
+    def n_hidden(self) -> int:  # type: ignore[override]
+        """The number of hidden units."""
+        return sum(self.widths)
+
+    @property
+    def matrix_free(self) -> bool:
+        """Whether N is beyond `dense_limit`."""
+        return self.n_dof > self.dense_limit
+
+    @property
+    def depth(self) -> int:
+        """The number of hidden passes."""
+        return len(self.widths)
+
+    @property
+    def shapes(self) -> tuple[tuple[int, int], ...]:
+        """(h_l, h_{l−1} + bias) of each θ_l."""
+        return layer_shapes(self.inputs.shape[-1], self.widths, self.bias, n_outputs(self.n_classes))
+
+    @property
+    def sizes(self) -> tuple[int, ...]:
+        """The number of parameters of each layer."""
+        return tuple(i * j for i, j in self.shapes)
+
+    @cached_property
+    def entering(self) -> Tensor:
+        """The data as they enter the first layer, (d + bias, P)."""
+        return passes.with_ones(self.inputs.mT, self.bias).contiguous()
+
+    @cached_property
+    def targets(self) -> Labels:
+        """The labels, as the map from outputs to distances."""
+        return Signs(self.labels) if self.n_classes == 2 else Classes(self.labels, self.n_classes)
+
+    def at(self, **changes: Any) -> Self:
+        """A copy with other attributes, or another `scale`, for which the same x is valid.
+
+        A potential without finite range brings κ = 0 with it, unless a margin is given too.
+        """
+        if "scale" in changes and self.control is not None:
+            changes[self.control] = changes.pop("scale")
+        if not getattr(changes.get("potential"), "finite_range", True):
+            changes = {"margin": 0.0} | changes
+        other = copy.copy(self)
+        cached = ["kinks_by_layer"]
+        cached += ["entering"] if {"inputs", "bias"} & set(changes) else []
+        cached += ["targets"] if {"labels", "n_classes"} & set(changes) else []
+        for name in cached:
+            other.__dict__.pop(name, None)
+        if LOSES_KINKS & set(changes):
+            changes = {"kinks": None} | changes
+        if changes.get("kinks") is not None:
+            changes["kinks"] = as_kinks(changes["kinks"], self.initial)
+        if "kinks" in changes:
+            changes["potential"] = holding(changes.get("potential", self.potential), changes["kinks"])
+        for name, value in changes.items():
+            require(name in self.__dataclass_fields__, "parameter", name, "an attribute of the network")
+            if name in ("initial", "inputs", "labels", "radii"):
+                value = as_tensor(value, name, self.initial.dtype, self.initial.device)
+            elif name in ("margin", "beta"):
+                value = float(value)
+            object.__setattr__(other, name, value)
+        require_valid(other, set(changes))
+        return other
+
+    def softened(self, beta: float) -> ConstrainedSystem:
+        return self.at(activation="softplus", beta=beta) if self.softest else super().softened(beta)
+
+    @property
+    def n_data(self) -> int:  # type: ignore[override]
+        """P."""
+        return self.inputs.shape[-2]
+
+    def subset(self, select: Array | slice) -> Self:
+        """The network on some of its data, a slice, (P,) mask or index; kinks held on these stay held."""
+        other = copy.copy(self)  # quick: a mini-batch makes one a step
+        for cached in ("targets", "kinks_by_layer"):
+            other.__dict__.pop(cached, None)
+        if self.kinks is not None:
+            kinks = kinks_on(self.kinks, torch.arange(self.n_data)[select])
+            other.__dict__.update(kinks=kinks, potential=holding(self.potential, kinks))
+        parts = {"inputs": self.inputs[..., select, :], "labels": self.labels[..., select]}
+        other.__dict__.update(parts, entering=self.entering[..., select])
+        return other
+
+    def replica(self, number: tuple) -> Self:
+        if self.initial.ndim == self.inputs.ndim - 1 == self.labels.ndim == 1:
+            return self
+        other = copy.copy(self)
+        for cached in ("targets", "entering"):
+            other.__dict__.pop(cached, None)
+        for name, single in (("initial", 1), ("inputs", 2), ("labels", 1)):
+            value = getattr(self, name)
+            if value.ndim > single:
+                other.__dict__[name] = value[number]
+        return other
+
+    def sphere(self, x: Tensor) -> Sphere | None:
+        """The normalisation of spherical weights at x; None for free ones."""
+        return Sphere.at(x, self.radii, self.sizes) if self.weights == "spherical" else None
+
+    def forward(self, effective: Tensor, entering: Tensor) -> passes.Forward:
+        """The forward pass of effective weights over `entering` data, (d + bias, P)."""
+        parts = zip(effective.split(self.sizes), self.shapes, strict=True)
+        weights = [part.view(shape) for part, shape in parts]
+        kinks = self.kinks_by_layer if entering is self.entering else None
+        return passes.forward(weights, entering, activation(self.activation, self.beta), kinks)
+
+    @cached_property
+    def kinks_by_layer(self) -> list[tuple[Tensor, Tensor, Tensor]] | None:
+        """(units, data, slopes) of the kinks held in each hidden layer."""
+        return None if self.kinks is None else by_layer(self.kinks, self.widths)
+
+    def outputs(self, x: Tensor, entering: Tensor) -> Tensor:
+        """z of the last layer at x, (outputs, P)."""
+        sphere = self.sphere(x)
+        return self.forward(x if sphere is None else sphere.effective, entering).outputs
+
+    def output(self, x: Array, inputs: Array) -> Tensor:
+        """f_W of inputs (M, d) at x, (M,), or (M, C) for C > 2 classes; differentiable in both."""
+        dtype, device = self.initial.dtype, self.initial.device
+        x, inputs = (torch.as_tensor(writable(a), dtype=dtype, device=device) for a in (x, inputs))
+        outputs = self.outputs(x, passes.with_ones(inputs.mT, self.bias))
+        return outputs[0] if self.n_classes == 2 else outputs.T
+
+    def constraints(self, x: Tensor, reach: float = 0.0) -> NetworkConstraints:
+        """The constraints of all data at x, gaps of any width included."""
+        return NetworkConstraints(self, x)
+
+    def evaluator(self) -> Callable[[Tensor], tuple[float, Tensor, float, int]]:
+        return Evaluator(self) if self.kinks is None else super().evaluator()
+
+    def scaled_evaluator(self) -> Callable[[Tensor, float], tuple[float, Tensor, float, int, float]]:
+        return Evaluator(self).scaled if self.kinks is None else super().scaled_evaluator()
+
+    @property
+    def _free(self) -> Symmetries:
+        """The symmetries that free weights have."""
+        homogeneous = activation(self.activation, self.beta).homogeneous
+        return Symmetries.of_layers(self.shapes, homogeneous, self.n_classes > 2, self.initial.device)
+
+    def symmetries(self, x: Tensor) -> Tensor:
+        """Radial directions of spherical weights, rescalings of ReLU units, common shifts of C > 2 outputs: (k, N),
+        not orthonormal, sparse in a matrix-free network."""
+        sphere = self.sphere(x)
+        rows = self._free.rows(x)
+        if sphere is not None:
+            rows = torch.cat([sphere.normals.T.to_sparse(), on_spheres(rows, sphere)])
+        return rows if self.matrix_free else rows.to_dense()
+
+    def gauge_directions(self, x: Tensor) -> Tensor:
+        """Of spherical weights the radial directions: rescaled units change norms to second order, which Hp sees."""
+        sphere = self.sphere(x)
+        return self.symmetries(x) if sphere is None else sphere.normals.T
+
+    def canonical(self, x: Tensor) -> Tensor:
+        """Spherical weights at ‖θ_l‖ = r_l; free ones with outputs of sum 0 (C > 2 classes), and ReLU units at
+        ‖[w_in|b]‖ = ‖w_out‖; x itself where it is so already."""
+        sphere = self.sphere(x)
+        if sphere is not None:
+            change = (sphere.stretch - 1).abs().max()
+            return x if float(change) < 8 * torch.finfo(x.dtype).eps else sphere.effective
+        return self._free.canonical(x)
+
+    def resolution(self, x: Tensor) -> float:
+        """The rounding error of one Δ: 4 eps × max(|κ|, typical |f|)."""
+        return float(rounding(self.outputs(x, self.entering), self.margin))

@@ -1,0 +1,191 @@
+"""The constraints of any module at one x; every derivative by torch, in micro-batches of data that fit into memory."""
+
+from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING
+
+import torch
+from torch import Tensor
+
+from ...core.kinks import Kinks
+from ...core.system import OVERLAP_RESOLUTIONS, ConstraintOperator, Constraints
+from ...support.arrays import Array, weigh
+from ..precision import rounding
+from .functional import ONE_THREAD
+from .kinks import TracedConstraints
+
+if TYPE_CHECKING:
+    from ..network import Network
+
+
+class ModuleConstraints(Constraints):
+    """Δ of every datum (and class). J and Σ w ∇∇Δ are dense for small N; else H is known by its products.
+
+    One product, (Σ a ∇Δ ⊗ ∇Δ + Σ w ∇∇Δ) v, is the derivative along v of the gradient of Σ w Δ + ½ a (Δ − Δ(x))²:
+    forward over reverse mode (B. Pearlmutter, Neural Comput. 6, 147 (1994)). Where the data fit into memory at once,
+    the graph of that gradient is kept instead, and each product is one backward pass through it.
+    """
+
+    system: "Network"
+
+    def __init__(self, system: "Network", x: Tensor) -> None:
+        self.system, self.x = system, x.detach()
+        with torch.no_grad():
+            outputs = [system.function(self.x, system.inputs[part]) for part in self._parts(1)]
+        self.outputs = torch.cat(outputs, 1)
+        self.delta = system.targets.distances(self.outputs, system.margin)
+        self._graph: tuple = (None, None)
+
+    @property
+    def members(self) -> Tensor:  # type: ignore[override]
+        return self.system.targets.members()
+
+    @property
+    def overlaps(self) -> Tensor:
+        return self.delta > OVERLAP_RESOLUTIONS * rounding(self.outputs, self.system.margin)
+
+    def vjp(self, weights: Array) -> Tensor:
+        total = torch.zeros_like(self.x)
+        for part, w in self._weighted(weights):
+            leaf = self.x.clone().requires_grad_()
+            with torch.enable_grad():
+                delta = self.system.distances(leaf, part)
+            total += torch.autograd.grad(delta, leaf, w)[0]
+        return total
+
+    def jvp(self, direction: Array) -> Tensor:
+        changes = [_forward(self._distances(part), self.x, direction) for part in self._parts()]
+        return torch.cat(changes)
+
+    def jacobian(self, select: Array | None = None) -> Tensor:
+        system, k = self.system, self.system.targets.per_datum
+        rows = torch.arange(len(self.delta), device=self.x.device)
+        rows = rows if select is None else rows[select]
+        data = torch.unique(rows // k)
+        one = system.function.data_within(system.memory_limit, system.inputs)
+        chunk = max(1, min(one, system.memory_limit // (4 * k * len(self.x) * self.x.element_size())))
+
+        def of_datum(x: Tensor, inputs: Tensor, label: Tensor) -> Tensor:
+            outputs = system.function(x, inputs[None])
+            return system.label(label[None]).distances(outputs, system.margin)
+
+        found = self.x.new_empty(len(data) * k, len(self.x))
+        derive = torch.func.vmap(torch.func.jacrev(of_datum), in_dims=(None, 0, 0))
+        for start in range(0, len(data), chunk):
+            part = data[start : start + chunk]
+            blocks = derive(self.x, system.inputs[part], system.labels[part])
+            found[start * k : (start + len(part)) * k] = blocks.flatten(0, 1)
+        if len(rows) == len(found):
+            return found  # all constraints of each datum, in order
+        return found[torch.searchsorted(data, rows // k) * k + rows % k]
+
+    def curvature(self, weights: Array) -> Tensor | ConstraintOperator:
+        if self.system.matrix_free:
+            return ConstraintOperator(self, weights=weights, memory=self.system.memory_limit)
+        n, hessian = len(self.x), self.x.new_zeros(len(self.x), len(self.x))
+        columns = min(n, max(1, 2**24 // (n * max(1, len(self.outputs)))), 64)
+        eye = torch.eye(n, dtype=self.x.dtype, device=self.x.device)
+        for part, w in self._weighted(weights, columns):
+            product = self._product(part, None, w)
+            hessian += torch.func.vmap(product, chunk_size=columns)(eye)
+        return 0.5 * (hessian + hessian.T)
+
+    def curvature_product(self, direction: Array, stiffness: Array | None, weights: Array | None) -> Tensor:
+        if not (self._graph[0] is stiffness and self._graph[1] is weights):
+            self._graph = (stiffness, weights, *self._gradient(stiffness, weights))
+        if len(self._graph) > 2:
+            leaf, gradient = self._graph[2:]
+            return torch.autograd.grad(gradient, leaf, direction, retain_graph=True, materialize_grads=True)[
+                0
+            ]
+        total = torch.zeros_like(self.x)
+        for part, a, w in self._both(stiffness, weights):
+            total += self._product(part, a, w)(direction)
+        return total
+
+    def _gradient(self, stiffness: Tensor | None, weights: Tensor | None) -> tuple[Tensor, ...]:
+        """The graph of the gradient whose derivative is a product: (x, ∇); empty where it does not fit, or is none."""
+        parts = list(self._both(stiffness, weights))
+        if weights is None or len(parts) != 1:
+            return ()
+        part, a, w = parts[0]
+        assert w is not None
+        leaf = self.x.clone().requires_grad_()
+        with torch.enable_grad():
+            (gradient,) = torch.autograd.grad(self._total(part, a, w)(leaf), leaf, create_graph=True)
+        return (leaf, gradient) if gradient.requires_grad else ()
+
+    def kinks(self, weights: Array) -> Kinks:
+        if not self.system.kinked_units:
+            return super().kinks(weights)
+        return TracedConstraints(self.system, self.x).kinks(weights)
+
+    def loading(self) -> Tensor:
+        return torch.ones_like(self.delta)
+
+    def _distances(self, part: Tensor | slice) -> Callable[[Tensor], Tensor]:
+        inputs, targets = self.system.inputs[part], self.system.label(self.system.labels[part])
+        return lambda x: targets.distances(self.system.function(x, inputs), self.system.margin)
+
+    def _product(
+        self, part: Tensor, stiffness: Tensor | None, weights: Tensor | None
+    ) -> Callable[[Tensor], Tensor]:
+        """v -> (Σ a ∇Δ ⊗ ∇Δ + Σ w ∇∇Δ) v of some data."""
+        distances = self._distances(part)
+        if weights is None:
+
+            def between(v: Tensor) -> Tensor:
+                weighed = weigh(stiffness, _forward(distances, self.x, v))
+                return torch.func.vjp(distances, self.x)[1](weighed)[0]
+
+            return between
+        return lambda v: _forward(torch.func.grad(self._total(part, stiffness, weights)), self.x, v)
+
+    def _total(self, part: Tensor, stiffness: Tensor | None, weights: Tensor) -> Callable[[Tensor], Tensor]:
+        """x -> Σ w Δ + ½ a (Δ − Δ(x))² of some data."""
+        distances = self._distances(part)
+        start = self.delta.view(-1, self.system.targets.per_datum)[part].reshape(-1)
+
+        def total(x: Tensor) -> Tensor:
+            delta = distances(x)
+            change = delta - start
+            return weights @ delta + (0.0 if stiffness is None else 0.5 * (change @ weigh(stiffness, change)))
+
+        return total
+
+    def _parts(self, copies: int = 1) -> Iterator[slice]:
+        """The data in micro-batches, each of which a product may take `copies` times."""
+        size, n_data = self._batch(copies), self.system.n_data
+        return (slice(start, start + size) for start in range(0, n_data, size))
+
+    def _batch(self, copies: int) -> int:
+        system = self.system
+        return max(1, system.function.data_within(system.memory_limit, system.inputs) // copies)
+
+    def _weighted(self, weights: Tensor, copies: int = 1) -> Iterator[tuple[Tensor, Tensor]]:
+        """Micro-batches of the data that weigh anything, with their weights."""
+        for part, _, w in self._both(None, weights, copies):
+            if w is not None:
+                yield part, w
+
+    def _both(
+        self, stiffness: Tensor | None, weights: Tensor | None, copies: int = 1
+    ) -> Iterator[tuple[Tensor, Tensor | None, Tensor | None]]:
+        """Micro-batches of the data that weigh anything, with their stiffness and weights."""
+        n_data = self.system.n_data
+        present = [g.reshape(n_data, -1) for g in (stiffness, weights) if g is not None]
+        weighing = torch.cat(present, 1).any(1).nonzero()[:, 0] if present else self.delta[:0].long()
+        coupled = stiffness is not None and stiffness.ndim == 3
+        for part in weighing.split(self._batch(copies)):
+            a = stiffness if stiffness is None or coupled else stiffness.view(n_data, -1)
+            w = None if weights is None else weights.view(n_data, -1)[part].reshape(-1)
+            yield part, a if a is None else a[part] if coupled else a[part].reshape(-1), w
+
+
+def _forward(function: Callable[[Tensor], Tensor], x: Tensor, direction: Tensor) -> Tensor:
+    """The derivative of a function along a direction; in reverse mode where forward mode is not to be had."""
+    try:
+        with ONE_THREAD:
+            return torch.func.jvp(function, (x,), (direction,))[1]
+    except NotImplementedError:
+        value, pull = torch.func.vjp(function, x)[:2]
+        return torch.func.vjp(lambda w: pull(w)[0], torch.zeros_like(value))[1](direction)[0]

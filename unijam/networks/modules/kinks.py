@@ -1,0 +1,87 @@
+"""The kinks of a module: ReLU and its like are seen as they are called, for all data at once.
+
+Each call makes of P data (P, …) numbers; a unit is a place among the last axes, numbered through the calls.
+"""
+
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+import torch
+from torch import Tensor
+
+from ...core.autodiff import AutodiffConstraints
+from ...core.kink_tracer import KinkTracer
+from ...core.kinks import HeldKinks, Kinks
+from ...core.system import OVERLAP_RESOLUTIONS
+from ..precision import rounding
+from .functional import FunctionalModule
+
+if TYPE_CHECKING:
+    from ..network import Network
+
+
+def kinked_units(function: FunctionalModule, inputs: Tensor) -> tuple[int, ...]:
+    """How many units each call of ReLU, |·|, max, … bends; none where some call is not about data, (P, …)."""
+    found = []
+    for few in (inputs[:1], torch.cat([inputs[:1], inputs[:1]])):
+        tracer, leaf = KinkTracer(None), function.initial.clone().requires_grad_()
+        with torch.enable_grad(), tracer:
+            function(leaf, few)
+        if any(z.ndim == 0 or len(z) != len(few) for z in tracer.z):
+            return ()
+        found.append(tuple(z[0].numel() for z in tracer.z))
+    return found[0] if found[0] == found[1] else ()
+
+
+class TracedConstraints(AutodiffConstraints):
+    """Δ of every datum with the graph of all data at once, and its kinks: members are (unit, datum)."""
+
+    system: "Network"  # type: ignore[assignment]
+
+    def __init__(self, system: "Network", x: Tensor) -> None:
+        super().__init__(system, x)  # type: ignore[arg-type]  # it asks for `delta`, and a Network has that
+
+    @property
+    def members(self) -> Tensor:  # type: ignore[override]
+        return self.system.targets.members()
+
+    @cached_property
+    def outputs(self) -> Tensor:
+        """f, or z of each class, (outputs, P), kinks held or not."""
+        with torch.no_grad():
+            return self.system.function(self.x, self.system.inputs)
+
+    @property
+    def overlaps(self) -> Tensor:
+        return self.delta > OVERLAP_RESOLUTIONS * rounding(self.outputs, self.system.margin)
+
+    def loading(self) -> Tensor:
+        return torch.ones_like(self.delta)
+
+    def kinks(self, weights: Tensor) -> Kinks:
+        found = super().kinks(weights)
+        widths, starts = self._layout
+
+        def members(select: Tensor) -> Tensor:
+            call, place = found.members(select).T
+            return torch.stack([starts[call] + place % widths[call], place // widths[call]], 1)
+
+        return Kinks(
+            found.values, members, found.held, lambda: found.forces, found.jacobian, found.left, found.right
+        )
+
+    @cached_property
+    def _layout(self) -> tuple[Tensor, Tensor]:
+        """The units of each call, and the number of its first one."""
+        widths = torch.tensor(self.system.kinked_units, dtype=torch.long, device=self.x.device)
+        return widths, widths.cumsum(0) - widths
+
+    @cached_property
+    def _held(self) -> HeldKinks | None:  # type: ignore[override]
+        if self.system.kinks is None:
+            return None
+        (units, data), slopes = self.system.kinks[0].T, self.system.kinks[1]
+        widths, starts = self._layout
+        call = torch.searchsorted(starts, units.contiguous(), right=True) - 1  # −1: a constraint, not a unit
+        place = torch.where(call < 0, data, data * widths[call] + units - starts[call])
+        return torch.stack([call, place], 1), slopes

@@ -1,0 +1,1 @@
+"""Packings on disk: GSD and LAMMPS."""

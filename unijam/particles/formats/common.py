@@ -1,0 +1,129 @@
+"""Packings on disk: GSD trajectories and LAMMPS data files; each is written whole or not at all.
+
+A file that cannot be read is answered by one sentence: the file, the field, its value and what it must be.
+"""
+
+import math
+import os
+import secrets
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ...core.potentials import Harmonic, Potential
+from ...support.arrays import Array
+from ...support.validation import require, require_positions
+from ..ellipses import Ellipses
+from ..packing import Packing, require_packing
+from ..spheres import SoftSpheres
+
+
+@contextmanager
+def written_whole(path: str | os.PathLike) -> Iterator[Path]:
+    """A path to write to, which takes the place of `path` at the end: a failure leaves the old file as it was."""
+    target = Path(path).resolve()
+    if target.is_dir():
+        raise ValueError(f"path = {str(path)!r} is not valid: it must be a file, and this is a folder.")
+    if not target.parent.is_dir():
+        raise ValueError(
+            f"path = {str(path)!r} is not valid: its folder {str(target.parent)!r} does not exist."
+        )
+    partial = target.with_name(f".{target.name}.{os.getpid()}.{secrets.token_hex(4)}.part")
+    try:
+        yield partial
+        with partial.open("rb+") as file:
+            os.fsync(file.fileno())  # a disk that is full may say so only now
+        partial.replace(target)
+    finally:
+        partial.unlink(missing_ok=True)
+
+
+def existing(path: str | os.PathLike) -> Path:
+    """The path of a file that is there, or an error of one sentence."""
+    found = Path(path)
+    if found.is_dir():
+        raise ValueError(f"path = {str(path)!r} is not valid: it must be a file, and this is a folder.")
+    if not found.exists():
+        raise FileNotFoundError(f"path = {str(path)!r} is not valid: there is no such file.")
+    return found
+
+
+def require_frame(system: Any, x: Array) -> np.ndarray:
+    """x as a float64 array, or a `ValueError` where these are not a packing and its degrees of freedom."""
+    require_packing(system)
+    require(system.dimension in (2, 3), "dimension", system.dimension, "2 or 3 for a file of particles")
+    return np.ascontiguousarray(require_positions(system, x), dtype=np.float64)
+
+
+def wrapped(positions: np.ndarray, sides: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Positions folded into [0, side) and the integer image of each: positions = folded + image × side."""
+    image = np.floor(positions / sides)
+    inside = (positions >= 0) & (positions < sides)
+    folded = np.where(inside, positions, positions - image * sides)
+    beyond = folded >= sides  # rounded up to the edge
+    folded = np.where(beyond | (folded < 0), 0.0, folded)
+    return folded, np.where(inside, 0, image + beyond).astype(np.int64)
+
+
+def packing(
+    path: str | os.PathLike,
+    x: np.ndarray,
+    radii: np.ndarray,
+    sides: np.ndarray,
+    *,
+    initial: np.ndarray | None = None,
+    aspect_ratio: float | None = None,
+    potential: Potential | None = None,
+) -> tuple[Packing, np.ndarray]:
+    """(system, x) from what a file holds; a value out of range is answered by a sentence that names the file.
+
+    Parameters
+    ----------
+    path
+        Of the file, for the sentences.
+    x : (n_dof,) array
+    radii : (n,) array
+    sides : (d,) array
+        Of the box.
+    initial : (n_dof,) array, optional
+        The system's own start; x by default.
+    aspect_ratio : float, optional
+        Makes the particles ellipses.
+    potential : Potential, optional
+        Harmonic by default.
+    """
+    d = len(sides)
+    for name, array in (("x", x), ("radii", radii), ("box", sides)):
+        bad = ~np.isfinite(array)
+        if bad.any():
+            value = float(array.ravel()[np.flatnonzero(bad.ravel())[0]])
+            raise ValueError(
+                f"{path}: {name} = {value} at {int(bad.sum())} of {array.size} entries is not valid: "
+                "all must be finite numbers."
+            )
+    shared: Any = {"radii": radii, "box_length": sides, "dimension": d, "potential": potential or Harmonic()}
+    try:
+        system: Packing
+        if aspect_ratio is None:
+            system = SoftSpheres(initial=x if initial is None else initial, **shared)
+        else:
+            system = Ellipses(initial=x if initial is None else initial, aspect_ratio=aspect_ratio, **shared)
+        return system, require_positions(system, x)
+    except ValueError as error:
+        raise ValueError(f"{path}: {error}") from None
+
+
+def equal_discs(radii: np.ndarray, largest: int) -> tuple[np.ndarray, np.ndarray]:
+    """Distinct radii, ascending, and the class of each particle; one class where there are more than `largest`."""
+    sizes, classes = np.unique(radii, return_inverse=True)
+    if len(sizes) > largest:
+        return np.array([radii.mean()]), np.zeros(len(radii), dtype=np.int64)
+    return sizes, classes.reshape(-1)
+
+
+def unit_density(radii: np.ndarray) -> np.ndarray:
+    """The density at which each ball has mass one, (n,)."""
+    return 3.0 / (4.0 * math.pi * radii**3)

@@ -1,0 +1,209 @@
+"""LAMMPS data files of discs and spheres, and the input lines under which such a packing is at rest in LAMMPS.
+
+`pair_style lepton/sphere` evaluates u(R_i + R_j − r) with the radius of each atom, so any sizes are exact.
+"""
+
+import os
+from collections.abc import Callable
+from itertools import chain
+from typing import Any
+
+import numpy as np
+
+from ...core.potentials import Harmonic, Hertzian, Potential
+from ...support.validation import require
+from ..ellipses import Ellipses
+from ..packing import Packing
+from .common import equal_discs, existing, packing, require_frame, unit_density, wrapped, written_whole
+
+MANY_CLASSES = 16  # distinct radii up to which each is an atom type of its own
+HALF_SLAB = 0.5  # half the height of the periodic slab that a packing of discs lies in
+AXES = "xyz"
+
+
+def write_lammps(path: str | os.PathLike, system: Packing, x: np.ndarray) -> None:
+    """Write discs or spheres to a LAMMPS data file (`atom_style sphere`), at rest under `lammps_input(system)`.
+
+    Numbers have as many digits as double precision needs; every particle has mass one. Positions are folded into
+    the box, with image flags; discs lie in a slab −0.5 < z < 0.5.
+
+    Parameters
+    ----------
+    path : path
+        Written whole or not at all.
+    system : SoftSpheres
+        Of two or three dimensions.
+    x : (n_dof,) array
+
+    Raises
+    ------
+    ValueError
+        For ellipses (LAMMPS has no potential of Perram and Wertheim's contact function; `write_gsd` takes them),
+        a dimension other than 2 or 3, a shape of x wrong, or an entry not finite.
+    """
+    _require_spheres(system)
+    x = require_frame(system, x)
+    n, d, sides = system.n, system.dimension, system.sides
+    sizes, classes = equal_discs(system.radii, MANY_CLASSES)
+    folded, image = wrapped(system.positions(x), sides)
+    at, images = np.zeros((n, 3)), np.zeros((n, 3), dtype=np.int64)
+    at[:, :d], images[:, :d] = folded, image
+    ends = [(0.0, float(side)) for side in sides] + [(-HALF_SLAB, HALF_SLAB)] * (3 - d)
+    kind = "discs" if d == 2 else "spheres"
+    head = [f"{n} {kind} at a packing fraction of {system.packing_fraction:.6f}, written by unijam", ""]
+    head += [f"{n} atoms", f"{len(sizes)} atom types", ""]
+    head += [f"{low!r} {high!r} {a}lo {a}hi" for (low, high), a in zip(ends, AXES, strict=True)]
+    head += ["", "Atoms # sphere  (id type diameter density x y z images)", ""]
+    columns = (classes + 1, 2.0 * system.radii, unit_density(system.radii), *at.T, *images.T)
+    rows = zip(*(column.tolist() for column in columns), strict=True)
+    lines = (" ".join([str(k), *map(repr, row)]) for k, row in enumerate(rows, 1))
+    with written_whole(path) as partial, partial.open("w", encoding="utf-8") as file:
+        file.writelines(f"{line}\n" for line in chain(head, lines))
+
+
+def lammps_input(system: Packing, data: str = "packing.data") -> str:
+    """The input lines that set up LAMMPS with a packing's box, sizes and repulsion; `run` or `minimize` may follow.
+
+    Parameters
+    ----------
+    system : SoftSpheres
+        With the potential `Harmonic` or `Hertzian`.
+    data : str
+        The data file that `write_lammps` wrote.
+
+    Returns
+    -------
+    str
+        Lines for LAMMPS with its packages GRANULAR and LEPTON.
+
+    Raises
+    ------
+    ValueError
+        For ellipses, a dimension other than 2 or 3, or a potential of the user's own.
+
+    Notes
+    -----
+    Without LEPTON, `pair_style gran/hooke 1.0 NULL 0.0 NULL 0.0 0` with `pair_coeff * *` and `comm_modify vel yes`
+    has the same harmonic forces, but reports no energy.
+    """
+    _require_spheres(system)
+    require(system.dimension in (2, 3), "dimension", system.dimension, "2 or 3 for LAMMPS")
+    name = type(system.potential).__name__
+    require(
+        type(system.potential) in (Harmonic, Hertzian), "potential", name, "Harmonic or Hertzian for LAMMPS"
+    )
+    exponent = float(system.potential.exponent)
+    power = str(int(exponent)) if exponent.is_integer() else repr(exponent)
+    cutoff = float(2.0 * system.radii.max()) * (1.0 + 1e-12)
+    return "\n".join(
+        (
+            "units lj",
+            f"dimension {system.dimension}",
+            "boundary p p p",
+            "atom_style sphere",
+            f"pair_style lepton/sphere {cutoff!r}",
+            f"read_data {data}",
+            f'pair_coeff * * "max(0,radi+radj-r)^{power}/{power}"',
+            f"neighbor {0.3 * system.scale:.6g} bin",
+            "thermo_modify norm no",
+            "",
+        )
+    )
+
+
+def read_lammps(path: str | os.PathLike, potential: Potential | None = None) -> tuple[Packing, np.ndarray]:
+    """Discs or spheres from a LAMMPS data file of `atom_style sphere`, in the order of their ids.
+
+    Parameters
+    ----------
+    path : path
+    potential : Potential, optional
+        Of the particles; harmonic by default, since data files name none.
+
+    Returns
+    -------
+    system : SoftSpheres
+        Discs where all z are equal, else spheres.
+    x : (n_dof,) array
+        Measured from the lower corner of the box, unwrapped by the image flags. Where x lies in the box it is,
+        bit by bit, what `write_lammps` was given.
+
+    Raises
+    ------
+    FileNotFoundError
+        Where there is no such file.
+    ValueError
+        One sentence: the file, the field, its value. No data file, truncated, another atom style, NaN, a tilted
+        box.
+    """
+    found = existing(path)
+    try:
+        lines = found.read_text(encoding="utf-8").splitlines()
+    except UnicodeDecodeError:
+        raise ValueError(f"{path}: not a LAMMPS data file (it is not text).") from None
+    header, start, style = _header(path, lines)
+    require(style in ("", "sphere"), f"{path}: the atom style", style, "sphere, which has diameters")
+    n = int(_number(path, header, "atoms", 0, int))
+    require(n >= 1, f"{path}: atoms", n, "at least 1")
+    ends = np.array([[_number(path, header, f"{a}lo {a}hi", k, float) for k in (0, 1)] for a in AXES])
+    tilt = header.get("xy xz yz", [])
+    require(all(t.strip("+-0.eE") == "" for t in tilt), f"{path}: xy xz yz", tilt, "0 0 0: no tilted box")
+    rows = _atoms(path, lines[start:], n)
+    rows = rows[np.argsort(rows[:, 0], kind="stable")]
+    require(len(np.unique(rows[:, 0])) == n, f"{path}: the ids of atoms", "a repeated id", "all different")
+    images = rows[:, 7:10] if rows.shape[1] == 10 else np.zeros((n, 3))
+    flat = n > 1 and bool(np.all(rows[:, 6] == rows[0, 6]))
+    flat = flat or (n == 1 and bool(np.all(ends[2] == (-HALF_SLAB, HALF_SLAB))))
+    d = 2 if flat else 3
+    sides = (ends[:, 1] - ends[:, 0])[:d]
+    x = (rows[:, 4 : 4 + d] - ends[:d, 0] + images[:, :d] * sides).ravel()
+    return packing(path, x, 0.5 * rows[:, 2], sides, potential=potential)
+
+
+def _require_spheres(system: Any) -> None:
+    if isinstance(system, Ellipses):
+        raise ValueError(
+            "system = Ellipses is not valid: LAMMPS has no potential of Perram and Wertheim's contact function, so "
+            "ellipses would not be at rest there; write_gsd keeps them."
+        )
+    require(isinstance(system, Packing), "system", type(system).__name__, "SoftSpheres")
+
+
+def _header(path: str | os.PathLike, lines: list[str]) -> tuple[dict[str, list[str]], int, str]:
+    """Values by name, the first line after "Atoms", and the atom style that its comment names."""
+    header: dict[str, list[str]] = {}
+    for k, line in enumerate(lines[1:], 1):
+        text, _, comment = line.partition("#")
+        words = text.split()
+        if words[:1] == ["Atoms"]:
+            return header, k + 1, (comment.split() or [""])[0]
+        count = next((c for c, word in enumerate(words) if word[0].isalpha()), len(words))
+        header[" ".join(words[count:])] = words[:count]
+    raise ValueError(f"{path}: Atoms = None is not valid: a LAMMPS data file has a section of this name.")
+
+
+def _number(
+    path: str | os.PathLike, header: dict[str, list[str]], name: str, at: int, kind: Callable[[str], float]
+) -> float:
+    values = header.get(name, [])
+    try:
+        return kind(values[at])
+    except (ValueError, IndexError):
+        raise ValueError(f"{path}: {name} = {' '.join(values)!r} is not valid: it must be numbers.") from None
+
+
+def _atoms(path: str | os.PathLike, lines: list[str], n: int) -> np.ndarray:
+    """The rows of the section, (n, 7) or, with images, (n, 10)."""
+    words = [line.partition("#")[0].split() for line in lines[: n + 1 + lines.count("")]]
+    rows = [row for row in words if row][:n]
+    whole = [row for row in rows if len(row) in (7, 10) and len(row) == len(rows[0])]
+    require(
+        len(whole) == n,
+        f"{path}: the number of whole lines under Atoms",
+        len(whole),
+        f"{n}, of 7 or 10 numbers",
+    )
+    try:
+        return np.array(whole, dtype=np.float64)
+    except ValueError as error:
+        raise ValueError(f"{path}: Atoms is not valid: {error}.") from None

@@ -1,0 +1,1 @@
+"""Compiled loops of packings, and what they list."""

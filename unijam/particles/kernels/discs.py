@@ -1,0 +1,185 @@
+"""Forces of discs and spheres at full speed: one sweep over a list of pairs, several side by side (see `pair_list`).
+
+U = Σ Δ^a / a, Δ = λ c − r, the exponent a at least 2 (harmonic). Positions are brought into the list's numbering
+before it, gradients back after it.
+"""
+
+from typing import NamedTuple
+
+import numpy as np
+from numba import njit
+from numba.extending import register_jitable
+
+from ...compiled import simd as lanes
+from ...compiled.dispatch import implements, listed_forces, renewed_list
+from ...compiled.simd import WIDTH, beyond, fill, larger, near, own, power, put, root, several, total, whole
+from ...support.arrays import Array
+from . import neighbours, pair_list
+from .pair_list import list_pairs, suitable_skin
+
+TINY = 1e-300  # added to r²: coincident centres get a finite force, zero, since their separation is zero
+
+
+class DiscList(NamedTuple):
+    """A list of pairs with all that an evaluation by it needs; y below is in its numbering, row by row, then λ.
+
+    Attributes
+    ----------
+    home, counts, partner, sums : arrays
+        See `list_pairs`.
+    sides : (d,) array
+        Of the box.
+    unit, made_at : float
+        λ for which the radii are those of the list, and λ at which the list was made.
+    skin, width : float
+        By how much the list reaches beyond contact, and the largest diameter.
+    threshold, exponent : float
+        Δ from which on it counts as an overlap, and a.
+    """
+
+    home: Array
+    counts: Array
+    partner: Array
+    sums: Array
+    sides: Array
+    unit: float
+    made_at: float
+    skin: float
+    width: float
+    threshold: float
+    exponent: float
+
+
+class Origin(NamedTuple):
+    """What the making of lists needs, and evaluations by them do not.
+
+    Attributes
+    ----------
+    places, back, room
+        Of the last list: see `list_pairs`.
+    radii : (n,) array
+        In the user's numbering.
+    worth : float
+        Skin × evaluations that a list serves at best.
+    """
+
+    places: Array
+    back: Array
+    room: tuple
+    radii: Array
+    worth: float
+
+
+@njit(nogil=True, cache=True, error_model="numpy")
+def _sweep(y, g, space, exponent, hertz, kernel, factor, limit):
+    """∇U; Σ u' Δ, Σ u'², the number of Δ above the threshold, Σ u' σ; particles farther than √limit from home.
+
+    One source for the plane (space is None) and for space, and for u' = Δ (exponent and hertz are None), Δ√Δ (hertz
+    is not) and Δ to any power: numba drops the branches that do not apply. In a plane all z are zero.
+    """
+    home, counts, partner, sums, sides = kernel.home, kernel.counts, kernel.partner, kernel.sums, kernel.sides
+    lx, ly, lz = sides[0], sides[1], sides[-1]
+    kx, ky, kz = 1.0 / lx, 1.0 / ly, 1.0 / lz
+    zero = fill(0.0)
+    work, squares, count, load, far = zero, zero, zero, zero, zero
+    at, last = 0, len(home) // len(sides) - WIDTH
+    g[len(sides) * last :] = 0.0
+    for group in range(len(counts)):
+        first = min(WIDTH * group, last)
+        ix, iy, iz = own(y, first, space)
+        hx, hy, hz = own(home, first, space)
+        dx, dy, dz = ix - hx, iy - hy, iz - hz
+        far = far + beyond(dx * dx + dy * dy + dz * dz, limit)
+        fx, fy, fz = zero, zero, zero
+        for folded in range(2):
+            for _ in range(counts[group, folded]):
+                jx, jy, jz = near(y, partner, at, space)
+                dx, dy, dz = ix - jx, iy - jy, iz - jz
+                if folded:
+                    dx = dx - whole(dx * kx) * lx
+                    dy = dy - whole(dy * ky) * ly
+                    dz = dz - whole(dz * kz) * lz
+                sigma, r = several(sums, at), root(dx * dx + (dy * dy + (dz * dz + TINY)))
+                delta = larger(sigma * factor - r, 0.0)
+                force = delta
+                if hertz is not None:
+                    force = delta * root(delta)
+                if exponent is not None:
+                    force = power(delta, exponent)
+                if hertz is not None or exponent is not None:
+                    work = work + force * delta
+                pull = force / r
+                squares = squares + force * force
+                count = count + beyond(delta, kernel.threshold)
+                load = load + force * sigma
+                fx, fy, fz = fx - pull * dx, fy - pull * dy, fz - pull * dz
+                at += WIDTH
+        if first == last:  # some of these rows may have been written before
+            gx, gy, gz = own(g, first, space)
+            fx, fy, fz = fx + gx, fy + gy, fz + gz
+        put(g, first, fx, fy, fz, space)
+    return 0.5 * total(work), 0.5 * total(squares), 0.5 * total(count), 0.5 * total(load), total(far)
+
+
+@implements(listed_forces, DiscList)
+def _listed_forces(kernel, y, gradient, scale):
+    slack = 0.5 * (kernel.skin - max(0.0, scale - kernel.made_at) / kernel.unit * kernel.width)
+    return forces(kernel, y, gradient, scale, slack * slack if slack > 0 else -1.0)
+
+
+@njit(nogil=True, cache=True, error_model="numpy", forceinline=True)
+def forces(kernel, y, gradient, scale, limit):
+    """U (negative where a particle is farther than √limit from home), Σ u'², N_Δ, Σ u' c; ∇U is filled in."""
+    a, factor = kernel.exponent, scale / kernel.unit
+    if len(kernel.sides) == 2:
+        found = _by_exponent(y, gradient, None, a, kernel, factor, limit)
+    else:
+        found = _by_exponent(y, gradient, True, a, kernel, factor, limit)
+    work, squares, count, load, far = found
+    if not far == 0.0:
+        return -1.0, 0.0, 0, 0.0
+    return work / a, squares, np.int64(count), load / kernel.unit
+
+
+@register_jitable(forceinline=True)
+def _by_exponent(y, gradient, space, exponent, kernel, factor, limit):
+    if exponent == 2.0:
+        _, squares, count, load, far = _sweep(y, gradient, space, None, None, kernel, factor, limit)
+        return squares, squares, count, load, far
+    if exponent == 2.5:
+        return _sweep(y, gradient, space, None, True, kernel, factor, limit)
+    return _sweep(y, gradient, space, exponent - 1.0, None, kernel, factor, limit)
+
+
+@njit(nogil=True, cache=True, error_model="numpy")
+def evaluate(kernel, x, places, scale, limit):
+    """The same, and ∇U, in the user's numbering: `places` says where each entry of y is in x."""
+    y, listed, gradient = np.zeros(len(x) + 1), np.empty(len(x) + 1), np.empty(len(x))
+    for k in range(len(x)):
+        y[k] = x[places[k]]
+    energy, square, count, load = forces(kernel, y, listed, scale, limit)
+    for k in range(len(x)):
+        gradient[places[k]] = listed[k]
+    return energy, gradient, square, count, load
+
+
+@implements(renewed_list, DiscList, lanes, neighbours, pair_list)
+def _renewed_list(kernel, origin, y, scale, served):
+    factor, n_dof = scale / kernel.unit, len(y) - 1
+    if not 0.0 < factor * kernel.width <= 0.5 * kernel.sides.min():  # no particle, or wider than half the box
+        return kernel, origin, np.empty(0, dtype=np.int64)
+    x, order = np.empty(n_dof), np.empty(n_dof + 1, dtype=np.int64)
+    for k in range(n_dof):
+        x[origin.places[k]] = y[k]
+    sides, unit, radii, worth = kernel.sides, kernel.unit, origin.radii, origin.worth
+    skin = suitable_skin(kernel.skin, served, worth, unit)
+    places, back, home, counts, partner, sums, room = list_pairs(x, sides, radii, factor, skin, origin.room)
+    for k in range(n_dof):
+        order[k] = origin.back[places[k]]
+    order[n_dof] = n_dof
+    # fmt: off
+    renewed = DiscList(
+        home, counts, partner, sums, sides, unit, scale, skin, kernel.width, kernel.threshold, kernel.exponent
+    )
+    # fmt: on
+    return renewed, Origin(places, back, room, radii, worth), order

@@ -1,0 +1,272 @@
+"""Which particles are near each other in a periodic box: linked cells where they pay, else all pairs.
+
+Distances are between nearest images, |r − L round(r/L)| along each axis.
+"""
+
+from typing import Any
+
+import numpy as np
+from numba import njit
+
+from ...compiled.simd import WIDTH, below, note, several, whole
+from ...support.arrays import Array
+from ...support.validation import require
+
+# above the number of any particle: two of them are one number, s << 32 | t, with room for a mark
+FOLDED = 1 << 31
+
+
+def neighbour_pairs(positions: Array, box_length: Any, reaches: Array, skin: float = 0.0) -> np.ndarray:
+    """Pairs nearer than the sum of their reaches, in a periodic box.
+
+    Parameters
+    ----------
+    positions : (n, d) array
+        Anywhere: they need not lie inside the box.
+    box_length : float or (d,) array
+        L, or the side along each axis.
+    reaches : (n,) array
+        A pair is listed where its nearest images are closer than reaches[i] + reaches[j] + skin.
+    skin : float
+        Added to every cutoff; in the units of the box, as all lengths here.
+
+    Returns
+    -------
+    (m, 2) int64 array
+        Pairs i < j in lexicographic order.
+
+    Raises
+    ------
+    ValueError
+        Where the shapes do not fit or a reach is NaN.
+    """
+    n, d = positions.shape
+    half = np.ascontiguousarray(reaches, dtype=np.float64) + 0.5 * skin
+    require(half.shape == (n,), "the shape of reaches", half.shape, f"({n},), one for each position")
+    require(not np.isnan(half).any(), "reaches", reaches, "numbers, not NaN")
+    shape = np.shape(box_length)
+    require(shape in ((), (d,)), "the shape of box_length", shape, f"() or ({d},), one for each axis")
+    sides = np.full(d, box_length, dtype=np.float64)
+    positions = np.require(positions, np.float64, ["C", "W"])
+    if 0 < n and d <= 3:
+        return pairs_by_cells(positions.reshape(-1), sides, half)
+    wrapped, room = wrap(positions, sides), 16 * n + 64
+    while True:
+        pairs = np.empty((room, 2), dtype=np.int64)
+        found = _search_all(wrapped, sides, half, pairs)
+        if found <= room:
+            return pairs[:found]
+        room = found  # the search counts on when room is short, so now it is known
+
+
+@njit(nogil=True, cache=True, error_model="numpy")
+def wrap(positions, sides):
+    """Positions folded into [0, L) along each axis: a new array of the same shape."""
+    wrapped = np.empty_like(positions)
+    for i in range(len(positions)):
+        for axis in range(len(sides)):
+            side, at = sides[axis], positions[i, axis]
+            at -= side * np.floor(at / side)
+            wrapped[i, axis] = at if 0.0 <= at < side else 0.0  # rounding at the faces
+    return wrapped
+
+
+@njit(nogil=True, cache=True, error_model="numpy")
+def pairs_by_cells(x, sides, reaches):
+    """All pairs in up to three dimensions, (m, 2), in lexicographic order."""
+    n = len(reaches)
+    wide, cells, fold = grid(sides, reaches)
+    points, near = np.empty((n, 3)), np.empty((4, n + WIDTH))
+    sorted_by_cell, key = np.empty(n, dtype=np.int64), np.empty(n, dtype=np.int64)
+    start = into_cells(x, wide, cells, reaches, points, near, sorted_by_cell, key)
+    found, count = search(near, wide, cells, fold, start, np.empty(8 * n + 64, dtype=np.int64))
+    row, pairs = np.zeros(n + 1, dtype=np.int64), np.empty((count, 2), dtype=np.int64)
+    for e in range(count):
+        i, j = sorted_by_cell[found[e] >> 32], sorted_by_cell[found[e] & (FOLDED - 1)]
+        found[e] = min(i, j) << 32 | max(i, j)
+        row[min(i, j) + 1] += 1
+    for i in range(n):
+        row[i + 1] += row[i]
+    key[:] = row[:n]
+    for e in range(count):
+        i = found[e] >> 32
+        pairs[key[i], 0], pairs[key[i], 1] = i, found[e] & (FOLDED - 1)
+        key[i] += 1
+    for i in range(n):
+        _sort_row(pairs[row[i] : row[i + 1]])
+    return pairs
+
+
+@njit(nogil=True, cache=True, error_model="numpy")
+def _sort_row(row):
+    """Insertion sort of the second column, in place."""
+    for a in range(1, len(row)):
+        value = row[a, 1]
+        b = a - 1
+        while b >= 0 and row[b, 1] > value:
+            row[b + 1, 1] = row[b, 1]
+            b -= 1
+        row[b + 1, 1] = value
+
+
+@njit(nogil=True, cache=True, error_model="numpy")
+def grid(sides, reaches):
+    """Sides of the box and cells along them, (3,), one along axes that it lacks; whether to seek nearest images."""
+    d, width, many = len(sides), 2.0 * reaches.max(), _crowded(len(reaches), sides)
+    wide, cells, fold = np.ones(3), np.ones(3, dtype=np.int64), False
+    for axis in range(d):
+        along = 3 - d + axis
+        wide[along] = sides[axis]
+        count = min(int(sides[axis] / width * (1.0 - 1e-12)), max(3, int(many[axis])))
+        cells[along] = count if count >= 3 else 1  # of fewer, neighbours would be the same on both sides
+        fold |= count < 3
+    return wide, cells, fold
+
+
+@njit(nogil=True, cache=True, error_model="numpy")
+def _crowded(n, sides):
+    """Cells along each side, (d,) of floats, if n particles had one each: more only cost time."""
+    d = len(sides)
+    cells, settled = np.ones(d), np.zeros(d, dtype=np.bool_)
+    for _ in range(d):
+        shortest, volume, free = np.inf, 1.0, 0
+        for axis in range(d):
+            if not settled[axis]:
+                shortest = min(shortest, sides[axis])
+                free += 1
+        for axis in range(d):
+            volume *= 1.0 if settled[axis] else sides[axis] / shortest
+        along = (n / volume) ** (1.0 / free)  # the shortest side
+        if along >= 1.0:
+            for axis in range(d):
+                if not settled[axis]:
+                    cells[axis] = along * (sides[axis] / shortest)
+            break
+        for axis in range(d):  # thinner than a cell: the others share out the particles
+            settled[axis] = settled[axis] or along * (sides[axis] / shortest) < 1.0
+    return cells
+
+
+@njit(nogil=True, cache=True, error_model="numpy")
+def into_cells(x, wide, cells, reaches, points, near, sorted_by_cell, cell_of):
+    """Particles in the order of cells, their places in the box and reaches, (4, n + WIDTH); where each cell begins."""
+    n, d = len(reaches), len(x) // len(reaches)
+    points[:, : 3 - d] = 0.0
+    for axis in range(d):
+        side = wide[3 - d + axis]
+        for i in range(n):
+            at = x[i * d + axis]
+            points[i, 3 - d + axis] = at - side * np.floor(at * (1.0 / side))
+    start = np.zeros(cells.prod() + 1, dtype=np.int64)
+    _fill_cells(points, wide, cells, start, sorted_by_cell, cell_of)
+    near[:, n:] = 0.0  # read several at a time
+    for s in range(n):
+        i = sorted_by_cell[s]
+        near[0, s], near[1, s], near[2, s], near[3, s] = points[i, 0], points[i, 1], points[i, 2], reaches[i]
+    return start
+
+
+@njit(nogil=True, cache=True, error_model="numpy")
+def search(near, wide, cells, fold, start, pairs):
+    """Each pair s, t, as sorted, once, and how many they are; `pairs` is longer if need be."""
+    nx, ny, nz = cells
+    begins, ends, moves = np.empty(10, dtype=np.int64), np.empty(10, dtype=np.int64), np.empty((10, 3))
+    xs, ys, zs, reaches = near[0], near[1], near[2], near[3]
+    lx, ly, lz = wide
+    kx, ky, kz = 1.0 / lx, 1.0 / ly, 1.0 / lz
+    found, cell, every = 0, 0, (1 << WIDTH) - 1
+    for cx in range(nx):
+        for cy in range(ny):
+            for cz in range(nz):
+                runs, most, first, last = 0, WIDTH, start[cell], start[cell + 1]
+                cell += 1
+                if first == last:
+                    continue
+                for ax in range(cx, cx + 2 if nx > 1 else cx + 1):
+                    for ay in range(cy if ax == cx or ny == 1 else cy - 1, cy + 2 if ny > 1 else cy + 1):
+                        own = ax == cx and ay == cy
+                        line = (
+                            (ax if ax < nx else 0) * ny + (ay + ny if ay < 0 else ay if ay < ny else 0)
+                        ) * nz
+                        low, high = cz if own or nz == 1 else cz - 1, cz + 1 if nz > 1 else cz
+                        for part in range(
+                            0 if low >= 0 else -1, 1 if high < nz else 2
+                        ):  # -1, 1: beyond a face
+                            begin, end = max(low, 0), min(high, nz - 1)
+                            if part != 0:
+                                begin = end = nz - 1 if part < 0 else 0
+                            begins[runs], ends[runs] = start[line + begin], start[line + end + 1]
+                            moves[runs, 0] = wide[0] if ax == nx else 0.0
+                            moves[runs, 1] = -wide[1] if ay < 0 else wide[1] if ay == ny else 0.0
+                            moves[runs, 2] = part * wide[2]
+                            most += ends[runs] - begins[runs]
+                            runs += 1
+                for s in range(first, last):
+                    if found + most > len(pairs):  # no pair is ever dropped
+                        longer = np.empty(2 * (len(pairs) + most), dtype=np.int64)
+                        longer[:found] = pairs[:found]
+                        pairs = longer
+                    begins[0] = s + 1  # its own cell comes first
+                    reach = reaches[s]
+                    for run in range(runs):
+                        x, y, z = xs[s] - moves[run, 0], ys[s] - moves[run, 1], zs[s] - moves[run, 2]
+                        end = ends[run]
+                        for t in range(begins[run], end, WIDTH):
+                            dx, dy, dz = several(xs, t) - x, several(ys, t) - y, several(zs, t) - z
+                            if fold:
+                                dx, dy, dz = (
+                                    dx - whole(dx * kx) * lx,
+                                    dy - whole(dy * ky) * ly,
+                                    dz - whole(dz * kz) * lz,
+                                )
+                            cutoff = several(reaches, t) + reach
+                            bits = below(dx * dx + dy * dy + dz * dz, cutoff * cutoff)
+                            bits &= every >> max(0, t + WIDTH - end)
+                            found += note(pairs, found, (s << 32) + t, bits)
+    return pairs, found
+
+
+@njit(nogil=True, cache=True, error_model="numpy")
+def _fill_cells(positions, sides, counts, start, order, slots):
+    """Counting sort of particles by cell: order[start[c]:start[c+1]] are those of cell c = slots[i]."""
+    start[:] = 0
+    n = len(positions)
+    (wide, high, deep), (nx, ny, nz) = sides, counts
+    for i in range(n):
+        x = min(max(int(positions[i, 0] / wide * nx), 0), nx - 1)
+        y = min(max(int(positions[i, 1] / high * ny), 0), ny - 1)
+        z = min(max(int(positions[i, 2] / deep * nz), 0), nz - 1)
+        cell = (x * ny + y) * nz + z
+        slots[i] = cell
+        start[cell + 1] += 1
+    for cell in range(len(start) - 1):
+        start[cell + 1] += start[cell]
+    for i in range(n - 1, -1, -1):  # backwards: leaves start[c] + particles, then shifted back below
+        cell = slots[i]
+        start[cell + 1] -= 1
+        order[start[cell + 1]] = i
+    # start[c + 1] now holds the first slot of cell c
+    for cell in range(len(start) - 1):
+        start[cell] = start[cell + 1]
+    start[len(start) - 1] = n
+
+
+@njit(nogil=True, cache=True, error_model="numpy")
+def _search_all(positions, sides, half, pairs):
+    """All pairs by trying all: any dimension, any cutoff; returns how many there are, fitting or not."""
+    n, d = positions.shape
+    found = 0
+    for i in range(n):
+        for j in range(i + 1, n):
+            q = 0.0
+            for axis in range(d):
+                along = abs(positions[j, axis] - positions[i, axis])
+                along = sides[axis] - along if along > 0.5 * sides[axis] else along
+                q += along * along
+            cutoff = half[i] + half[j]
+            if q < cutoff * cutoff:
+                if found < len(pairs):
+                    pairs[found, 0] = i
+                    pairs[found, 1] = j
+                found += 1
+    return found

@@ -1,0 +1,309 @@
+"""Pairs of ellipses: the contact function of Perram and Wertheim, its derivatives, and loops over pairs.
+
+F = max over 0 ≤ t ≤ 1 of t (1 − t) rᵀ [(1 − t) A + t B]⁻¹ r, where √F scales both ellipses until they touch.
+
+Ellipses of one aspect ratio α, semi-axes R√α and R/√α: a pair is r = r_j − r_i and, for each, the long axis
+(cos, sin) and R². In the frames of the axes no sum below has terms of both signs, so F is good to a few
+rounding errors at any α:
+
+    F(t) = t (1 − t) [(1 − t) q_i + t q_j] / [(1 − t)² d_i + t (1 − t) m + t² d_j]
+    q = rᵀ adj(A) r,   d = det A = R⁴,   m = tr(adj(A) B).
+
+Source: J. W. Perram and M. S. Wertheim, J. Comput. Phys. 58, 409 (1985).
+"""
+
+from math import sqrt
+from typing import Any
+
+import numpy as np
+from numba import njit
+
+from ...compiled.noalias import DistinctArrays
+from .neighbours import pairs_by_cells
+
+LAST = 3e-9  # of two corrections: what is then left is of the order of its square
+MANY = 0.05  # share of the pairs from which on another step for all is cheaper than a search for each
+TINY = 1e-100  # squared distance below which two centres coincide: √F = 0, without a direction
+
+FLAGS: dict[str, Any] = {
+    "cache": True,
+    "nogil": True,
+    "error_model": "numpy",
+    "fastmath": {"nsz", "arcp"},
+}
+
+
+@njit(**FLAGS)
+def coefficients(rx, ry, ci, si, ri, cj, sj, rj, alpha):
+    """q_i, q_j, d_i, m, d_j of F(t), for one pair; ri, rj are R²."""
+    ui, ni = rx * ci + ry * si, ry * ci - rx * si
+    uj, nj = rx * cj + ry * sj, ry * cj - rx * sj
+    c, s = ci * cj + si * sj, ci * sj - si * cj
+    flat = 1.0 / alpha
+    mixed = ri * rj * (2.0 * c * c + (alpha * alpha + flat * flat) * s * s)
+    qi, qj = ri * (flat * ui * ui + alpha * ni * ni), rj * (flat * uj * uj + alpha * nj * nj)
+    return qi, qj, ri * ri, mixed, rj * rj
+
+
+@njit(**FLAGS)
+def value(t, qi, qj, di, mixed, dj):
+    """(F(t), denominator of F(t)): a lower bound of F at any t."""
+    w = 1.0 - t
+    denominator = w * w * di + w * t * mixed + t * t * dj
+    return w * t * (w * qi + t * qj) / denominator, denominator
+
+
+@njit(**FLAGS)
+def approach(t, qi, qj, di, mixed, dj):
+    """The step from t towards the root of h = F'(t) denominator², the last correction to it, and h.
+
+    Halley's step, then Newton's on the Taylor polynomial of h, which ends with its fourth power: of sixth order.
+    """
+    w = 1.0 - t
+    q, q1 = w * qi + t * qj, qj - qi
+    n0, n1, n2 = w * t * q, (w - t) * q + w * t * q1, 2.0 * ((w - t) * q1 - q)
+    d0 = w * w * di + w * t * mixed + t * t * dj
+    d1, d2 = (w - t) * mixed + 2.0 * (t * dj - w * di), 2.0 * (di - mixed + dj)
+    h0, h1 = n1 * d0 - n0 * d1, n2 * d0 - n0 * d2
+    h2 = n2 * d1 - n1 * d2 - 6.0 * q1 * d0
+    h3, h4 = -2.0 * q1 * d1, -0.5 * q1 * d2  # over 3! and 4!
+    step = -2.0 * h0 * h1 / (2.0 * h1 * h1 - h0 * h2)
+    left = h0 + step * (h1 + step * (0.5 * h2 + step * (h3 + step * h4)))
+    slope = h1 + step * (h2 + step * (3.0 * h3 + step * (4.0 * h4)))
+    last = left / slope
+    return step - last, last, h0
+
+
+@njit(**FLAGS)
+def maximise(t, bound, qi, qj, di, mixed, dj):
+    """(t*, F, denominator), from a start t; an F(t) above `bound` is returned at once."""
+    low, high = 0.0, 1.0
+    for _ in range(100):
+        f, denominator = value(t, qi, qj, di, mixed, dj)
+        if f > bound:
+            return t, f, denominator
+        step, last, slope = approach(t, qi, qj, di, mixed, dj)
+        if abs(last) < LAST:  # before the bracket, which rounding may have closed on the wrong side of t
+            t += step
+            break
+        if slope > 0.0:
+            low = t
+        else:
+            high = t
+        t += step
+        if not low < t < high:
+            t = 0.5 * (low + high)
+    f, denominator = value(t, qi, qj, di, mixed, dj)
+    return t, f, denominator
+
+
+@njit(**FLAGS)
+def gradient(t, denominator, rx, ry, ci, si, ri, cj, sj, rj, alpha):
+    """∂F/∂(r_x, r_y, angle_i, angle_j) at t*: by the envelope theorem, t held."""
+    w, flat = 1.0 - t, 1.0 / alpha
+    ui, ni = w * ri * flat * (rx * ci + ry * si), w * ri * alpha * (ry * ci - rx * si)
+    uj, nj = t * rj * flat * (rx * cj + ry * sj), t * rj * alpha * (ry * cj - rx * sj)
+    inverse = 1.0 / denominator
+    vx = (ui * ci - ni * si + uj * cj - nj * sj) * inverse  # v = M⁻¹ r, M = (1 − t) A + t B
+    vy = (ui * si + ni * ci + uj * sj + nj * cj) * inverse
+    p, e = 2.0 * w * t, flat - alpha
+    fi = w * ri * e * (vx * ci + vy * si) * (vy * ci - vx * si)
+    fj = t * rj * e * (vx * cj + vy * sj) * (vy * cj - vx * sj)
+    return p * vx, p * vy, p * fi, p * fj
+
+
+@njit(**FLAGS)
+def hessian(t, rx, ry, ci, si, ri, cj, sj, rj, alpha, factor, out):
+    """Fill out, (4, 4), with factor × the second derivatives of √F: from F_qq − F_qt F_tqᵀ / F_tt."""
+    w, p, p1, flat = 1.0 - t, t * (1.0 - t), 1.0 - 2.0 * t, 1.0 / alpha
+    ei, ej = ri * (alpha - flat), rj * (alpha - flat)
+    axx, axy, ayy = ri * flat + ei * ci * ci, ei * ci * si, ri * flat + ei * si * si
+    bxx, bxy, byy = rj * flat + ej * cj * cj, ej * cj * sj, rj * flat + ej * sj * sj
+    of_pair = coefficients(rx, ry, ci, si, ri, cj, sj, rj, alpha)
+    f, d = value(t, *of_pair)
+    ixx, ixy, iyy = (w * ayy + t * byy) / d, -(w * axy + t * bxy) / d, (w * axx + t * bxx) / d
+    gx, gy, gi, gj = gradient(t, d, rx, ry, ci, si, ri, cj, sj, rj, alpha)
+    vx, vy = 0.5 * gx / p, 0.5 * gy / p
+    ui, ni, uj, nj = vx * ci + vy * si, vy * ci - vx * si, vx * cj + vy * sj, vy * cj - vx * sj
+    # k_i = (1 − t) ∂A/∂angle_i v, k_j likewise, k_t = (B − A) v;  m = M⁻¹ k, so that ∂v = −m
+    kix, kiy = w * ei * (ui * -si + ni * ci), w * ei * (ui * ci + ni * si)
+    kjx, kjy = t * ej * (uj * -sj + nj * cj), t * ej * (uj * cj + nj * sj)
+    ktx, kty = (bxx - axx) * vx + (bxy - axy) * vy, (bxy - axy) * vx + (byy - ayy) * vy
+    mix, miy = ixx * kix + ixy * kiy, ixy * kix + iyy * kiy
+    mjx, mjy = ixx * kjx + ixy * kjy, ixy * kjx + iyy * kjy
+    mtx, mty = ixx * ktx + ixy * kty, ixy * ktx + iyy * kty
+    out[0, 0], out[0, 1], out[1, 1] = 2.0 * p * ixx, 2.0 * p * ixy, 2.0 * p * iyy
+    out[0, 2], out[1, 2], out[0, 3], out[1, 3] = (
+        -2.0 * p * mix,
+        -2.0 * p * miy,
+        -2.0 * p * mjx,
+        -2.0 * p * mjy,
+    )
+    out[2, 2] = 2.0 * p * (kix * mix + kiy * miy + w * ei * (ui * ui - ni * ni))
+    out[3, 3] = 2.0 * p * (kjx * mjx + kjy * mjy + t * ej * (uj * uj - nj * nj))
+    out[2, 3] = 2.0 * p * (kix * mjx + kiy * mjy)
+    ft = (
+        2.0 * (p1 * vx - p * mtx),
+        2.0 * (p1 * vy - p * mty),
+        gi * (p1 / p - 1.0 / w) + 2.0 * p * (kix * mtx + kiy * mty),
+        gj * (p1 / p + 1.0 / t) + 2.0 * p * (kjx * mtx + kjy * mty),
+    )
+    ftt = -2.0 * f / p - 2.0 * p1 * (vx * ktx + vy * kty) + 2.0 * p * (ktx * mtx + kty * mty)
+    g, scale = (gx, gy, gi, gj), 0.5 * factor / sqrt(f)
+    for k in range(4):
+        for m in range(k, 4):
+            out[k, m] = scale * (out[k, m] - ft[k] * ft[m] / ftt - 0.5 * g[k] * g[m] / f)
+            out[m, k] = out[k, m]
+
+
+@njit(pipeline_class=DistinctArrays, **FLAGS)
+def axes(angles, cos, sin):
+    """Fill cos and sin of angles, (n,), by Cody and Waite's reduction and fdlibm's polynomials."""
+    for k in range(len(angles)):
+        quarter = np.rint(angles[k] * (2.0 / np.pi))
+        y = angles[k] - quarter * 1.57079632673412561417
+        y -= quarter * 6.07710050630396597660e-11
+        y -= quarter * 2.02226624879595063154e-21
+        z = y * y
+        s = 2.75573137070700676789e-06 + z * (-2.50507602534068634195e-08 + z * 1.58969099521155010221e-10)
+        s = 8.33333333332248946124e-03 + z * (-1.98412698298579493134e-04 + z * s)
+        s = y + y * z * (-1.66666666666666324348e-01 + z * s)
+        c = -2.75573143513906633035e-07 + z * (2.08757232129817482790e-09 - z * 1.13596475577881948265e-11)
+        c = -1.38888888888741095749e-03 + z * (2.48015872894767294178e-05 + z * c)
+        c = 1.0 - (0.5 * z - z * z * (4.16666666666666019037e-02 + z * c))
+        turn = quarter - 4.0 * np.floor(0.25 * quarter)
+        odd = (turn == 1.0) | (turn == 3.0)
+        along, across = s if odd else c, c if odd else s
+        cos[k] = -along if (turn == 1.0) | (turn == 2.0) else along
+        sin[k] = -across if turn >= 2.0 else across
+
+
+@njit(**FLAGS)
+def near_pairs(x, sides, radii, alpha, ratio, skin, reach):
+    """Pairs i < j with √F < ratio + reach/σ whose centres are nearer than ratio (a_i + a_j) + skin.
+
+    first, second (m,), in lexicographic order, what is added to r_j − r_i for the nearest image, (2, m), and t*, (m,).
+    """
+    n, found = len(radii), 0
+    wide, high = sides
+    pairs = pairs_by_cells(x[: 2 * n], sides, ratio * sqrt(alpha) * radii + 0.5 * skin)
+    cos, sin = np.empty(n), np.empty(n)
+    axes(x[2 * n :], cos, sin)
+    first, second = np.empty(len(pairs), dtype=np.int64), np.empty(len(pairs), dtype=np.int64)
+    shift, t = np.empty((2, len(pairs))), np.empty(len(pairs))
+    for k in range(len(pairs)):
+        i, j = pairs[k, 0], pairs[k, 1]
+        rx, ry = x[2 * j] - x[2 * i], x[2 * j + 1] - x[2 * i + 1]
+        sx, sy = -wide * np.rint(rx / wide), -high * np.rint(ry / high)
+        rx, ry, ri, rj = rx + sx, ry + sy, radii[i] ** 2, radii[j] ** 2
+        sigma = radii[i] + radii[j]
+        bound, start, f = (ratio + reach / sigma) ** 2, radii[i] / sigma, 0.0
+        if rx * rx + ry * ry > TINY:
+            of_pair = coefficients(rx, ry, cos[i], sin[i], ri, cos[j], sin[j], rj, alpha)
+            start, f, _ = maximise(start, bound, *of_pair)
+        if f < bound:
+            first[found], second[found], shift[0, found], shift[1, found], t[found] = i, j, sx, sy, start
+            found += 1
+    return first[:found].copy(), second[:found].copy(), shift[:, :found].copy(), t[:found].copy()
+
+
+@njit(pipeline_class=DistinctArrays, **FLAGS)
+def slopes(x, cos, sin, radii, alpha, first, second, shift, t, root, rows):
+    """Fill √F, (m,), and rows (4, m), ∂√F/∂(r_x, r_y, angle_i, angle_j), after one step of t.
+
+    √F is NaN where that is not enough and for coincident centres; how many such pairs there are. One loop without
+    branches, for vectors.
+    """
+    bad = 0
+    for k in range(len(first)):
+        i, j = first[k], second[k]
+        rx, ry = x[2 * j] - x[2 * i] + shift[0, k], x[2 * j + 1] - x[2 * i + 1] + shift[1, k]
+        ci, si, ri, cj, sj, rj = cos[i], sin[i], radii[i] ** 2, cos[j], sin[j], radii[j] ** 2
+        qi, qj, di, mixed, dj = coefficients(rx, ry, ci, si, ri, cj, sj, rj, alpha)
+        step, last, _ = approach(t[k], qi, qj, di, mixed, dj)
+        y = t[k] + step
+        f, d = value(y, qi, qj, di, mixed, dj)
+        g = gradient(y, d, rx, ry, ci, si, ri, cj, sj, rj, alpha)
+        good = (abs(last) < LAST) & (y > 0.0) & (y < 1.0) & (rx * rx + ry * ry > TINY)
+        bad += not good
+        root[k] = sqrt(f) if good else np.nan
+        t[k] = y if (y > 0.0) & (y < 1.0) else 0.5
+        scale = 0.5 / root[k]
+        rows[0, k], rows[1, k], rows[2, k], rows[3, k] = (
+            scale * g[0],
+            scale * g[1],
+            scale * g[2],
+            scale * g[3],
+        )
+    return bad
+
+
+@njit(**FLAGS)
+def contacts(x, radii, alpha, first, second, shift, t, root, rows):
+    """Bring t, √F and its slopes up to date; where centres coincide √F and the slopes are zero."""
+    n = len(radii)
+    cos, sin = np.empty(n), np.empty(n)
+    axes(x[2 * n :], cos, sin)
+    bad = slopes(x, cos, sin, radii, alpha, first, second, shift, t, root, rows)
+    if bad > MANY * len(first):  # t is nearer now
+        bad = slopes(x, cos, sin, radii, alpha, first, second, shift, t, root, rows)
+    for k in range(len(first) if bad else 0):
+        if root[k] == root[k]:
+            continue
+        i, j = first[k], second[k]
+        rx, ry = x[2 * j] - x[2 * i] + shift[0, k], x[2 * j + 1] - x[2 * i + 1] + shift[1, k]
+        root[k], rows[:, k], t[k] = 0.0, 0.0, radii[i] / (radii[i] + radii[j])
+        if rx * rx + ry * ry > TINY:
+            ci, si, ri, cj, sj, rj = cos[i], sin[i], radii[i] ** 2, cos[j], sin[j], radii[j] ** 2
+            of_pair = coefficients(rx, ry, ci, si, ri, cj, sj, rj, alpha)
+            t[k], f, d = maximise(t[k], np.inf, *of_pair)
+            g = gradient(t[k], d, rx, ry, ci, si, ri, cj, sj, rj, alpha)
+            root[k] = sqrt(f)
+            for row in range(4):
+                rows[row, k] = 0.5 * g[row] / root[k]
+
+
+@njit(**FLAGS)
+def hessians(x, radii, alpha, first, second, shift, t, factors):
+    """Second derivatives of √F in (r_x, r_y, angle_i, angle_j), times factors (m,): (m, 4, 4)."""
+    n, out = len(radii), np.zeros((len(first), 4, 4))
+    cos, sin = np.empty(n), np.empty(n)
+    axes(x[2 * n :], cos, sin)
+    for k in range(len(first)):
+        i, j = first[k], second[k]
+        rx, ry = x[2 * j] - x[2 * i] + shift[0, k], x[2 * j + 1] - x[2 * i + 1] + shift[1, k]
+        if rx * rx + ry * ry > TINY:
+            ri, rj = radii[i] ** 2, radii[j] ** 2
+            hessian(t[k], rx, ry, cos[i], sin[i], ri, cos[j], sin[j], rj, alpha, factors[k], out[k])
+    return out
+
+
+@njit(inline="always", **FLAGS)
+def push_pair(total, n, i, j, rows, k, weight):
+    """Add weight × rows[:, k], in (r_x, r_y, angle_i, angle_j), to what moves particles i and j, r = r_j − r_i."""
+    total[2 * i] -= weight * rows[0, k]
+    total[2 * i + 1] -= weight * rows[1, k]
+    total[2 * j] += weight * rows[0, k]
+    total[2 * j + 1] += weight * rows[1, k]
+    total[2 * n + i] += weight * rows[2, k]
+    total[2 * n + j] += weight * rows[3, k]
+
+
+@njit(**FLAGS)
+def push(first, second, rows, weights, n):
+    """Jᵀ w, (3n,), of rows (4, m) in (r_x, r_y, angle_i, angle_j)."""
+    total = np.zeros(3 * n)
+    for k in range(len(first)):
+        push_pair(total, n, first[k], second[k], rows, k, weights[k])
+    return total
+
+
+@njit(**FLAGS)
+def outer(rows, weights):
+    """weights × rows ⊗ rows: (4, m), (m,) -> (m, 4, 4)."""
+    out = np.empty((len(weights), 4, 4))
+    for k in range(len(weights)):
+        for row in range(4):
+            for column in range(4):
+                out[k, row, column] = weights[k] * rows[row, k] * rows[column, k]
+    return out

@@ -1,0 +1,316 @@
+"""What packings of discs, spheres and ellipses share: a periodic box, radii, one scale (the mean diameter).
+
+In a fixed box Δ = λ c − g(x), λ the mean diameter (discs: c = σ_ij/λ); pressure p = Σ u'(λc − Δ)/(dV).
+"""
+
+import math
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Annotated, Any, ClassVar, Self
+
+import numpy as np
+from pydantic import Field
+
+from ..core.potentials import Harmonic, Potential
+from ..core.system import ConstrainedSystem, Constraints
+from ..support.arrays import Array
+from ..support.printing import brief
+from ..support.validation import Finite, Whole, is_whole, require, require_evaluated, require_finite
+from .kernels.neighbours import neighbour_pairs
+
+PackingFraction = Annotated[Finite, Field(gt=0, le=2)]
+Dimension = Annotated[Whole, Field(ge=1, le=8)]
+
+COINCIDENT = 1e-50  # distance, in mean diameters, below which two centres have no direction to be pushed in
+BIDISPERSE_RATIO = 1.4
+UNIFORM_WIDTH = (
+    0.27  # relative half width: wide enough that no ring of equal discs carries one contact too many
+)
+LOGNORMAL_WIDTH = 0.2
+
+
+def ball_volume(dimension: int) -> float:
+    """Volume of the ball of radius one: 2, π, 4π/3, … for d = 1, 2, 3, …."""
+    return math.pi ** (dimension / 2) / math.gamma(dimension / 2 + 1)
+
+
+def as_floats(value: Any, name: str) -> np.ndarray:
+    """A private contiguous float64 copy of a finite array, or a `ValueError` of one sentence."""
+    try:
+        array = np.array(value, dtype=np.float64, order="C")
+        if np.iscomplexobj(value):
+            raise TypeError
+    except (TypeError, ValueError):
+        raise ValueError(f"{name} = {brief(value)} is not valid: it must be an array of numbers.") from None
+    require_finite(array, name)
+    return array
+
+
+def side_lengths(value: Any, dimension: int, name: str) -> np.ndarray:
+    """Positive numbers, one for each axis, or a `ValueError` of one sentence."""
+    sides, shape = as_floats(value, name), (dimension,)
+    require(sides.shape == shape, f"the shape of {name}", sides.shape, f"{shape}, one number for each axis")
+    require(bool((sides > 0).all()), f"the smallest of {name}", float(sides.min()), "positive")
+    return sides
+
+
+def unit_density_box(n: int, dimension: int, proportions: Any) -> Any:
+    """`box_length` of a box of volume n: a cube, or one whose sides have given proportions, (d,)."""
+    side = n ** (1.0 / dimension)
+    if proportions is None:
+        return side
+    sides = side_lengths(proportions, dimension, "box")
+    return side * (sides / math.exp(np.log(sides).mean()))
+
+
+@dataclass(frozen=True, eq=False, kw_only=True, repr=False)
+class Packing(ConstrainedSystem):
+    """Particles in a periodic rectangular box (a segment, square, cube, …), jammed by their size.
+
+    x holds all positions first, (n, d) row by row, then (ellipses) `orientations` numbers a particle.
+
+    Parameters
+    ----------
+    initial : (n_dof,) array
+        A start x. Positions need not lie inside the box.
+    radii : (n,) array
+        Radii of the particles (ellipses: of the circles of equal area), in the units of the box.
+    box_length : float or (d,) array
+        Side of the box; its d sides where they differ.
+    dimension : int
+        d.
+    potential : Potential
+        The energy of one overlap.
+
+    Attributes
+    ----------
+    sides : (d,) array
+        Of the box.
+
+    Raises
+    ------
+    ValueError
+        Where an entry is not finite, a radius or side not positive, a shape wrong, or a particle wider than half
+        the shortest side (it could then touch two images of the same neighbour).
+    """
+
+    control: ClassVar[str] = "packing_fraction"  # type: ignore[misc]
+    orientations: ClassVar[int] = 0
+
+    initial: Array
+    radii: Array
+    box_length: Any
+    dimension: int = 2
+    potential: Potential = field(default_factory=Harmonic)
+    sides: Array = field(init=False)
+
+    def __post_init__(self) -> None:
+        d = self.dimension
+        require(is_whole(d) and d >= 1, "dimension", d, "an integer of at least 1")
+        length: Any = self.box_length
+        if not hasattr(length, "__len__"):
+            real = isinstance(length, int | float | np.number) and math.isfinite(length)
+            require(real and length > 0, "box_length", length, "positive and finite")
+            length = np.full(int(d), float(length))
+        sides = side_lengths(length, int(d), "box_length")
+        require(
+            isinstance(self.potential, Potential), "potential", self.potential, "a Potential, as Harmonic()"
+        )
+        pairwise = self.potential.coupled == 1 and self.potential.finite_range and not self.potential.kink
+        wanted = "one of single overlaps that vanishes without overlap, its force too"
+        require(pairwise, "potential", self.potential, wanted)
+        radii, initial = as_floats(self.radii, "radii"), as_floats(self.initial, "initial")
+        require(
+            radii.ndim == 1 and len(radii) >= 1,
+            "the shape of radii",
+            radii.shape,
+            "(n,) with n of at least 1",
+        )
+        require(bool((radii > 0).all()), "the smallest of radii", float(radii.min()), "positive")
+        shape = (len(radii) * (int(d) + self.orientations),)
+        require(
+            initial.shape == shape, "the shape of initial", initial.shape, f"{shape} for {len(radii)} radii"
+        )
+        for name, value in (
+            ("radii", radii),
+            ("initial", initial),
+            ("box_length", float(sides[0]) if (sides == sides[0]).all() else sides),
+            ("sides", sides),
+            ("dimension", int(d)),
+        ):
+            object.__setattr__(self, name, value)
+        half, cubic = 0.5 * self.shortest_side, isinstance(self.box_length, float)
+        require(
+            self.largest_diameter <= half,
+            "the largest diameter",
+            self.largest_diameter,
+            f"at most half the {'box side' if cubic else 'shortest side of the box'}, {half:.6g} (take more or smaller "
+            f"particles{'' if cubic else ', or a box less thin'})",
+        )
+
+    @property
+    def n(self) -> int:
+        """The number of particles."""
+        return len(self.radii)
+
+    @property
+    def shortest_side(self) -> float:
+        """The shortest side of the box, half of which no particle may exceed."""
+        return float(self.sides.min())
+
+    @property
+    def largest_diameter(self) -> float:
+        """The longest axis of any particle, in the units of the box."""
+        return 2.0 * float(self.radii.max())
+
+    @cached_property
+    def scale(self) -> float:
+        """λ, the mean diameter, in the units of the box."""
+        return 2.0 * float(self.radii.mean())
+
+    @property
+    def unit(self) -> float:  # type: ignore[override]
+        """Overlaps and gaps are reported in mean diameters."""
+        return self.scale
+
+    @property
+    def jamming_overlap(self) -> float:  # type: ignore[override]
+        """1e-8 mean diameters: the typical overlap √(2U/N_Δ) at which a packing is called jammed."""
+        return 1e-8 * self.scale
+
+    @property
+    def volume(self) -> float:
+        """V of the box, the product of its sides."""
+        return math.prod(self.sides.tolist())
+
+    @property
+    def packing_fraction(self) -> float:
+        """φ, the volume of the particles (overlaps counted twice) over that of the box."""
+        return ball_volume(self.dimension) * float((self.radii**self.dimension).sum()) / self.volume
+
+    def positions(self, x: Array) -> Array:
+        """The positions in x, a view (n, d); not wrapped into the box."""
+        return x[: self.n * self.dimension].reshape(self.n, self.dimension)
+
+    def at(self, **changes: Any) -> Self:
+        """A copy with other parameters, for which the same x is valid.
+
+        Parameters
+        ----------
+        **changes
+            Fields (`radii`, `box_length`, `potential`, `initial`, …); or `scale` (mean diameter) or
+            `packing_fraction`, which rescale all radii in the fixed box.
+
+        Raises
+        ------
+        ValueError
+            Where a name is unknown, a value out of range, or the radii are asked for twice.
+        """
+        sizes = [name for name in ("scale", "packing_fraction", "radii") if name in changes]
+        require(len(sizes) <= 1, "changes", sizes, "at most one of scale, packing_fraction and radii")
+        require(
+            "box_length" not in changes or sizes != ["packing_fraction"],
+            "changes",
+            list(changes),
+            "without box_length where packing_fraction is given",
+        )
+        for name in ("scale", "packing_fraction"):
+            if name in changes:
+                value = changes.pop(name)
+                real = isinstance(value, int | float | np.number) and math.isfinite(value)
+                require(real and value > 0, name, value, "positive and finite")
+                require(name == "scale" or value <= 2, name, value, "above 0, at most 2")
+                ratio = value / getattr(self, name)
+                factor = ratio if name == "scale" else ratio ** (1.0 / self.dimension)
+                changes["radii"] = self.radii * factor
+        return super().at(**changes)
+
+    def pressure(self, c: Constraints) -> float:
+        """p = Σ u'(λc − Δ)/(dV) = −dU/dV at fixed radii, in contact stiffnesses × (box units)^(2−d)."""
+        require_evaluated(c)
+        force = self.potential.force(c.delta)
+        return float(force @ (self.scale * c.loading() - c.delta)) / (self.dimension * self.volume)
+
+    def symmetries(self, x: Array) -> Array:
+        """The d translations, (d, n_dof)."""
+        rows = np.zeros((self.dimension, self.n_dof))
+        for axis in range(self.dimension):
+            rows[axis, axis : self.n * self.dimension : self.dimension] = 1.0
+        return rows
+
+    def canonical(self, x: Array) -> Array:
+        """x with coincident centres set apart by about 1e-8 mean diameters: there Δ is largest and has no gradient.
+
+        Their energy is a maximum, which without a gradient, and for lack of curvature, would pass for a minimum.
+        """
+        reach = COINCIDENT * self.scale
+        first = np.sort(np.mod(x[: self.n * self.dimension : self.dimension], self.sides[0]))
+        if not (np.diff(first) <= reach).any():  # most often so, and cheap to see
+            return x
+        pairs = neighbour_pairs(self.positions(x), self.sides, np.full(self.n, 0.5 * reach))
+        if not len(pairs):
+            return x
+        later, apart = np.unique(pairs[:, 1]), np.array(x)
+        steps = np.random.default_rng(0).standard_normal((len(later), self.dimension))
+        self.positions(apart)[later] += 1e-8 * self.scale * steps
+        return apart
+
+    def resolution(self, x: Array) -> float:
+        """The rounding error of one Δ: 4e-16 longest sides (or largest coordinates, where x has drifted away)."""
+        return 4e-16 * max(float(self.sides.max()), float(np.abs(x).max()))
+
+
+def require_packing(system: Any) -> None:
+    """Raise a `ValueError` where this is no packing."""
+    kind = type(system).__name__
+    require(isinstance(system, Packing), "system", kind, "a packing: SoftSpheres or Ellipses")
+
+
+def draw_radii(
+    n: int, radii: Any, packing_fraction: float, dimension: int, rng: np.random.Generator
+) -> np.ndarray:
+    """Radii of n particles that fill a box of side n^(1/d) to a packing fraction.
+
+    Parameters
+    ----------
+    n : int
+        How many.
+    radii : str or (n,) array
+        `"monodisperse"`; `"bidisperse"`, half small, half large (one more where n is odd), of ratio 1 : 1.4;
+        `"uniform"`, uniformly distributed within ± 27 % of the mean; `"lognormal"`, of standard deviation 0.2
+        of the logarithm; or relative sizes, rescaled to the packing fraction.
+    packing_fraction : float
+        φ of the result, to rounding.
+    dimension : int
+        d.
+    rng : numpy Generator
+        Used by `"uniform"` and `"lognormal"`.
+
+    Returns
+    -------
+    (n,) array
+        In units of the mean distance of particles (number density one).
+    """
+    if isinstance(radii, str):
+        if radii == "monodisperse":
+            sizes = np.ones(n)
+        elif radii == "bidisperse":
+            sizes = np.where(np.arange(n) < n // 2, 1.0, BIDISPERSE_RATIO)
+        elif radii == "uniform":
+            sizes = rng.uniform(1.0 - UNIFORM_WIDTH, 1.0 + UNIFORM_WIDTH, n)
+        elif radii == "lognormal":
+            sizes = rng.lognormal(0.0, LOGNORMAL_WIDTH, n)
+        else:
+            require(
+                False,
+                "radii",
+                radii,
+                f"'monodisperse', 'bidisperse', 'uniform', 'lognormal' or an array of shape ({n},)",
+            )
+    else:
+        sizes = as_floats(radii, "radii")
+        require(sizes.shape == (n,), "the shape of radii", sizes.shape, f"({n},)")
+        require(bool((sizes > 0).all()), "the smallest of radii", float(sizes.min()), "positive")
+        sizes = sizes / sizes.max()
+    filled = ball_volume(dimension) * float((sizes**dimension).sum())
+    return sizes * (packing_fraction * n / filled) ** (1.0 / dimension)

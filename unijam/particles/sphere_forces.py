@@ -1,0 +1,142 @@
+"""Energies and gradients of spheres along a path: each object owns a Verlet list and renews it when it must.
+
+A list holds every pair within σ + skin; it stays complete while twice the largest displacement, plus the
+growth of the largest σ where the scale moves, is below the skin.
+"""
+
+from typing import Any
+
+import numpy as np
+
+from ..core.system import OVERLAP_RESOLUTIONS
+from ..support.arrays import Array
+from ..support.validation import require_positions
+from .kernels import contact_network
+from .kernels import discs as disc_kernel
+from .kernels.neighbours import neighbour_pairs
+from .kernels.pair_list import list_pairs, suitable_skin, workspace
+from .packing import Packing
+
+FIRST_SKINS = (0.4, 0.3)  # in mean diameters, in the plane and in space
+WORTH = (
+    40.0,
+    25.0,
+)  # skin in mean diameters × evaluations that a list serves, where renewals cost as much as length
+
+
+class SphereForces:
+    """x -> (U, ∇U, Σ u'², N_Δ), and x, λ -> the same and Σ u' c, of spheres of any dimension and potential.
+
+    Not to be shared between threads; make one each.
+    """
+
+    def __init__(self, system: Packing) -> None:
+        self.system = system
+        self.sides, self.radii, self.scale = system.sides, system.radii, system.scale
+        self.shape = system.initial.shape
+        self.width = system.largest_diameter
+        self.threshold = OVERLAP_RESOLUTIONS * system.resolution(system.initial)
+        self.skin = FIRST_SKINS[system.dimension > 2] * self.scale
+        self.worth = WORTH[system.dimension > 2] * self.scale
+        self.factor = 0.0  # λ of the list in units of the system's; zero before the first
+        self.served = 0
+
+    def __call__(self, x: Array, scale: float | None = None) -> tuple:
+        found = self._all(x, self.scale if scale is None else scale)
+        return found[:4] if scale is None else found
+
+    def _all(self, x: Array, scale: float) -> tuple[float, Array, float, int, float]:
+        x = np.ascontiguousarray(x, dtype=np.float64)
+        if x.shape != self.shape:
+            require_positions(self.system, x)
+        if not x.flags.writeable:
+            x = x.copy()  # compiled for writeable arrays only
+        factor = scale / self.scale
+        if not 0.0 < factor < np.inf:
+            self.system.at(scale=scale)  # says what is wrong
+        slack = 0.5 * (self.skin - max(0.0, factor - self.factor) * self.width)
+        if self.factor > 0 and slack > 0:
+            found = self.evaluate(x, factor, slack * slack)
+            if found is not None:
+                self.served += 1
+                return found
+        if not np.isfinite(x).all():
+            return np.nan, np.full(len(x), np.nan), np.nan, 0, np.nan
+        self.renew(x, factor * self.scale)
+        found = self.evaluate(x, factor, np.inf)
+        assert found is not None
+        return found
+
+    def renew(self, x: Array, scale: float) -> None:
+        """A new list at x and λ, with a skin that suits the life of the last."""
+        factor = scale / self.scale
+        if factor * self.width > 0.5 * self.system.shortest_side:
+            self.system.at(scale=factor * self.scale)  # says what is wrong
+        if self.factor > 0:
+            self.skin = suitable_skin(self.skin, self.served, self.worth, self.scale)
+        self.served, self.factor = 0, factor
+        self.build(x, factor)
+
+    def build(self, x: Array, factor: float) -> None:
+        """List all pairs nearer than factor (R_i + R_j) + skin."""
+        self.home = self.system.positions(x).copy()
+        self.pairs = neighbour_pairs(self.home, self.sides, factor * self.radii, self.skin)
+        self.loading = self.radii[self.pairs].sum(axis=1) / self.scale
+
+    def evaluate(
+        self, x: Array, factor: float, limit: float
+    ) -> tuple[float, Array, float, int, float] | None:
+        """All five numbers, or None where a particle is farther than √limit from where the list was made."""
+        positions, potential = self.system.positions(x), self.system.potential
+        if not ((positions - self.home) ** 2).sum(axis=1).max() <= limit:
+            return None
+        delta, _, normals = contact_network.overlaps(positions, self.sides, factor * self.radii, self.pairs)
+        force = potential.force(delta)
+        gradient = contact_network.push(self.pairs, normals, force, len(self.radii))
+        count = int((delta > self.threshold).sum())
+        return (
+            float(potential.energy(delta).sum()),
+            gradient,
+            float(force @ force),
+            count,
+            float(force @ self.loading),
+        )
+
+
+class CompiledForces(SphereForces):
+    """The same for u = Δ^a/a of discs or spheres, at least `WIDTH`, compiled; its list can be used in loops.
+
+    Attributes
+    ----------
+    kernel : DiscList
+        The list.
+    origin : Origin
+        With which the next one is made; both are None before the first evaluation.
+    """
+
+    kernel: Any = None
+    origin: Any = None
+
+    def adopt(self, kernel: disc_kernel.DiscList, origin: disc_kernel.Origin) -> None:
+        """Go on with a list, as one that was renewed in a loop."""
+        self.kernel, self.origin = kernel, origin
+        self.skin, self.factor = kernel.skin, kernel.made_at / self.scale
+
+    def build(self, x: Array, factor: float) -> None:
+        room = self.origin.room if self.origin else workspace(len(self.radii))
+        made = list_pairs(x, self.sides, self.radii, factor, self.skin, room)
+        places, back, home, counts, partner, sums, room = made
+        kernel = disc_kernel.DiscList(
+            *(home, counts, partner, sums, self.sides),
+            *(self.scale, factor * self.scale, self.skin, self.width, self.threshold),
+            float(self.system.potential.exponent),
+        )
+        self.adopt(kernel, disc_kernel.Origin(places, back, room, self.radii, self.worth))
+
+    def evaluate(
+        self, x: Array, factor: float, limit: float
+    ) -> tuple[float, Array, float, int, float] | None:
+        energy, gradient, square, count, load = disc_kernel.evaluate(
+            self.kernel, x, self.origin.places, factor * self.scale, limit
+        )
+        return None if energy < 0 else (energy, gradient, square, count, load)

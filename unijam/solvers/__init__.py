@@ -1,0 +1,46 @@
+"""Minimisers: one loop, one solver a file, one entry."""
+
+from .choice import default_solver
+from .first_order.adam import Adam
+from .first_order.conjugate_gradient import ConjugateGradient
+from .first_order.descent import TorchSchedule
+from .first_order.fire import Fire
+from .first_order.gradient_descent import GradientDescent
+from .history import Record, Watch
+from .loop import MinimizeResult, Solver
+from .minimize import minimize
+from .objective import Objective
+from .point import Point
+from .replicas.run import ReplicaResult
+from .second_order.levenberg_marquardt import LevenbergMarquardt
+from .second_order.proximal_newton import ProximalNewton
+from .second_order.trust_region_newton import TrustRegionNewton
+from .sequences.fit_search import FitSearch
+from .sequences.rounds import Rounds
+from .sequences.softplus_to_relu import softplus_to_relu
+from .sequences.stages import Stage, Stages
+
+__all__ = [
+    "Adam",
+    "ConjugateGradient",
+    "Fire",
+    "FitSearch",
+    "GradientDescent",
+    "LevenbergMarquardt",
+    "MinimizeResult",
+    "Objective",
+    "Point",
+    "ProximalNewton",
+    "Record",
+    "ReplicaResult",
+    "Rounds",
+    "Solver",
+    "Stage",
+    "Stages",
+    "TorchSchedule",
+    "TrustRegionNewton",
+    "Watch",
+    "default_solver",
+    "minimize",
+    "softplus_to_relu",
+]

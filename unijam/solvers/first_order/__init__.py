@@ -1,0 +1,1 @@
+"""Methods that use gradients: conjugate gradients, FIRE, Adam, gradient descent."""

@@ -1,0 +1,93 @@
+"""The objective in compiled loops, on the kernel of an evaluator."""
+
+import math
+from typing import NamedTuple
+
+import numpy as np
+from numba.extending import register_jitable
+
+from ...compiled.dispatch import borrowed, implements, listed_forces, renewed_list
+from ...linalg import vectors
+from ...linalg.vectors import dot
+from ...support.arrays import Array
+from ..objective import Objective
+from ..point import Point
+
+
+class CompiledObjective(NamedTuple):
+    """The same E in compiled loops, without weight decay: y in the kernel's numbering and always with w λ, last.
+
+    The mask is empty where everything may move, the units where x is in y as it is, else of the length of y: 1/lengths.
+    """
+
+    kernel: tuple
+    mask: Array
+    units: Array
+    moving: bool
+    conjugate: float
+    scale_weight: float
+    reference: float
+
+
+def evaluated(objective: Objective, y: Array) -> Point:
+    """The objective at y, in compiled loops too; U < 0: the kernel's list no longer serves."""
+    return objective(y)
+
+
+@implements(evaluated, CompiledObjective, vectors)
+def _evaluated(objective, kept):
+    written = np.empty(len(kept))
+    y, gradient = borrowed(kept), borrowed(written)
+    x, scale = _x_and_scale(objective, y)
+    energy, square, n_overlaps, load = listed_forces(objective.kernel, x, gradient, scale)
+    gradient[-1] = 0.0
+    if len(objective.units):
+        gradient *= objective.units
+    if len(objective.mask):
+        gradient *= objective.mask
+    force, norm = math.sqrt(square), math.sqrt(dot(gradient, gradient))
+    residual = norm / force if force > 0 else math.inf if norm > 0 else 0.0
+    value = energy
+    if objective.moving:
+        tension = load - objective.conjugate
+        value -= objective.conjugate * (scale - objective.reference)
+        residual = max(residual, abs(tension) / objective.conjugate)
+        gradient[-1] = tension / objective.scale_weight
+    return Point(kept, value, energy, written, force, n_overlaps, residual, None, None)
+
+
+def relisted(objective: tuple, origin: tuple, y: Array, served: int) -> tuple:
+    """A compiled objective with the list of its kernel renewed at y, and the rest of `renewed_list`."""
+    raise NotImplementedError("a stub: what compiled objectives implement")
+
+
+@implements(relisted, CompiledObjective)
+def _relisted(objective, origin, y, served):
+    x, scale = _x_and_scale(objective, y)
+    kernel, origin, order = renewed_list(objective.kernel, origin, x, scale, served)
+    mask = objective.mask[order] if len(objective.mask) else objective.mask
+    units = objective.units[order] if len(objective.units) else objective.units
+    renewed = CompiledObjective(
+        kernel,
+        mask,
+        units,
+        objective.moving,
+        objective.conjugate,
+        objective.scale_weight,
+        objective.reference,
+    )
+    return renewed, origin, order
+
+
+@register_jitable(forceinline=True)
+def _x_and_scale(objective, y):
+    scale = y[-1] / objective.scale_weight if objective.moving else objective.reference
+    return y * objective.units if len(objective.units) else y, scale
+
+
+def compiled(objective: Objective, kernel: tuple, mask: Array, units: Array) -> CompiledObjective:
+    """An objective in compiled loops, on a kernel of its evaluator, with arrays in the kernel's numbering."""
+    conjugate = objective.conjugate or 0.0
+    return CompiledObjective(
+        kernel, mask, units, objective.moving, conjugate, objective.scale_weight, objective.reference
+    )

@@ -1,0 +1,171 @@
+"""Nonlinear conjugate gradients with one evaluation an iteration: a trial step tells the curvature along the way.
+
+The gradient at the accepted point is extrapolated from the trial's, exact while the energy is quadratic.
+"""
+
+from dataclasses import dataclass
+from typing import NamedTuple
+
+from numba.extending import register_jitable
+
+from ...compiled.dispatch import borrowed, implements
+from ...linalg.vectors import blend, dot, moved, products
+from ...support.arrays import Array
+from ...support.validation import require
+from ..objective import Objective
+from ..point import Point
+from . import bursts
+from .base import FirstOrder
+from .compiled_objective import evaluated
+
+
+@dataclass(frozen=True)
+class ConjugateGradient(FirstOrder):
+    """Polak-Ribière-Polyak conjugate gradients, restarted; trial points are the points yielded.
+
+    Attributes
+    ----------
+    max_step : float
+        The largest change of a degree of freedom in one step.
+    refresh : int
+        Iterations after which the gradient is evaluated anew instead of extrapolated.
+
+    Notes
+    -----
+    Source: E. Polak, G. Ribière, Rev. Fr. Inform. Rech. Opér. 16, 35 (1969), β ≥ 0 of M. J. D. Powell.
+    """
+
+    max_step: float = 0.05
+    refresh: int = 40
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        require(self.max_step > 0, "max_step", self.max_step, "positive")
+        require(self.refresh >= 1, "refresh", self.refresh, "at least 1")
+
+    def begin(self, objective: Objective, point: Point) -> "ConjugateDescent":
+        direction, square, _, largest = blend(-1.0, point.gradient, 0.0, point.gradient)
+        return ConjugateDescent(
+            point=point,
+            finished=square <= 0,
+            base=point.y,
+            gradient=point.gradient,
+            direction=direction,
+            square=square,
+            slope=square,
+            largest=largest,
+            trial_step=1.0 / objective.largest_curvature(point, 3),
+            iterations=0,
+            anew=False,
+            rules=Rules(self.max_step, self.refresh, self.gradient_tolerance),
+        )
+
+    @staticmethod
+    def advance(state: "ConjugateDescent", objective: Objective) -> "ConjugateDescent":
+        return _advance(state, objective)
+
+
+class Rules(NamedTuple):
+    """The options of `ConjugateGradient`, as compiled code takes them."""
+
+    max_step: float
+    refresh: int
+    tolerance: float
+
+
+class ConjugateDescent(NamedTuple):
+    """Conjugate gradients under way.
+
+    Attributes
+    ----------
+    point : Point
+        Evaluated last.
+    finished : bool
+        Whether the gradient vanishes.
+    base, gradient, direction : arrays
+        Where the method stands, ∂E/∂y there, and where it goes.
+    square, slope, largest : float
+        gradient·gradient, −∇E·direction and the largest component of the direction.
+    trial_step : float
+        Tried next, in units of the direction.
+    iterations : int
+        So far.
+    anew : bool
+        Whether the gradient at `base` is to be evaluated now, which `gradient` then precedes.
+    """
+
+    point: Point
+    finished: bool
+    base: Array
+    gradient: Array
+    direction: Array
+    square: float
+    slope: float
+    largest: float
+    trial_step: float
+    iterations: int
+    anew: bool
+    rules: Rules
+
+
+@implements(bursts.advance, ConjugateDescent)
+def _advance(state, objective):
+    s = borrowed(state)
+    if s.anew:
+        base = state.base
+        point = evaluated(objective, base)
+        square, product = products(point.gradient, s.gradient)
+        return _turned(s, point, base, point.gradient, square, product, s.slope, s.trial_step)
+    longest = s.rules.max_step / s.largest
+    t = min(s.trial_step, longest)
+    trial = evaluated(objective, moved(s.base, t, s.direction))
+    new_slope = -dot(trial.gradient, s.direction)
+    drop = s.slope - new_slope
+    step = min(t * s.slope / drop if drop > 0.05 * s.slope else 4 * t, 4 * t, longest)
+    ratio = step / t
+    base = moved(s.base, step, s.direction)
+    gradient, square, product, _ = blend(1 - ratio, s.gradient, ratio, trial.gradient)
+    trial_step = min(max(step, 1e-3 * s.trial_step), 1e3 * s.trial_step)
+    slope = s.slope + ratio * (new_slope - s.slope)
+    iterations = s.iterations + 1
+    looks_done = square <= (s.rules.tolerance * trial.force) ** 2 or square < 1e-4 * s.square
+    if iterations % s.rules.refresh == 0 or looks_done or square > 4 * s.square:
+        return ConjugateDescent(
+            point=trial,
+            finished=False,
+            base=base,
+            gradient=state.gradient,
+            direction=state.direction,
+            square=s.square,
+            slope=slope,
+            largest=s.largest,
+            trial_step=trial_step,
+            iterations=iterations,
+            anew=True,
+            rules=s.rules,
+        )
+    return _turned(s, trial, base, gradient, square, product, slope, trial_step)
+
+
+@register_jitable
+def _turned(s, point, base, gradient, square, product, carried, trial_step):
+    """The state at `base`, where the gradient is known and the slope along the old direction is `carried`."""
+    beta = max(0.0, (square - product) / s.square)
+    direction, _, _, largest = blend(beta, s.direction, -1.0, gradient)
+    slope = square + beta * carried
+    if slope <= 0:
+        direction, slope, _, largest = blend(-1.0, gradient, 0.0, gradient)
+    return ConjugateDescent(
+        point=point,
+        finished=slope <= 0,
+        base=base,
+        gradient=gradient,
+        direction=direction,
+        square=square,
+        slope=slope,
+        largest=largest,
+        trial_step=trial_step,
+        iterations=s.iterations + (not s.anew),
+        anew=False,
+        rules=s.rules,
+    )

@@ -1,0 +1,145 @@
+"""What gradient descent and Adam share: learning rates along the way, and mini-batches."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from ...core.system import ConstrainedSystem
+from ...support.arrays import Array
+from ...support.validation import is_positive, is_whole, require
+from ..loop import Solver
+from ..objective import Objective
+from ..point import Point
+
+Rate = float | Callable[[int], float] | None
+
+
+@dataclass(frozen=True)
+class Descent(Solver):
+    """A solver that takes steps down the gradient of all data, or of a few of them.
+
+    Attributes
+    ----------
+    learning_rate : float, function of the step (from 0) or None
+        A `TorchSchedule` is such a function. None: found from the curvature at the start.
+    batch_size : int or None
+        Data of one step, drawn without return until all have been; U is then estimated as P/batch_size times
+        theirs, and whether the whole is converged or satisfied is looked at only where a record is made.
+        None: all.
+    seed : int
+        Of the draws.
+    """
+
+    learning_rate: Rate = None
+    batch_size: int | None = None
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        rate, size = self.learning_rate, self.batch_size
+        right = rate is None or callable(rate) or is_positive(rate)
+        require(right, "learning_rate", rate, "positive, a function of the step, or None")
+        whole = size is None or (is_whole(size) and size >= 1)
+        require(whole, "batch_size", size, "a whole number of at least 1, or None")
+        require(self.seed >= 0, "seed", self.seed, "zero or positive")
+
+    @property
+    def sampled(self) -> bool:
+        return self.batch_size is not None
+
+    def prepared(self, objective: Objective) -> Objective:
+        """The objective of x as it is: a learning rate belongs to it."""
+        objective = super().prepared(objective)
+        objective.as_it_is = True
+        return objective
+
+    def perhaps_finished(self, point: Point) -> np.ndarray:
+        """Of points with a leading axis: which may be converged or satisfied, so that a look is worth while."""
+        least = 1e6 * float(np.finfo(str(point.y.dtype).rpartition(".")[2]).eps)
+        n_overlaps = np.maximum(point.n_overlaps, 1)
+        near = (point.energy < 1e-18 * n_overlaps) | (point.residual * point.force < least * n_overlaps**0.5)
+        sure = (point.n_overlaps == 0) | (point.residual <= self.gradient_tolerance)
+        return near | sure | (self.force_tolerance is not None)
+
+    def rate(self, step: int, found: float) -> float:
+        """The learning rate of a step (from 0), `found` where none is given."""
+        if self.learning_rate is None:
+            return found
+        return self.learning_rate(step) if callable(self.learning_rate) else self.learning_rate
+
+    def evaluations(self, objective: Objective) -> Callable[[Array, int, Any], Point]:
+        """The objective at y, after so many steps, with a memory: of all data, or of that step's."""
+        if self.batch_size is None:
+            return lambda y, step, memory: objective(y, memory)
+        batches = Batches(objective.system, self.batch_size, self.seed)
+        return lambda y, step, memory: objective.sample(batches.of(step), y, memory)
+
+
+class Batches:
+    """The data of each step; every pass through all of them has an order of its own."""
+
+    def __init__(self, system: ConstrainedSystem, size: int, seed: int) -> None:
+        n = system.n_data or 0
+        require(n > 0, "batch_size", size, f"None for {type(system).__name__}, which has no data")
+        require(size <= n, "batch_size", size, f"at most {n}, the number of data")
+        self.system, self.size, self.seed, self.n = system, size, seed, n
+        self.epoch, self.shuffled = -1, system
+
+    def of(self, step: int) -> ConstrainedSystem:
+        """The system with the data of a step."""
+        epoch, k = divmod(step, self.n // self.size)
+        if epoch != self.epoch:
+            order = np.random.default_rng([self.seed, epoch]).permutation(self.n)
+            self.epoch, self.shuffled = epoch, self.system.subset(order)
+        return self.shuffled.subset(slice(k * self.size, (k + 1) * self.size))
+
+
+class TorchSchedule:
+    """A learning rate as a function of the step, by one of torch.optim.lr_scheduler.
+
+    Parameters
+    ----------
+    learning_rate : float
+        At the start.
+    make : function of an optimizer
+        Makes the schedule, which is advanced once a step; none that waits for a loss (ReduceLROnPlateau).
+
+    Examples
+    --------
+    >>> from functools import partial
+    >>> import torch
+    >>> import unijam as uj
+    >>> rate = uj.TorchSchedule(0.1, partial(torch.optim.lr_scheduler.StepLR, step_size=100, gamma=0.5))
+    >>> rate(0), rate(250)
+    (0.1, 0.025)
+    >>> solver = uj.Adam(learning_rate=rate)
+    """
+
+    def __init__(self, learning_rate: float, make: Callable[[Any], Any]) -> None:
+        require(is_positive(learning_rate), "learning_rate", learning_rate, "positive and finite")
+        self.learning_rate, self.make = learning_rate, make
+        self._start()
+        advances = hasattr(self.schedule, "get_last_lr") and not hasattr(self.schedule, "patience")
+        require(
+            advances,
+            "make",
+            make,
+            "one that makes a torch.optim.lr_scheduler that is advanced by steps alone",
+        )
+
+    def _start(self) -> None:
+        import torch
+
+        self.optimizer = torch.optim.SGD([torch.zeros(1, requires_grad=True)], lr=self.learning_rate)
+        self.schedule, self.step = self.make(self.optimizer), 0
+        self.optimizer.step()  # torch wants one before the first step of a schedule
+
+    def __call__(self, step: int) -> float:
+        if step < self.step:
+            self._start()
+        for _ in range(step - self.step):
+            self.schedule.step()
+        self.step = step
+        return self.optimizer.param_groups[0]["lr"]

@@ -1,0 +1,36 @@
+"""Gradient descent, of all data or of mini-batches."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import NamedTuple
+
+from ...linalg.vectors import moved
+from ..objective import Objective
+from ..point import Point
+from .descent import Descent
+
+
+class _Memory(NamedTuple):
+    step: int
+    rate: float
+
+
+@dataclass(frozen=True)
+class GradientDescent(Descent):
+    """y ← y − learning_rate ∂E/∂y; where no rate is given, 1 / (largest curvature at the start)."""
+
+    def iterate(self, objective: Objective, point: Point) -> Iterator[Point]:
+        step, found = point.memory or (0, self._found(objective, point))
+        evaluate = self.evaluations(objective)
+        if self.sampled:
+            point = evaluate(point.y, step, None)
+        while True:
+            y = moved(point.y, -self.rate(step, found), point.gradient)
+            step += 1
+            point = evaluate(y, step, _Memory(step, found))
+            yield point
+
+    def _found(self, objective: Objective, point: Point) -> float:
+        if self.learning_rate is not None:
+            return 0.0
+        return objective.along(1.0 / objective.largest_curvature(point), point.y)

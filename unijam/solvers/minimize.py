@@ -1,0 +1,104 @@
+"""The one entry of all solvers."""
+
+from dataclasses import replace
+from typing import cast
+
+from ..core.system import ConstrainedSystem
+from ..support.arrays import Array
+from ..support.interrupts import deferred
+from ..support.validation import require, require_positions, require_system
+from .choice import default_solver
+from .history import Watch
+from .loop import MinimizeResult, Solver, joined
+from .objective import Objective
+from .replicas.run import ReplicaResult, run_replicas
+from .resume import goes_on
+from .second_order.levenberg_marquardt import LevenbergMarquardt
+from .sequences.fit_search import FitSearch
+from .sequences.rounds import Rounds
+from .sequences.stages import Stages
+
+
+def minimize(
+    system: ConstrainedSystem,
+    x0: Array | MinimizeResult | None = None,
+    solver: Solver | Stages | Rounds | FitSearch | None = None,
+    *,
+    watch: Watch | None = None,
+    progress: bool = False,
+) -> MinimizeResult:
+    """Minimise the energy U of a system.
+
+    Parameters
+    ----------
+    system : ConstrainedSystem
+    x0 : (n_dof,) or (…, n_dof) array or MinimizeResult, optional
+        Where to start; `system.initial` by default. From a result of the same system (the very one, or one whose
+        attributes are equal) and of a solver of the same class the run goes on as if it had not been stopped: steps,
+        seconds and history are those of the whole. Any other result is a start as its x is. Along leading axes lie
+        replicas, which run at once (where x is a tensor): so do the fields of the result.
+    solver : Solver, Stages, Rounds or FitSearch, optional
+        One that suits the system by default; for replicas `LevenbergMarquardt`. ReLU networks of free weights are
+        searched for U = 0 and a certified minimum, by way of smooth networks, where no x0 is given; from x0 the
+        default looks for a minimum nearby.
+    watch : Watch, optional
+        What is recorded on the way of a single solver, and when that is given up.
+    progress : bool
+        Show a line that says where the work stands.
+
+    Returns
+    -------
+    MinimizeResult
+        An interrupt (Ctrl-C) returns what was reached, with the status "interrupted".
+
+    Raises
+    ------
+    ValueError
+        Where x0 has the wrong shape or holds NaN, or a path of solvers is to be watched.
+
+    Examples
+    --------
+    >>> import unijam as uj
+    >>> uj.minimize(uj.SoftSpheres.random(n=64, packing_fraction=0.9)).status
+    'converged'
+    """
+    require_system(system)
+    known = solver is None or (hasattr(solver, "run") and not isinstance(solver, type))
+    require(known, "solver", solver, "a Solver, Stages, Rounds or FitSearch, as Adam()")
+    require(not hasattr(x0, "run"), "x0", x0, "positions, a result or None; the solver comes after it")
+    require(watch is None or isinstance(watch, Watch), "watch", watch, "a Watch or None")
+    earlier = x0 if isinstance(x0, MinimizeResult) else None
+    start = x0 if earlier is None else earlier.x
+    x = require_positions(system, system.initial if start is None else start, replicas=True)
+    several = x.ndim > 1
+    with deferred():  # the system is looked at before the first run begins
+        method = solver or (
+            LevenbergMarquardt() if several else default_solver(system, nearby=x0 is not None)
+        )
+        if several:
+            require(isinstance(method, Solver), "solver", method, "a single Solver where x has leading axes")
+        if earlier is not None and not goes_on(system, method, earlier):
+            earlier = None
+        found = _run(method, system if earlier is None else earlier.system, x, watch, progress, earlier)
+    return replace(found, solver=type(method).__name__)
+
+
+def _run(
+    method: Solver | Stages | Rounds | FitSearch,
+    system: ConstrainedSystem,
+    x: Array,
+    watch: Watch | None,
+    progress: bool,
+    earlier: MinimizeResult | None,
+) -> MinimizeResult:
+    """The result of a method, from x, or as one with the earlier run that it goes on from."""
+    if isinstance(method, Solver):
+        if x.ndim > 1:
+            return run_replicas(method, system, x, watch, cast(ReplicaResult | None, earlier))
+        return method.run(Objective(system), x, progress, watch, earlier)
+    path = type(method).__name__
+    require(
+        watch is None, "watch", watch, f"None for a path of solvers, as {path}; a single Solver is watched"
+    )
+    found = method.run(Objective(system), x, progress)
+    return found if earlier is None else joined([earlier, found])

@@ -1,0 +1,1 @@
+"""Many starts at once."""

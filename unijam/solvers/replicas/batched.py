@@ -1,0 +1,40 @@
+"""The systems of replicas, and their evaluation all at once."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from ...core.system import ConstrainedSystem
+from ...support.arrays import Array, namespace
+
+
+@dataclass(frozen=True)
+class Replicas:
+    """The systems of replicas, numbered along the leading axes."""
+
+    system: ConstrainedSystem
+    lead: tuple[int, ...]
+
+    def one(self, k: int) -> ConstrainedSystem:
+        """That of one replica."""
+        return self.system.replica(tuple(int(i) for i in np.unravel_index(k, self.lead)))
+
+    def some(self, numbers: Sequence[int]) -> ConstrainedSystem:
+        """That of several, with one leading axis."""
+        return self.system.replica(np.unravel_index(np.array(numbers), self.lead))
+
+
+def batched(system: ConstrainedSystem) -> Callable[[Array], tuple]:
+    """An evaluator over a leading axis of x: the system's own, or one replica after the other."""
+    evaluate = system.evaluator()
+    if getattr(evaluate, "takes_replicas", False):
+        return evaluate
+
+    def evaluate_each(x: Array) -> tuple:
+        found = [evaluate(row) for row in x]
+        gradient = namespace(x).stack([each[1] for each in found])
+        energy, square, n_overlaps = (np.array([each[i] for each in found]) for i in (0, 2, 3))
+        return energy, gradient, square, n_overlaps
+
+    return evaluate_each

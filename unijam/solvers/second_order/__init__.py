@@ -1,0 +1,1 @@
+"""Methods that use curvature: trust-region Newton, Levenberg-Marquardt, proximal Newton on kinks."""

@@ -1,0 +1,123 @@
+"""Newton's method for energies with kinks (ReLU, |·|, max): the model keeps them, and a minimum may sit on them."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import ClassVar
+
+from ...support.arrays import is_torch, namespace
+from ...support.validation import require
+from ..loop import Solver
+from ..objective import Objective
+from ..point import Point
+from .kinked_objective import KinkedObjective
+from .proximal_model import ProximalModel, ProximalStep
+from .trust_region_newton import leave_saddle
+
+FLOOR = 1e-13  # of the shift, in units of the mean stiffness
+ON_KINK = 1e-11  # of the typical z: a held z as small as this vanishes
+LOST = 1e-10  # of E: a decrease below this is lost in rounding, and the gradient decides
+CHANGED, EDGE = (
+    0.3,
+    1e-3,
+)  # change of ∂U/∂h after which slopes are made anew; how near 0 and 1 they may come then
+
+
+@dataclass(frozen=True)
+class ProximalNewton(Solver):
+    """Proximal Newton steps with the kinks in the model; ends at minima of U, on kinks or off them.
+
+    `relative_gradient` of the result is the directional stationarity: the gradient with the best slopes on the kinks
+    that the result's system holds. A point is converged only where these slopes are between those of the two sides, by
+    1e-9 at least (as `certify` asks), every held z vanishes, and H on the tangent space has no negative mode.
+
+    Attributes
+    ----------
+    max_step : float
+        The longest step, in units of |x|, or of 1 where |x| is smaller.
+    initial_shift : float
+        In units of the mean diagonal of H.
+    """
+
+    max_steps: int = 300
+    max_step: float = 0.3
+    initial_shift: float = 1e-2
+    sees_curvature: ClassVar[bool] = True
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        require(self.max_step > 0, "max_step", self.max_step, "positive")
+        require(self.initial_shift > 0, "initial_shift", self.initial_shift, "positive")
+
+    def prepared(self, objective: Objective) -> Objective:
+        system = objective.system
+        wanted = f"TrustRegionNewton, say, for {type(system).__name__}: its derivatives are no dense tensors"
+        require(is_torch(system.initial) and not system.matrix_free, "solver", "ProximalNewton", wanted)
+        return KinkedObjective.of(objective)
+
+    def converged(self, objective: Objective, point: Point) -> bool:
+        """Whether the gradient is small with slopes strictly inside, and every held z vanishes."""
+        return super().converged(objective, point) and _on_kinks(objective, point)
+
+    def iterate(self, objective: Objective, point: Point) -> Iterator[Point]:
+        assert isinstance(objective, KinkedObjective)
+        shift, first = FLOOR, True  # near a minimum the whole step is right
+        while True:
+            if self.converged(objective, point):  # asked to go on from here: a saddle
+                reached = leave_saddle(objective, point, objective.model(point).lowest_mode())
+                if reached is None:
+                    return
+                point = reached
+                yield point
+            model, value, growth = (
+                ProximalModel(objective, point, self.max_step),
+                objective.value(point.y)[0],
+                4.0,
+            )
+            while True:
+                step = model.step(shift)
+                if step is not None:
+                    gained = value - objective.value(step.y)[0]
+                    lost = step.promised < LOST * abs(value)
+                    if lost or gained > 1e-4 * step.promised:
+                        reached = objective.holding(step.y, (step.members, step.slopes))
+                        if (
+                            not lost
+                            or reached.residual < point.residual
+                            or self.converged(objective, reached)
+                        ):
+                            break
+                shift = max(growth * shift, self.initial_shift if first else 0.0)
+                first, growth = False, 2 * growth
+                if shift > 1e10:
+                    return
+            first = False
+            if gained > 0.75 * step.promised:
+                shift = max(shift / (16 if gained > 0.9 * step.promised else 4), FLOOR)
+            elif gained < 0.25 * step.promised:
+                shift *= 2
+            point = _with_pulls(objective, reached, step)
+            yield point
+
+
+def _on_kinks(objective: Objective, point: Point) -> bool:
+    assert isinstance(objective, KinkedObjective)
+    kinks, held = objective.kinks(point), objective.system_at(point).kinks
+    if held is None or not len(held[1]):
+        return True
+    z = kinks.values[kinks.held]
+    typical = float((kinks.values @ kinks.values) / len(kinks.values)) ** 0.5
+    convex = float(kinks.strengths[kinks.held].min()) > 0
+    return convex and float(abs(z).max()) <= ON_KINK * typical and not bool(kinks.degenerate(held[1]).any())
+
+
+def _with_pulls(objective: KinkedObjective, point: Point, step: ProximalStep) -> Point:
+    """The point with slopes that keep the pull on the kinks, where ∂U/∂h has changed much since the step was made."""
+    kinks = objective.kinks(point)
+    if not len(kinks.held):
+        return point
+    strength = kinks.strengths[kinks.held]
+    change = abs(strength * kinks.fractions(step.slopes) - step.pulls)
+    if not bool((change > CHANGED * step.pulls).any()):
+        return point
+    inside = namespace(strength).clip(step.pulls / abs(strength), EDGE, 1 - EDGE)
+    return objective.holding(point.y, (step.members, kinks.slopes(kinks.held, inside)))

@@ -1,0 +1,1 @@
+"""Methods made of others: stages, rounds, paths from softplus to ReLU, searches for U = 0."""

@@ -1,0 +1,157 @@
+"""A search for U = 0: networks smoothed and held by weight decay, freed as far as they fit, then sharpened."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from ...core.system import ConstrainedSystem
+from ...support.arrays import Array, is_torch, namespace
+from ...support.progress import Progress
+from ...support.validation import require, require_options
+from ..loop import MinimizeResult, joined
+from ..objective import Objective
+from ..second_order.levenberg_marquardt import LevenbergMarquardt
+from ..second_order.newton import newton_for
+from .softplus_to_relu import SHARPEST, rising, softplus_to_relu
+
+NEAR, FAR = 0.1, 4.0  # U over the energy of weight decay at which a fit is near, and at which none is
+LEAST_DECAY = 3e-3
+QUICK_DECAY = 0.3  # of the quick try
+
+
+@dataclass(frozen=True)
+class FitSearch:
+    """A search for U = 0 of networks with free weights; where it fails, a minimum.
+
+    First a quick try: softplus of sharpness β at weight decay 0.3, then at none. Where that fails, a thorough one:
+    at μ until five steps gain less than 0.1 %, then at ever smaller decay until U is a tenth of its energy ½μ|x|² (a
+    fit is near, and found without decay) or four times that (none is). From a fit β is doubled again and again,
+    U = 0 kept by Levenberg-Marquardt, up to ReLU; networks that are smooth stay as they are. Reheats are thorough
+    too, each from the end of the last with noise added. The lowest state of a search that failed goes on to a
+    minimum, or to U = 0 after all, by `softplus_to_relu`.
+
+    Attributes
+    ----------
+    sharpness : float or None
+        β; by default the system's `softest`.
+    weight_decay : float or None
+        μ; by default P over 16 times the number of hidden units: 3 at N = 325, P = 1150.
+    reheats : int
+        Searches from noisy states at most.
+    noise : float
+        Of a reheat, in units of the root mean square weight.
+    seed : int
+        Of the noise.
+    quick : bool
+        Whether to begin with the quick try.
+    finish : bool
+        Whether a failed search goes on to a minimum.
+    """
+
+    sharpness: float | None = None
+    weight_decay: float | None = None
+    reheats: int = 6
+    noise: float = 0.2
+    seed: int = 0
+    quick: bool = True
+    finish: bool = True
+
+    def __post_init__(self) -> None:
+        require_options(self)
+        positive = self.sharpness is None or self.sharpness > 0
+        require(positive, "sharpness", self.sharpness, "positive, or None")
+        positive = self.weight_decay is None or self.weight_decay > 0
+        require(positive, "weight_decay", self.weight_decay, "positive, or None")
+        require(self.reheats >= 0, "reheats", self.reheats, "zero or positive")
+        require(self.noise > 0, "noise", self.noise, "positive")
+
+    def run(self, objective: Objective, x: Array, progress: bool = False) -> MinimizeResult:
+        """Search until the system is satisfied, reheats are used up, or the search is interrupted."""
+        system, random = objective.system, np.random.default_rng(self.seed)
+        results: list[MinimizeResult] = []
+        lowest: MinimizeResult | None = None
+        tries = 1 if system.convex else self.reheats + 1 + self.quick
+        with Progress(progress, "FitSearch") as report:
+            for number in range(tries):
+                start = x if number <= self.quick else self._heated(results[-1].x, random)
+                way = self._quick_try if self.quick and not number else self._thorough_try
+                for reached in way(system, start):
+                    results.append(reached)
+                    if reached.status == "interrupted":
+                        return joined(results)
+                last = results[-1]
+                if last.fitted and not _softened(last.system, system):
+                    return joined(results)
+                if lowest is None or last.energy < lowest.energy:
+                    lowest = last
+                report.say(f"try {number + 1} of {tries}, lowest U = {lowest.energy:.2e}")
+        assert lowest is not None
+        reached = _FIT.run(Objective(system), system.canonical(lowest.x))
+        results.append(reached)
+        if self.finish and not reached.fitted and reached.status != "interrupted":
+            results.append(self.finished(reached))
+        return joined(results)
+
+    @staticmethod
+    def finished(state: MinimizeResult) -> MinimizeResult:
+        """What `softplus_to_relu` makes of a state that the search missed (Newton's method, of a smooth network)."""
+        system = state.system
+        way = newton_for(system) if system.softest is None else softplus_to_relu(rising(system.softest))
+        return way.run(Objective(system), state.x)
+
+    def _quick_try(self, system: ConstrainedSystem, x: Array) -> Iterator[MinimizeResult]:
+        soft, beta = self._softened(system)
+        yield (held := _QUICKLY.run(Objective(soft, QUICK_DECAY), x))
+        yield (free := _FIT.run(Objective(soft), held.x))
+        yield from _sharpened(system, free, beta, 4.0)
+
+    def _thorough_try(self, system: ConstrainedSystem, x: Array) -> Iterator[MinimizeResult]:
+        soft, beta = self._softened(system)
+        units, n_data = system.n_hidden, system.n_data
+        mu = self.weight_decay or (n_data / (16 * units) if n_data and units else 1.0)
+        while True:
+            yield (held := _THOROUGHLY.run(Objective(soft, mu), x))
+            x = held.x
+            ratio = held.energy / max(0.5 * mu * float(x @ x), 1e-300)
+            if ratio > FAR:
+                return
+            if ratio < NEAR or mu < LEAST_DECAY:
+                break
+            mu /= 2 if ratio > 0.5 else 5
+        yield (free := _THOROUGHLY.run(Objective(soft), x))
+        yield from _sharpened(system, free, beta, 2.0)
+
+    def _softened(self, system: ConstrainedSystem) -> tuple[ConstrainedSystem, float]:
+        """Softplus for ReLU, and its β; a smooth network itself."""
+        if system.softest is None:
+            return system, SHARPEST
+        beta = self.sharpness or system.softest
+        return system.softened(beta), beta
+
+    def _heated(self, x: Array, random: np.random.Generator) -> Array:
+        noise: Any = random.standard_normal(len(x))
+        if is_torch(x):
+            noise = namespace(x).asarray(noise, dtype=x.dtype, device=x.device)
+        return x + self.noise * float(x @ x / len(x)) ** 0.5 * noise
+
+
+_QUICKLY = LevenbergMarquardt(gradient_tolerance=1e-2, max_steps=100, least_gain=0.03, prestress=True)
+_THOROUGHLY = LevenbergMarquardt(gradient_tolerance=1e-2, max_steps=200, least_gain=1e-3, prestress=True)
+_FIT = LevenbergMarquardt(max_steps=150, least_gain=0.01)
+
+
+def _softened(system: ConstrainedSystem, target: ConstrainedSystem) -> bool:
+    """Whether a system is the target made smooth."""
+    return system.softest != target.softest
+
+
+def _sharpened(
+    system: ConstrainedSystem, free: MinimizeResult, beta: float, factor: float
+) -> Iterator[MinimizeResult]:
+    """From U = 0 of a soft network to that of the system itself, β times a factor at a time, while it is kept."""
+    while _softened(free.system, system) and free.status in ("satisfied", "converged", "step-limit"):
+        beta *= factor
+        sharper = system if beta > SHARPEST else system.softened(beta)
+        yield (free := _FIT.run(Objective(sharper), sharper.canonical(free.x)))

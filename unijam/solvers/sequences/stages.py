@@ -1,0 +1,70 @@
+"""Solvers in sequence, along a path of systems and weight decays."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from ...support.arrays import Array
+from ...support.validation import require, require_options
+from ..loop import MinimizeResult, Solver, joined
+from ..objective import Objective
+from ..second_order.trust_region_newton import TrustRegionNewton
+
+
+@dataclass(frozen=True)
+class Stage:
+    """One stage: what changes in the system (given to `system.at`), with which solver, at which weight decay μ.
+
+    Where a `sharpness` β is given, `system.softened(β)` stands for the system in this stage.
+    """
+
+    changes: Mapping[str, Any] = field(default_factory=dict)
+    solver: Solver = field(default_factory=TrustRegionNewton)
+    weight_decay: float = 0.0
+    sharpness: float | None = None
+
+    def __post_init__(self) -> None:
+        require_options(self)
+        require(isinstance(self.solver, Solver), "solver", self.solver, "a Solver, as Adam()")
+        require(
+            isinstance(self.changes, Mapping), "changes", self.changes, "a mapping of parameters to values"
+        )
+        require(self.weight_decay >= 0, "weight_decay", self.weight_decay, "zero or positive")
+        positive = self.sharpness is None or self.sharpness > 0
+        require(positive, "sharpness", self.sharpness, "positive, or None")
+
+
+@dataclass(frozen=True)
+class Stages:
+    """A path of stages; each starts where the last one stopped. The last stage has no weight decay."""
+
+    stages: tuple[Stage, ...]
+
+    def __post_init__(self) -> None:
+        several = isinstance(self.stages, Iterable) and not isinstance(self.stages, str)
+        require(several, "stages", self.stages, "a sequence of Stage")
+        object.__setattr__(self, "stages", tuple(self.stages))
+        require(len(self.stages) > 0, "stages", self.stages, "at least one Stage")
+        require(all(isinstance(s, Stage) for s in self.stages), "stages", self.stages, "a sequence of Stage")
+        last = self.stages[-1]
+        require(last.weight_decay == 0, "weight_decay", last.weight_decay, "0 in the last stage")
+        require(last.sharpness is None, "sharpness", last.sharpness, "None in the last stage")
+
+    def run(self, objective: Objective, x: Array, progress: bool = False) -> MinimizeResult:
+        """Run every stage; a satisfied or interrupted one ends the path where nothing is to change any more."""
+        system, results = objective.system, []
+        for k, stage in enumerate(self.stages):
+            system = system.at(**stage.changes) if stage.changes else system
+            there = system if stage.sharpness is None else system.softened(stage.sharpness)
+            local = Objective(there, stage.weight_decay, objective.conjugate, objective.mask)
+            results.append(stage.solver.run(local, x, progress))
+            there, x = results[-1].system, results[-1].x
+            if stage.sharpness is None:
+                system = there
+            else:  # the softened one has no more to tell than a scale that moved
+                system = system.released()
+                system = system if objective.conjugate is None else system.at(scale=there.scale)
+            nothing_left = not any(s.changes or s.weight_decay or s.sharpness for s in self.stages[k:])
+            if results[-1].status == "interrupted" or (results[-1].status == "satisfied" and nothing_left):
+                break
+        return joined(results)

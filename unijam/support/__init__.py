@@ -1,0 +1,1 @@
+"""What every room uses and no physics: arrays, validation at the border, printing, interrupts, progress."""

@@ -1,0 +1,143 @@
+"""Validation at the border: a wrong value is answered by one sentence that names field, value and range."""
+
+import dataclasses
+import inspect
+import math
+from collections.abc import Callable, Sequence
+from functools import wraps
+from typing import Annotated, Any, TypeVar
+
+import numpy as np
+from pydantic import BeforeValidator, ConfigDict, Field, ValidationError, validate_call
+
+from .arrays import Array, is_torch, namespace, to_numpy, writable
+from .printing import brief
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+# numbers of NumPy and of torch are those of Python; strings, True and False are none
+_PLAIN = BeforeValidator(lambda a: a.item() if getattr(a, "ndim", None) == 0 else a)
+Whole = Annotated[int, _PLAIN, Field(strict=True)]
+Count = Annotated[Whole, Field(ge=1)]
+Seed = Annotated[Whole, Field(ge=0)]
+Finite = Annotated[float, _PLAIN, Field(strict=True, allow_inf_nan=False)]
+Positive = Annotated[Finite, Field(gt=0)]
+
+
+def sentence(error: ValidationError, names: Sequence[str] = ()) -> str:
+    """The first complaint of pydantic as one sentence: field (arguments by place get their names), value, range."""
+    first = error.errors(include_url=False)[0]
+    field = ".".join(str(part) for part in _named(first["loc"], names)) or "argument"
+    if first["type"].startswith("missing"):
+        return f"{field} is missing: it must be given."
+    message = first["msg"].removeprefix("Value error, ")
+    return f"{field} = {brief(first['input'])} is not valid: {message[0].lower()}{message[1:]}."
+
+
+def checked(function: F) -> F:
+    """Validate a call by its annotations; a `ValueError` of one sentence instead of pydantic's report."""
+    validated = validate_call(config=ConfigDict(arbitrary_types_allowed=True))(function)
+
+    @wraps(function)
+    def call(*args: Any, **kwargs: Any) -> Any:
+        try:
+            return validated(*args, **kwargs)
+        except ValidationError as error:
+            raise ValueError(sentence(error, list(inspect.signature(function).parameters))) from None
+
+    return call  # type: ignore[return-value]
+
+
+def _named(place: tuple[int | str, ...], names: Sequence[str]) -> tuple[int | str, ...]:
+    """A place in the call with the name of an argument that was given by position."""
+    if place and isinstance(place[0], int) and place[0] < len(names):
+        return (names[place[0]], *place[1:])
+    return place
+
+
+def require(condition: Any, field: str, value: Any, wanted: str) -> None:
+    """Raise a `ValueError` of one sentence unless the condition holds."""
+    if not condition:
+        raise ValueError(f"{field} = {brief(value)} is not valid: it must be {wanted}.")
+
+
+def is_whole(value: Any) -> bool:
+    """Whether a value is a whole number of Python or NumPy."""
+    return isinstance(value, int | np.integer) and not isinstance(value, bool)
+
+
+def is_positive(value: Any) -> bool:
+    """Whether a value is a positive and finite number of Python or NumPy."""
+    number = isinstance(value, int | float | np.number) and not isinstance(value, bool)
+    return number and bool(0 < value < math.inf)
+
+
+def require_finite(array: Array, field: str) -> None:
+    """Raise a `ValueError` where an array holds NaN or infinity."""
+    finite = namespace(array).isfinite(array)
+    if not bool(finite.all()):
+        bad = int((~finite).sum())
+        raise ValueError(f"{field} has {bad} entries that are NaN or infinite; all must be finite numbers.")
+
+
+def require_options(options: Any) -> None:
+    """Raise a `ValueError` where a number among the fields of a dataclass is none, NaN or infinite."""
+    for field in dataclasses.fields(options):
+        value, default = getattr(options, field.name), field.default
+        if value is None or not (
+            isinstance(default, int | float) or field.type in (int, float, float | None)
+        ):
+            continue
+        if isinstance(default, bool):
+            require(isinstance(value, bool), field.name, value, "True or False")
+            continue
+        number = isinstance(value, int | float | np.number) and math.isfinite(value)
+        require(number, field.name, value, "a finite number")
+        require(field.type is not int or value == int(value), field.name, value, "a whole number")
+
+
+def require_system(system: Any) -> None:
+    """Raise a `ValueError` where this is no system of constraints."""
+    known = hasattr(system, "constraints") and not isinstance(system, type)
+    require(known, "system", system, "a ConstrainedSystem, as SoftSpheres or FullyConnected")
+    start, field = getattr(system, "initial", None), f"initial of {type(system).__name__}"
+    require(start is not None, field, start, "a start, an array (n_dof,) of floating numbers")
+    floating = "float" in str(getattr(start, "dtype", None))
+    require(floating, field, start, "an array of floating numbers")
+    control = system.control
+    named = control is None or (isinstance(control, str) and hasattr(system, control))
+    require(named, "control", control, f"None or the name of an attribute of {type(system).__name__}")
+
+
+def require_positions(system: Any, x: Array, replicas: bool = False) -> Array:
+    """x as an array of the system's own kind, or a `ValueError` that names its shape; leading axes where allowed.
+
+    A tensor's gradient stays its own."""
+    require_system(system)
+    try:
+        x = x.detach() if is_torch(x) else np.asarray(x, dtype=float)
+    except (TypeError, ValueError):
+        raise ValueError(f"x = {brief(x)} is not valid: it must be an array of numbers.") from None
+    if is_torch(system.initial):
+        start = system.initial
+        x = namespace(start).asarray(writable(x), dtype=start.dtype, device=start.device)
+    else:
+        x = np.asarray(to_numpy(x), dtype=float)
+    shape = tuple(system.initial.shape)
+    fits = x.shape[-1:] == shape if replicas and len(shape) == 1 else tuple(x.shape) == shape
+    require(fits and 0 not in x.shape, "the shape of x", tuple(x.shape), f"{shape}, that of system.initial")
+    require_finite(x, "x")
+    return x
+
+
+def require_constraints(system: Any, x: Array) -> Any:
+    """The constraints at x, or a `ValueError` where that is not of the system, or a Δ is NaN or infinite."""
+    x = require_positions(system, x)
+    c = system.constraints(x)
+    require_finite(c.delta, f"{type(system).__name__}.delta(x)")
+    return c
+
+
+def require_evaluated(c: Any) -> None:
+    """Raise a `ValueError` where these are no constraints at some x, but x itself, say."""
+    require(hasattr(c, "delta"), "c", type(c).__name__, "the constraints at x, system.constraints(x)")

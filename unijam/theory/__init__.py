@@ -1,0 +1,1 @@
+"""Theory curves: exponents, densities of states, ground states solved exactly."""
