@@ -12,7 +12,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 
 import unijam as uj
-from unijam.plotting import COLOURS, GREY, STYLE, TITLES
+from unijam.figures.comparison import COLOURS, GREY, STYLE, TITLES
 
 SYSTEMS = {
     "spheres": uj.SoftSpheres.random(n=64, radii="uniform", packing_fraction=0.9, seed=0),
