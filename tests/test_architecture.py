@@ -35,7 +35,7 @@ def imports(module: str) -> list[tuple[str, int]]:
 
 
 def room(module: str) -> str:
-    return (module.split(".") + [""])[1]
+    return [*module.split("."), ""][1]
 
 
 def test_every_room_is_drawn():

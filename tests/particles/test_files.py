@@ -17,7 +17,7 @@ from unijam.particles.formats.lammps import lammps_input, read_lammps, write_lam
 
 gsd_hoomd = pytest.importorskip("gsd.hoomd")
 
-from unijam.particles.formats.gsd import read_gsd, write_gsd
+from unijam.particles.formats.gsd import read_gsd, write_gsd  # noqa: E402
 
 
 def draw(kind: str, n: int, seed: int):

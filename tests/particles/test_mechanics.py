@@ -325,7 +325,8 @@ def test_moduli_scale_towards_jamming_as_published():
 
     z_iso = 2d − 2d/n' is that of a finite packing. From medians over packings at Δφ = 1e-2 and 1e-3, where p n² > 100:
     near an instability G < 0 without bound. G alone is steeper here, as K still rises (0.07). In this
-    decade z − z_iso ∝ Δφ^0.55 (docs/decisions/064-windows-of-scaling-laws.md), so that G/K ∝ (z − z_iso)^0.91 is what G/K ∝ Δφ^½ makes of it.
+    decade z − z_iso ∝ Δφ^0.55 (docs/decisions/064-windows-of-scaling-laws.md), and with G/K ∝ Δφ^½ this gives
+    G/K ∝ (z − z_iso)^0.91.
     Drawing the packings anew moves the exponents of G/K by 0.03 and 0.06.
     C. S. O'Hern, L. E. Silbert, A. J. Liu, S. R. Nagel, Phys. Rev. E 68, 011306 (2003).
     """
