@@ -119,7 +119,7 @@ def test_parts_of_the_batch_make_the_same_matrices(weights, monkeypatch):
     system = network(weights=weights, potential=uj.CrossEntropy(C))
     x = moved(system)
     whole = uj.hessian(system, system.constraints(x))
-    monkeypatch.setattr("unijam.networks.layers.CHUNK", 100)
+    monkeypatch.setattr("unijam.networks.layered.passes.CHUNK", 100)
     for part, matrix in zip(uj.hessian(system, system.constraints(x)), whole, strict=True):
         torch.testing.assert_close(part, matrix, atol=1e-12, rtol=0)
 

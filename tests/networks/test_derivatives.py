@@ -93,7 +93,7 @@ def test_curvature_in_parts_of_the_batch_is_the_same(monkeypatch):
     system = network()
     x, w, _ = draw(system)
     whole = system.constraints(x).curvature(w)
-    monkeypatch.setattr("unijam.networks.layers.CHUNK", 100)
+    monkeypatch.setattr("unijam.networks.layered.passes.CHUNK", 100)
     torch.testing.assert_close(system.constraints(x).curvature(w), whole, atol=1e-13, rtol=0)
 
 

@@ -10,24 +10,24 @@ from pydantic import Field
 from torch import Tensor, nn
 
 from ..core.potentials import Harmonic, Potential, holding
-from ..core.system import OVERLAP_RESOLUTIONS, ConstrainedSystem
+from ..core.system import OVERLAP_RESOLUTIONS
 from ..linalg import MEMORY
 from ..support.arrays import Array, writable
 from ..support.printing import brief
 from ..support.validation import Count, Finite, Whole, checked, require, require_finite
-from .labels import Classes, Labels, Signs
 from .layered.held_kinks import as_kinks, kinks_on
 from .layered.initial import as_tensor
 from .layered.validity import Device, Precision, require_kinks, require_labels, require_potential
 from .modules.constraints import ModuleConstraints
+from .modules.data import ModuleData
 from .modules.functional import FLOATS, FunctionalModule
-from .modules.kinks import TracedConstraints, kinked_units
+from .modules.kinks import TracedConstraints
 from .modules.sequential import symmetries_of
 from .precision import DENSE, rounding
 from .symmetries.gauge import Symmetries
 
 
-class Network(ConstrainedSystem):
+class Network(ModuleData):
     """Any `torch.nn.Module` that takes data and gives one output, or C, for each of them.
 
     One output f: labels ±1, Δ_μ = κ − y_μ f_μ. C outputs z_c: labels 0 … C − 1, and C − 1 constraints a datum,
@@ -76,11 +76,6 @@ class Network(ConstrainedSystem):
     (61, 6, 'satisfied')
     """
 
-    function: FunctionalModule
-    inputs: Tensor
-    labels: Tensor
-    margin: float
-
     @checked
     def __init__(
         self,
@@ -107,47 +102,13 @@ class Network(ConstrainedSystem):
         self._require_valid()
 
     @property
-    def _place(self) -> tuple[torch.dtype, torch.device]:
-        return self.initial.dtype, self.initial.device
-
-    @property
     def module(self) -> nn.Module:
         """The module, as it was given."""
         return self.function.state(self.initial)
 
-    @property
-    def matrix_free(self) -> bool:
-        """Whether N is beyond `dense_limit`."""
-        return self.n_dof > self.dense_limit
-
-    @property
-    def n_data(self) -> int:  # type: ignore[override]
-        """P."""
-        return len(self.inputs)
-
-    @cached_property
-    def n_outputs(self) -> int:
-        """1, or C."""
-        return self.function.n_outputs(self.inputs)
-
-    @cached_property
-    def targets(self) -> Labels:
-        """The labels, as the map from outputs to distances."""
-        return self.label(self.labels)
-
     @cached_property
     def _symmetries(self) -> Symmetries:
         return symmetries_of(self.function.module, self.function.positions, self.n_outputs)
-
-    @cached_property
-    def kinked_units(self) -> tuple[int, ...]:
-        """How many units each call of ReLU and its like bends; none where kinks are not known."""
-        whole = self.function.data_within(self.memory_limit, self.inputs) >= self.n_data
-        return kinked_units(self.function, self.inputs) if whole and not self.matrix_free else ()
-
-    def label(self, labels: Tensor) -> Labels:
-        """Labels of some data, as the map from outputs to distances."""
-        return Signs(labels) if self.n_outputs == 1 else Classes(labels, self.n_outputs)
 
     def at(self, **changes: Any) -> Self:
         """A copy with other `initial`, `inputs`, `labels`, `margin`, `potential`, `memory_limit`, `dense_limit` or
@@ -194,15 +155,6 @@ class Network(ConstrainedSystem):
         dtype, device = self._place
         outputs = self.function(torch.as_tensor(x, dtype=dtype, device=device), self._data(inputs, False))
         return outputs[0] if self.n_outputs == 1 else outputs.T
-
-    def distances(self, x: Tensor, part: Tensor | slice) -> Tensor:
-        """Δ of some data, differentiable."""
-        outputs = self.function(x, self.inputs[part])
-        return self.label(self.labels[part]).distances(outputs, self.margin)
-
-    def delta(self, x: Tensor) -> Tensor:
-        """Δ of all data, differentiable."""
-        return self.distances(x, slice(None))
 
     def constraints(self, x: Tensor, reach: float = 0.0) -> ModuleConstraints | TracedConstraints:
         """The constraints of all data at x, gaps of any width included."""

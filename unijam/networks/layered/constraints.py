@@ -1,7 +1,5 @@
 """The constraints of a fully connected network at one x, read off one forward and one backward pass."""
 
-from typing import TYPE_CHECKING
-
 import torch
 from torch import Tensor
 
@@ -10,9 +8,7 @@ from ...core.system import OVERLAP_RESOLUTIONS, ConstraintOperator, Constraints
 from ...support.arrays import Array, weigh
 from ..precision import rounding
 from . import passes
-
-if TYPE_CHECKING:
-    from .system import LayeredSystem
+from .architecture import Architecture
 
 
 class NetworkConstraints(Constraints):
@@ -21,10 +17,10 @@ class NetworkConstraints(Constraints):
     For large N H is known by its products, which hold the pass of all data, some 4 P h numbers a layer.
     """
 
-    system: "LayeredSystem"
+    system: Architecture
     passed: passes.Forward
 
-    def __init__(self, system: "LayeredSystem", x: Tensor) -> None:
+    def __init__(self, system: Architecture, x: Tensor) -> None:
         self.system, self.x = system, x.detach()
         self._sphere = system.sphere(self.x)
         self.passed = system.forward(

@@ -4,7 +4,7 @@ x and data may have leading axes (replicas): they are flattened to one, over whi
 """
 
 import math
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import torch
@@ -14,10 +14,8 @@ from ...core.potentials import Harmonic
 from ...core.system import OVERLAP_RESOLUTIONS
 from ..precision import rounding
 from .activations import activation
+from .architecture import Architecture
 from .passes import with_ones
-
-if TYPE_CHECKING:
-    from .system import LayeredSystem
 
 
 class Evaluator:
@@ -28,7 +26,7 @@ class Evaluator:
 
     takes_replicas = True
 
-    def __init__(self, system: "LayeredSystem") -> None:
+    def __init__(self, system: Architecture) -> None:
         self.system, self.activation = system, activation(system.activation, system.beta)
         self.lead: torch.Size | None = None
 

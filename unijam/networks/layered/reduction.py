@@ -8,7 +8,6 @@ unchanged to UNCHANGED of its size.
 
 import dataclasses
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
@@ -17,19 +16,17 @@ from ...core.kinks import HeldKinks
 from ...core.system import Redundancy
 from . import passes
 from .activations import Activation
-
-if TYPE_CHECKING:
-    from ..fully_connected import FullyConnected
-    from .constraints import NetworkConstraints
+from .architecture import Architecture
+from .constraints import NetworkConstraints
 
 TOLERANCES = (1e-2, 1e-3, 1e-4, 1e-5, 1e-6)
 UNCHANGED = 1e-6
 VANISHED = 1e-12  # of the largest ∂f/∂z_1: a datum whose signal is below is trapped
 
 
-def redundancy(network: "FullyConnected", x: Tensor) -> Redundancy:
+def redundancy(network: Architecture, x: Tensor) -> Redundancy:
     """Dead units, copies and trapped data at x, and the network of fewer units with its weights."""
-    c = network.constraints(x)
+    c = NetworkConstraints(network, x)
     passed, trapped = c.passed, trapped_data(c)
     size = max(abs(network.margin), float(passed.outputs.square().mean().sqrt()))
     silent = _silent(passed, network.kinks_by_layer)
@@ -42,12 +39,12 @@ def redundancy(network: "FullyConnected", x: Tensor) -> Redundancy:
         radii = torch.stack([theta.norm() for theta in weights])
         kinks = None if network.kinks is None else _moved(network.kinks, places)
         other = dataclasses.replace(network, initial=smaller, widths=widths, radii=radii, kinks=kinks)
-        if float((other.constraints(smaller).passed.outputs - passed.outputs).abs().max()) < UNCHANGED * size:
+        if float((other.outputs(smaller, other.entering) - passed.outputs).abs().max()) < UNCHANGED * size:
             return Redundancy(*_numbers(places), trapped, (other, smaller))
     return Redundancy(trapped=trapped)
 
 
-def trapped_data(c: "NetworkConstraints") -> tuple[int, ...]:
+def trapped_data(c: NetworkConstraints) -> tuple[int, ...]:
     """Data inside the margin for which ∂f/∂z_1 of every unit of the first hidden layer vanishes."""
     if not c.system.depth or not bool(c.overlaps.any()):
         return ()

@@ -3,27 +3,24 @@
 import copy
 import dataclasses
 from collections.abc import Callable
-from functools import cached_property
 from typing import Any, Self
 
 import torch
 from torch import Tensor
 
-from ...core.kinks import HeldKinks
-from ...core.potentials import Harmonic, Potential, holding
+from ...core.potentials import holding
 from ...core.system import ConstrainedSystem
 from ...support.arrays import Array, writable
 from ...support.validation import require
-from ..labels import Classes, Labels, Signs
-from ..precision import DENSE, rounding
+from ..precision import rounding
 from ..symmetries.gauge import Symmetries, on_spheres
-from ..symmetries.sphere import Sphere
 from . import passes
 from .activations import activation
+from .architecture import Architecture
 from .constraints import NetworkConstraints
 from .evaluator import Evaluator
-from .held_kinks import as_kinks, by_layer, kinks_on
-from .initial import as_tensor, layer_shapes, n_outputs
+from .held_kinks import as_kinks, kinks_on
+from .initial import as_tensor
 from .validity import require_valid
 
 LOSES_KINKS = {
@@ -36,23 +33,8 @@ LEAST_MARGIN = 1e-4  # a jamming margin below this is that of a vanishing f
 
 
 @dataclasses.dataclass(frozen=True, eq=False, repr=False)
-class LayeredSystem(ConstrainedSystem):
+class LayeredSystem(Architecture):
     """The constraints of a network of layers; `FullyConnected` says what its attributes are."""
-
-    initial: Tensor
-    inputs: Tensor
-    labels: Tensor
-    widths: tuple[int, ...]
-    activation: str
-    beta: float
-    weights: str
-    radii: Tensor
-    margin: float
-    bias: bool
-    potential: Potential = dataclasses.field(default_factory=Harmonic)
-    n_classes: int = 2
-    kinks: HeldKinks | None = None
-    dense_limit: int = DENSE
 
     def __post_init__(self) -> None:
         require_valid(self, set(self.__dataclass_fields__))
@@ -77,41 +59,6 @@ class LayeredSystem(ConstrainedSystem):
         """β = 2 for up to two hidden layers of ReLU, 3.2 for three, 8 for five: soft units damp what passes them."""
         kinked = self.depth and self.activation == "relu"
         return float(2 ** (1 + max(self.depth - 2, 0) / 1.5)) if kinked else None
-
-    @property
-    def n_hidden(self) -> int:  # type: ignore[override]
-        """The number of hidden units."""
-        return sum(self.widths)
-
-    @property
-    def matrix_free(self) -> bool:
-        """Whether N is beyond `dense_limit`."""
-        return self.n_dof > self.dense_limit
-
-    @property
-    def depth(self) -> int:
-        """The number of hidden passes."""
-        return len(self.widths)
-
-    @property
-    def shapes(self) -> tuple[tuple[int, int], ...]:
-        """(h_l, h_{l−1} + bias) of each θ_l."""
-        return layer_shapes(self.inputs.shape[-1], self.widths, self.bias, n_outputs(self.n_classes))
-
-    @property
-    def sizes(self) -> tuple[int, ...]:
-        """The number of parameters of each layer."""
-        return tuple(i * j for i, j in self.shapes)
-
-    @cached_property
-    def entering(self) -> Tensor:
-        """The data as they enter the first layer, (d + bias, P)."""
-        return passes.with_ones(self.inputs.mT, self.bias).contiguous()
-
-    @cached_property
-    def targets(self) -> Labels:
-        """The labels, as the map from outputs to distances."""
-        return Signs(self.labels) if self.n_classes == 2 else Classes(self.labels, self.n_classes)
 
     def at(self, **changes: Any) -> Self:
         """A copy with other attributes, or another `scale`, for which the same x is valid.
@@ -147,11 +94,6 @@ class LayeredSystem(ConstrainedSystem):
     def softened(self, beta: float) -> ConstrainedSystem:
         return self.at(activation="softplus", beta=beta) if self.softest else super().softened(beta)
 
-    @property
-    def n_data(self) -> int:  # type: ignore[override]
-        """P."""
-        return self.inputs.shape[-2]
-
     def subset(self, select: Array | slice) -> Self:
         """The network on some of its data, a slice, (P,) mask or index; kinks held on these stay held."""
         other = copy.copy(self)  # quick: a mini-batch makes one a step
@@ -175,27 +117,6 @@ class LayeredSystem(ConstrainedSystem):
             if value.ndim > single:
                 other.__dict__[name] = value[number]
         return other
-
-    def sphere(self, x: Tensor) -> Sphere | None:
-        """The normalisation of spherical weights at x; None for free ones."""
-        return Sphere.at(x, self.radii, self.sizes) if self.weights == "spherical" else None
-
-    def forward(self, effective: Tensor, entering: Tensor) -> passes.Forward:
-        """The forward pass of effective weights over `entering` data, (d + bias, P)."""
-        parts = zip(effective.split(self.sizes), self.shapes, strict=True)
-        weights = [part.view(shape) for part, shape in parts]
-        kinks = self.kinks_by_layer if entering is self.entering else None
-        return passes.forward(weights, entering, activation(self.activation, self.beta), kinks)
-
-    @cached_property
-    def kinks_by_layer(self) -> list[tuple[Tensor, Tensor, Tensor]] | None:
-        """(units, data, slopes) of the kinks held in each hidden layer."""
-        return None if self.kinks is None else by_layer(self.kinks, self.widths)
-
-    def outputs(self, x: Tensor, entering: Tensor) -> Tensor:
-        """z of the last layer at x, (outputs, P)."""
-        sphere = self.sphere(x)
-        return self.forward(x if sphere is None else sphere.effective, entering).outputs
 
     def output(self, x: Array, inputs: Array) -> Tensor:
         """f_W of inputs (M, d) at x, (M,), or (M, C) for C > 2 classes; differentiable in both."""

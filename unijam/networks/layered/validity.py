@@ -1,7 +1,7 @@
 """Whether the attributes of a network fit together: each that does not is answered by one sentence."""
 
 import math
-from typing import TYPE_CHECKING, Literal, get_args
+from typing import Literal, get_args
 
 import torch
 from torch import Tensor
@@ -9,10 +9,8 @@ from torch import Tensor
 from ...core.kinks import HeldKinks
 from ...core.potentials import Potential
 from ...support.validation import require, require_finite
+from .architecture import Architecture
 from .initial import n_outputs
-
-if TYPE_CHECKING:
-    from .system import LayeredSystem
 
 ActivationName = Literal["tanh", "softplus", "gelu", "relu"]
 Weights = Literal["spherical", "free"]
@@ -20,7 +18,7 @@ Device = Literal["cpu", "cuda"]
 Precision = Literal["float64", "float32"]
 
 
-def require_valid(network: "LayeredSystem", changed: set[str]) -> None:
+def require_valid(network: Architecture, changed: set[str]) -> None:
     """Check the attributes that changed, each in one sentence."""
     if changed & {"inputs", "labels", "initial", "widths", "bias", "n_classes"}:
         _require_data(network)
@@ -78,7 +76,7 @@ def require_kinks(kinks: HeldKinks, units: int, n_data: int, per_datum: int, pot
     require(bool(inside.all()), "kinks", members, "(unit, datum) pairs of the network")
 
 
-def _require_data(network: "LayeredSystem") -> None:
+def _require_data(network: Architecture) -> None:
     n_data, lead = network.n_data, tuple(network.initial.shape[:-1])  # with a leading axis: replicas
     require(n_data >= 1, "n_data", n_data, "at least 1")
     labels = network.labels

@@ -1,7 +1,6 @@
 """The constraints of any module at one x; every derivative by torch, in micro-batches of data that fit into memory."""
 
 from collections.abc import Callable, Iterator
-from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
@@ -10,11 +9,9 @@ from ...core.kinks import Kinks
 from ...core.system import OVERLAP_RESOLUTIONS, ConstraintOperator, Constraints
 from ...support.arrays import Array, weigh
 from ..precision import rounding
+from .data import ModuleData
 from .functional import ONE_THREAD
 from .kinks import TracedConstraints
-
-if TYPE_CHECKING:
-    from ..network import Network
 
 
 class ModuleConstraints(Constraints):
@@ -25,9 +22,9 @@ class ModuleConstraints(Constraints):
     the graph of that gradient is kept instead, and each product is one backward pass through it.
     """
 
-    system: "Network"
+    system: ModuleData
 
-    def __init__(self, system: "Network", x: Tensor) -> None:
+    def __init__(self, system: ModuleData, x: Tensor) -> None:
         self.system, self.x = system, x.detach()
         with torch.no_grad():
             outputs = [system.function(self.x, system.inputs[part]) for part in self._parts(1)]

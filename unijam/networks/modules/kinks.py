@@ -4,42 +4,24 @@ Each call makes of P data (P, …) numbers; a unit is a place among the last axe
 """
 
 from functools import cached_property
-from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
 
 from ...core.autodiff import AutodiffConstraints
-from ...core.kink_tracer import KinkTracer
 from ...core.kinks import HeldKinks, Kinks
 from ...core.system import OVERLAP_RESOLUTIONS
 from ..precision import rounding
-from .functional import FunctionalModule
-
-if TYPE_CHECKING:
-    from ..network import Network
-
-
-def kinked_units(function: FunctionalModule, inputs: Tensor) -> tuple[int, ...]:
-    """How many units each call of ReLU, |·|, max, … bends; none where some call is not about data, (P, …)."""
-    found = []
-    for few in (inputs[:1], torch.cat([inputs[:1], inputs[:1]])):
-        tracer, leaf = KinkTracer(None), function.initial.clone().requires_grad_()
-        with torch.enable_grad(), tracer:
-            function(leaf, few)
-        if any(z.ndim == 0 or len(z) != len(few) for z in tracer.z):
-            return ()
-        found.append(tuple(z[0].numel() for z in tracer.z))
-    return found[0] if found[0] == found[1] else ()
+from .data import ModuleData
 
 
 class TracedConstraints(AutodiffConstraints):
     """Δ of every datum with the graph of all data at once, and its kinks: members are (unit, datum)."""
 
-    system: "Network"  # type: ignore[assignment]
+    system: ModuleData  # type: ignore[assignment]
 
-    def __init__(self, system: "Network", x: Tensor) -> None:
-        super().__init__(system, x)  # type: ignore[arg-type]  # it asks for `delta`, and a Network has that
+    def __init__(self, system: ModuleData, x: Tensor) -> None:
+        super().__init__(system, x)  # type: ignore[arg-type]  # it asks for `delta`, and a ModuleData has that
 
     @property
     def members(self) -> Tensor:  # type: ignore[override]

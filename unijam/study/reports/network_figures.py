@@ -1,6 +1,6 @@
 """Figures of the study `transition_of_networks`: counts through the transition, spectra, P±(Δ) and exponents."""
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -13,9 +13,7 @@ from ...spectra.density import density_of_states
 from ...statistics import Exponent
 from ...theory.exponents import JAMMING_EXPONENTS
 from ...theory.ground_states import linear_network_ground_state
-
-if TYPE_CHECKING:
-    from .transition_of_networks import NetworksReport
+from .measured_networks import MeasuredNetworks
 
 NETWORK, BELOW = COLOURS["network"], "#8c510a"
 GREYS = ("#c4c4c4", "#8a8a8a", "#303030")  # Adam, the later the darker
@@ -26,7 +24,7 @@ SHOWN = 0.8  # of θ and γ
 RNG = np.random.default_rng(0)
 
 
-def transition_figure(report: "NetworksReport") -> Figure:
+def transition_figure(report: MeasuredNetworks) -> Figure:
     """N* against P by depth, the fraction of runs that fit, and N_Δ/N_eff through the transition."""
     with plt.rc_context(STYLE):
         figure, axes = plt.subplots(1, 3, figsize=(12.5, 4.1), width_ratios=(1, 1, 1.25))
@@ -39,7 +37,7 @@ def transition_figure(report: "NetworksReport") -> Figure:
     return figure
 
 
-def _plot_thresholds(ax: Axes, report: "NetworksReport") -> None:
+def _plot_thresholds(ax: Axes, report: MeasuredNetworks) -> None:
     every = list(report.transitions.items())
     for (depth, width), found in every:
         load = of.load(found)
@@ -75,7 +73,7 @@ def _plain_ticks(ax: Axes) -> None:
         axis.set_minor_formatter(lambda value, _: f"{value:.0f}" if f"{value:.0e}"[0] in "235" else "")
 
 
-def _series(report: "NetworksReport") -> list[tuple[str, Any, int, str]]:
+def _series(report: MeasuredNetworks) -> list[tuple[str, Any, int, str]]:
     adam = [
         (f"Adam, {_power(t)} steps", report.descents, k, GREYS[k - len(report.times)])
         for k, t in enumerate(report.times)
@@ -89,7 +87,7 @@ def _power(steps: int) -> str:
     return (rf"${factor:g}\cdot$" if factor != 1 else "") + f"$10^{{{digits}}}$"
 
 
-def _plot_fitted(ax: Axes, report: "NetworksReport") -> None:
+def _plot_fitted(ax: Axes, report: MeasuredNetworks) -> None:
     for row, (label, samples, state, colour) in enumerate(_series(report)):
         shares = {
             x: of.fraction(
@@ -109,7 +107,7 @@ def _plot_fitted(ax: Axes, report: "NetworksReport") -> None:
     ax.legend(loc="upper right")
 
 
-def _plot_counts(ax: Axes, report: "NetworksReport") -> None:
+def _plot_counts(ax: Axes, report: MeasuredNetworks) -> None:
     for label, samples, state, colour in _series(report):
         loads = report.by_load(samples)
         for x, some in loads.items():
@@ -141,7 +139,7 @@ def _plot_broken(ax: Axes, x: list[float], y: list[float], *, label: str, **styl
         ax.plot(*zip(*shown, strict=True) if shown else ([], []), label="" if without else label, **style)
 
 
-def _plot_just_above(ax: Axes, report: "NetworksReport") -> None:
+def _plot_just_above(ax: Axes, report: MeasuredNetworks) -> None:
     """Minima of the search at the smallest P that a start misses, of the same depth."""
     found = [t for (depth, _), t in report.transitions.items() if depth == 2]
     samples = [s for t in found for s in t.samples if s.certified]
@@ -152,7 +150,7 @@ def _plot_just_above(ax: Axes, report: "NetworksReport") -> None:
         ax.plot(x, y, "D", ms=6, mfc="white", color=NETWORK, zorder=6, label=label)
 
 
-def landscape_figure(report: "NetworksReport") -> Figure:
+def landscape_figure(report: MeasuredNetworks) -> Figure:
     """The spectra of Hp, H0 and H where Adam stopped and in the minima below, and Hp on the kernel of H0."""
     last, below = f"Adam, {report.times[-1]} steps", "minima below Adam"
     kinds = {last: GREYS[-1], below: BELOW, "minima of the search": NETWORK}
@@ -212,7 +210,7 @@ def _plot_modes(ax: Axes, states: of.States, colour: str) -> None:
     ax.legend(loc="upper right")
 
 
-def _plot_kernels(ax: Axes, report: "NetworksReport", kinds: dict[str, str]) -> None:
+def _plot_kernels(ax: Axes, report: MeasuredNetworks, kinds: dict[str, str]) -> None:
     shown = {
         name: (of.spectra(report.kinds[name], "kernel_prestress"), c)
         for name, c in kinds.items()
@@ -240,7 +238,7 @@ def _plot_kernels(ax: Axes, report: "NetworksReport", kinds: dict[str, str]) -> 
     ax.legend(loc="upper left", fontsize=6)
 
 
-def exponents_figure(report: "NetworksReport") -> Figure:
+def exponents_figure(report: MeasuredNetworks) -> Figure:
     """P₊ and P₋ of the kinds of states, and θ and γ of each with their intervals."""
     with plt.rc_context(STYLE):
         figure, grid = plt.subplots(2, 2, figsize=(10.5, 9), height_ratios=(1, 0.9))
@@ -305,7 +303,7 @@ def _guide(ax: Axes, power: float, label: str, level: float) -> None:
     ax.plot(x, level * x**power, color=THEORY, lw=2, label=label)
 
 
-def _plot_exponents(ax: Axes, report: "NetworksReport", symbol: str, known: float, *, named: bool) -> None:
+def _plot_exponents(ax: Axes, report: MeasuredNetworks, symbol: str, known: float, *, named: bool) -> None:
     names = list(report.exponents)
     for row, name in enumerate(names):
         e: Exponent | None = report.exponents[name].get(symbol)

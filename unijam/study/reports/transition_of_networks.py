@@ -1,7 +1,6 @@
 """The report of the study `transition_of_networks`: checks beside the talk's numbers, table, figures and JSON."""
 
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Mapping
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -10,92 +9,19 @@ import numpy as np
 from scipy.optimize import brentq
 
 from ...measurements import states_of_networks as of
-from ...measurements.jammed import JammedSample
-from ...measurements.landscape import LandscapeSample
-from ...measurements.margins import MarginCurve
 from ...measurements.transition import Transition
-from ...statistics import Estimate, Exponent, estimate
-from ...support.printing import Brief
+from ...statistics import Estimate, estimate
 from ...theory.ground_states import gardner_capacity
 from ..record import check, number, print_checks, write_study
+from .measured_networks import ByData, MeasuredNetworks
 
-ByData = Mapping[int, Sequence[LandscapeSample]]
 SEARCH = "by our search; the talk's P/N* is Adam's, and a transition belongs to its algorithm"
 ADAM = "Adam from random weights; the talk went on for 10⁷ steps"
 KINKED = "minima on kinks, which bear force as overlaps do; counts are of overlaps alone unless said"
 
 
-@dataclass(frozen=True, eq=False, repr=False)
-class NetworksReport(Brief):
-    """What was measured on ReLU networks with free weights, and on spherical ones at jamming.
-
-    Attributes
-    ----------
-    times : tuple of int
-        Steps of Adam at which it was looked at.
-    transitions : mapping of (depth, width) -> Transition
-    descents : mapping of P -> samples
-        Of Adam; the last state of each run is the minimum below.
-    minima : mapping of P -> samples
-        Of the search.
-    jammed : mapping of activation -> samples
-        Spherical weights.
-    margins : mapping of depth -> MarginCurve
-        Of spherical tanh networks.
-    """
-
-    times: tuple[int, ...]
-    transitions: Mapping[tuple[int, int], Transition]
-    descents: ByData
-    minima: ByData
-    jammed: Mapping[str, Sequence[JammedSample]]
-    margins: Mapping[int, MarginCurve] = field(default_factory=dict)
-
-    @cached_property
-    def n_effective(self) -> int:
-        """N_eff of the networks of `descents` and `minima`."""
-        every = [*self.descents.values(), *self.minima.values()]
-        return max(int(s.n_effective.max()) for some in every for s in some)
-
-    def by_load(self, samples: ByData) -> dict[float, Sequence[LandscapeSample]]:
-        """The same samples by P/N_eff."""
-        return {p / self.n_effective: samples[p] for p in sorted(samples)}
-
-    @cached_property
-    def kinds(self) -> dict[str, of.States]:
-        """States whose Δ and spectra are compared, those that fit their data left out."""
-        found = {f"Adam, {steps} steps": self._all(self.descents, k) for k, steps in enumerate(self.times)}
-        found["minima below Adam"] = of.certified(self._all(self.descents, len(self.times)))
-        found["minima of the search"] = of.certified(self._all(self.minima, 0))
-        return found
-
-    def _all(self, samples: ByData, state: int) -> of.States:
-        return [one for p in sorted(samples) for one in of.states(samples[p], state)]
-
-    @cached_property
-    def exponents(self) -> dict[str, dict[str, Exponent]]:
-        """θ and γ by kind: of all loads and of each; θ also with the smallest overlaps left out."""
-        found = {}
-        for name, states in self.kinds.items():
-            theta, gamma = of.exponents(states)
-            found[name] = {"θ": theta, "γ": gamma}
-            for cut in of.CUTS[1:]:
-                found[name][f"θ above {cut:g} of the mean overlap"] = of.exponents(states, cut)[0]
-            for p in sorted({sample.n_data for sample, _, _ in states}):
-                theta, gamma = of.exponents([one for one in states if one[0].n_data == p])
-                load = f"P/N_eff = {p / self.n_effective:.1f}"
-                found[name] |= {f"θ at {load}": theta, f"γ at {load}": gamma}
-        fitted = {"Adam, all data fitted": self._fitted(self.descents, len(self.times) - 1)}
-        fitted["search, all data fitted"] = self._fitted(self.minima, 0)
-        found |= {name: {"γ": of.exponents(states)[1]} for name, states in fitted.items() if states}
-        for activation, samples in self.jammed.items():
-            theta, gamma = of.jammed_exponents([s for s in samples if s.status == "converged"])
-            found[f"spherical {activation} at jamming"] = {"θ": theta, "γ": gamma}
-        return found
-
-    def _fitted(self, samples: ByData, state: int) -> of.States:
-        every = [one for p in sorted(samples) for one in of.states(samples[p], state, unfitted=False)]
-        return [(s, r, k) for s, r, k in every if s.status[r, k] == "satisfied"]
+class NetworksReport(MeasuredNetworks):
+    """The checks, the table and the figures of what was measured."""
 
     @cached_property
     def _lines(self) -> list[dict[str, Any]]:
@@ -156,8 +82,8 @@ class NetworksReport(Brief):
         yield "search", self.minima, 0
 
     def _spectra(self) -> Iterator[dict[str, Any]]:
-        unfitted = {"minima of the search": self._all(self.minima, 0)}
-        unfitted["minima below Adam"] = self._all(self.descents, len(self.times))
+        unfitted = {"minima of the search": self.all_states(self.minima, 0)}
+        unfitted["minima below Adam"] = self.all_states(self.descents, len(self.times))
         for name, states in unfitted.items():
             share = of.fraction(of.values(states, "certified").astype(bool))
             yield _beside(f"{name}: certified", share, 1.0, 0.0, "the others ended at their limit of steps")

@@ -1,0 +1,101 @@
+"""What a network of layers computes from its weights: shapes, normalisation, forward pass, targets of its data.
+
+Constraints, evaluators, checks and reductions read this; `system` above them makes a system of it.
+"""
+
+import dataclasses
+from functools import cached_property
+
+from torch import Tensor
+
+from ...core.kinks import HeldKinks
+from ...core.potentials import Harmonic, Potential
+from ...core.system import ConstrainedSystem
+from ..labels import Classes, Labels, Signs
+from ..precision import DENSE
+from ..symmetries.sphere import Sphere
+from . import passes
+from .activations import activation
+from .held_kinks import by_layer
+from .initial import layer_shapes, n_outputs
+
+
+@dataclasses.dataclass(frozen=True, eq=False, repr=False)
+class Architecture(ConstrainedSystem):
+    """The layers of a network and its data; `FullyConnected` says what its attributes are."""
+
+    initial: Tensor
+    inputs: Tensor
+    labels: Tensor
+    widths: tuple[int, ...]
+    activation: str
+    beta: float
+    weights: str
+    radii: Tensor
+    margin: float
+    bias: bool
+    potential: Potential = dataclasses.field(default_factory=Harmonic)
+    n_classes: int = 2
+    kinks: HeldKinks | None = None
+    dense_limit: int = DENSE
+
+    @property
+    def n_hidden(self) -> int:  # type: ignore[override]
+        """The number of hidden units."""
+        return sum(self.widths)
+
+    @property
+    def matrix_free(self) -> bool:
+        """Whether N is beyond `dense_limit`."""
+        return self.n_dof > self.dense_limit
+
+    @property
+    def depth(self) -> int:
+        """The number of hidden passes."""
+        return len(self.widths)
+
+    @property
+    def shapes(self) -> tuple[tuple[int, int], ...]:
+        """(h_l, h_{l−1} + bias) of each θ_l."""
+        return layer_shapes(self.inputs.shape[-1], self.widths, self.bias, n_outputs(self.n_classes))
+
+    @property
+    def sizes(self) -> tuple[int, ...]:
+        """The number of parameters of each layer."""
+        return tuple(i * j for i, j in self.shapes)
+
+    @cached_property
+    def entering(self) -> Tensor:
+        """The data as they enter the first layer, (d + bias, P)."""
+        return passes.with_ones(self.inputs.mT, self.bias).contiguous()
+
+    @cached_property
+    def targets(self) -> Labels:
+        """The labels, as the map from outputs to distances."""
+        return Signs(self.labels) if self.n_classes == 2 else Classes(self.labels, self.n_classes)
+
+    @property
+    def n_data(self) -> int:  # type: ignore[override]
+        """P."""
+        return self.inputs.shape[-2]
+
+    def sphere(self, x: Tensor) -> Sphere | None:
+        """The normalisation of spherical weights at x; None for free ones."""
+        return Sphere.at(x, self.radii, self.sizes) if self.weights == "spherical" else None
+
+    def forward(self, effective: Tensor, entering: Tensor) -> passes.Forward:
+        """The forward pass of effective weights over `entering` data, (d + bias, P)."""
+        parts = zip(effective.split(self.sizes), self.shapes, strict=True)
+        weights = [part.view(shape) for part, shape in parts]
+        kinks = self.kinks_by_layer if entering is self.entering else None
+        return passes.forward(weights, entering, activation(self.activation, self.beta), kinks)
+
+    @cached_property
+    def kinks_by_layer(self) -> list[tuple[Tensor, Tensor, Tensor]] | None:
+        """(units, data, slopes) of the kinks held in each hidden layer."""
+        return None if self.kinks is None else by_layer(self.kinks, self.widths)
+
+    def outputs(self, x: Tensor, entering: Tensor) -> Tensor:
+        """z of the last layer at x, (outputs, P)."""
+        sphere = self.sphere(x)
+        return self.forward(x if sphere is None else sphere.effective, entering).outputs

@@ -1,0 +1,89 @@
+"""A module and its data: what constraints, kinks and products read of a `Network`."""
+
+from functools import cached_property
+
+import torch
+from torch import Tensor
+
+from ...core.kink_tracer import KinkTracer
+from ...core.system import ConstrainedSystem
+from ..labels import Classes, Labels, Signs
+from .functional import FunctionalModule
+
+
+class ModuleData(ConstrainedSystem):
+    """A module as a function of its parameters, the data it is trained on, and their distances.
+
+    Attributes
+    ----------
+    function : FunctionalModule
+        Outputs of data, from the parameters.
+    inputs, labels : (P, …), (P,) tensors
+        Data.
+    margin : float
+        κ.
+    dense_limit : int
+        N up to which J and H are matrices.
+    """
+
+    function: FunctionalModule
+    inputs: Tensor
+    labels: Tensor
+    margin: float
+    dense_limit: int
+
+    @property
+    def _place(self) -> tuple[torch.dtype, torch.device]:
+        return self.initial.dtype, self.initial.device
+
+    @property
+    def matrix_free(self) -> bool:
+        """Whether N is beyond `dense_limit`."""
+        return self.n_dof > self.dense_limit
+
+    @property
+    def n_data(self) -> int:  # type: ignore[override]
+        """P."""
+        return len(self.inputs)
+
+    @cached_property
+    def n_outputs(self) -> int:
+        """1, or C."""
+        return self.function.n_outputs(self.inputs)
+
+    @cached_property
+    def targets(self) -> Labels:
+        """The labels, as the map from outputs to distances."""
+        return self.label(self.labels)
+
+    @cached_property
+    def kinked_units(self) -> tuple[int, ...]:
+        """How many units each call of ReLU and its like bends; none where kinks are not known."""
+        whole = self.function.data_within(self.memory_limit, self.inputs) >= self.n_data
+        return kinked_units(self.function, self.inputs) if whole and not self.matrix_free else ()
+
+    def label(self, labels: Tensor) -> Labels:
+        """Labels of some data, as the map from outputs to distances."""
+        return Signs(labels) if self.n_outputs == 1 else Classes(labels, self.n_outputs)
+
+    def distances(self, x: Tensor, part: Tensor | slice) -> Tensor:
+        """Δ of some data, differentiable."""
+        outputs = self.function(x, self.inputs[part])
+        return self.label(self.labels[part]).distances(outputs, self.margin)
+
+    def delta(self, x: Tensor) -> Tensor:
+        """Δ of all data, differentiable."""
+        return self.distances(x, slice(None))
+
+
+def kinked_units(function: FunctionalModule, inputs: Tensor) -> tuple[int, ...]:
+    """How many units each call of ReLU, |·|, max, … bends; none where some call is not about data, (P, …)."""
+    found = []
+    for few in (inputs[:1], torch.cat([inputs[:1], inputs[:1]])):
+        tracer, leaf = KinkTracer(None), function.initial.clone().requires_grad_()
+        with torch.enable_grad(), tracer:
+            function(leaf, few)
+        if any(z.ndim == 0 or len(z) != len(few) for z in tracer.z):
+            return ()
+        found.append(tuple(z[0].numel() for z in tracer.z))
+    return found[0] if found[0] == found[1] else ()
