@@ -9,8 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import unijam as uj
-from unijam import Fire, jam
-from unijam import solvers as minimize
+from unijam import Fire, jam, minimize
 from unijam.core.potentials import Harmonic, Hertzian, Potential
 from unijam.core.system import OVERLAP_RESOLUTIONS, energy, gradient, hessian
 from unijam.particles import SoftSpheres

@@ -63,7 +63,7 @@ def plot_packing(
     Examples
     --------
     >>> import unijam as uj
-    >>> from unijam.pictures import plot_packing
+    >>> from unijam.figures import plot_packing
     >>> state = uj.minimize(uj.SoftSpheres.random(n=64, packing_fraction=0.9))
     >>> ax = plot_packing(state.system, state.x)
     >>> ax.get_aspect()

@@ -48,7 +48,7 @@ def write_gsd(path: str | os.PathLike, packings: Any) -> None:
     Examples
     --------
     >>> import unijam as uj
-    >>> from unijam.particles.gsd_files import read_gsd, write_gsd
+    >>> from unijam.particles.formats.gsd import read_gsd, write_gsd
     >>> packing = uj.jam(uj.SoftSpheres.random(n=64, radii="uniform", packing_fraction=0.9))
     >>> write_gsd("packing.gsd", packing)  # doctest: +SKIP
     >>> system, x = read_gsd("packing.gsd")  # doctest: +SKIP
