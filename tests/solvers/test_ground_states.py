@@ -5,7 +5,8 @@ import pytest
 
 import unijam as uj
 from unijam.support.arrays import to_numpy
-from unijam.theory import ground_states, spectra
+from unijam.theory import ground_states as theory
+from unijam.theory import spectra
 
 N, SEEDS = 400, 4
 
@@ -14,7 +15,7 @@ N, SEEDS = 400, 4
 def ground_states(request):
     """Margin, load, and ground states of a few seeds; r² = load/capacity."""
     margin, r = request.param
-    load = r**2 * ground_states.gardner_capacity(margin)
+    load = r**2 * theory.gardner_capacity(margin)
     states = [uj.minimize(uj.Perceptron.random(n=N, load=load, margin=margin, seed=k)) for k in range(SEEDS)]
     assert all(s.status == "converged" for s in states)
     return margin, load, states
@@ -23,7 +24,7 @@ def ground_states(request):
 def test_perceptrons_have_the_energy_and_the_overlaps_of_the_replica_solution(ground_states):
     """Within 3 standard deviations of one instance at N = 400 (measured: 8 % or less, 4 %), over √seeds."""
     margin, load, states = ground_states
-    expected = ground_states.perceptron_ground_state(margin, load)
+    expected = theory.perceptron_ground_state(margin, load)
     energies = np.array([s.energy for s in states]) / N
     overlaps = np.array([s.n_overlaps for s in states]) / N
     spread = {1.0: (0.0046, 0.012), 0.5: (0.0038, 0.024), 0.2: (0.0077, 0.034)}[margin]
@@ -58,7 +59,7 @@ def test_spectra_of_perceptrons_are_marchenko_pastur_shifted_by_the_prestress(gr
 @pytest.mark.parametrize(("load", "spread"), [(2.5, 0.035), (4.0, 0.047)])
 def test_linear_networks_of_free_norm_have_the_energy_of_theory(load, spread):
     """U/N within 3 standard deviations of one instance at N = 400 (5 % at 2.5, taken as 0.7/√N), over √seeds."""
-    expected = ground_states.linear_network_ground_state(load)
+    expected = theory.linear_network_ground_state(load)
     states = []
     for seed in range(SEEDS):
         system = uj.FullyConnected.random(
