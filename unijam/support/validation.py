@@ -4,8 +4,10 @@ import dataclasses
 import inspect
 import math
 from collections.abc import Callable, Sequence
-from functools import wraps
-from typing import Annotated, Any, TypeVar
+from functools import reduce, wraps
+from operator import or_
+from types import UnionType
+from typing import Annotated, Any, TypeVar, Union, get_args, get_origin
 
 import numpy as np
 from pydantic import BeforeValidator, ConfigDict, Field, ValidationError, validate_call
@@ -35,17 +37,47 @@ def sentence(error: ValidationError, names: Sequence[str] = ()) -> str:
 
 
 def checked(function: F) -> F:
-    """Validate a call by its annotations; a `ValueError` of one sentence instead of pydantic's report."""
+    """Validate the arguments of each call by their annotations.
+
+    Parameters
+    ----------
+    function : callable
+        Its annotations may be those of this module (`Count`, `Positive`, …) or any that pydantic knows.
+
+    Returns
+    -------
+    callable
+        The same function. Its signature shows plain types (`float | None`), without validators, so that `help` can
+        be read. A wrong argument raises a `ValueError` of one sentence instead of pydantic's report.
+    """
     validated = validate_call(config=ConfigDict(arbitrary_types_allowed=True))(function)
+    signature = inspect.signature(function)
+    shown = {name: _plain(annotation) for name, annotation in function.__annotations__.items()}
 
     @wraps(function)
     def call(*args: Any, **kwargs: Any) -> Any:
         try:
             return validated(*args, **kwargs)
         except ValidationError as error:
-            raise ValueError(sentence(error, list(inspect.signature(function).parameters))) from None
+            raise ValueError(sentence(error, list(signature.parameters))) from None
 
+    call.__annotations__ = shown
+    call.__signature__ = signature.replace(  # type: ignore[attr-defined]
+        parameters=[p.replace(annotation=_plain(p.annotation)) for p in signature.parameters.values()]
+    )
     return call  # type: ignore[return-value]
+
+
+def _plain(annotation: Any) -> Any:
+    """The type alone: `float | None` of `Annotated[float, validators] | None`."""
+    origin, parts = get_origin(annotation), get_args(annotation)
+    if origin is Annotated:
+        return _plain(parts[0])
+    if origin is Union or origin is UnionType:
+        return reduce(or_, (_plain(part) for part in parts))
+    if origin in (tuple, list, dict, Sequence):
+        return origin[tuple(_plain(part) for part in parts)]
+    return annotation
 
 
 def _named(place: tuple[int | str, ...], names: Sequence[str]) -> tuple[int | str, ...]:
