@@ -1,5 +1,6 @@
-"""Packings against LAMMPS and jax-md; run as python -m benchmarks.particles [--only KEY ...] [--starts N]
-[--growth FIGURE].
+"""Packings against LAMMPS and jax-md.
+
+Run as python -m benchmarks.particles [--only KEY ...] [--starts N] [--growth FIGURE].
 
 The programs descend from the same starts to the same largest component of the force, one after the other from
 start to start. Times are seconds of the processor, on one thread, so that what else the machine does counts

@@ -24,9 +24,9 @@ SHARPNESS = (1.0, 2.0, 4.0, 8.0, 32.0)
 
 def adam(network: uj.FullyConnected) -> tuple[float, uj.MinimizeResult]:
     """The accuracy that Adam reaches, looked at now and then, and where it stopped."""
-    result, reached = None, 0.0
+    start, reached = None, 0.0
     for steps in ADAM_STEPS:
-        result = uj.minimize(network, result, uj.Adam(learning_rate=0.01, max_steps=steps))
+        start = result = uj.minimize(network, start, uj.Adam(learning_rate=0.01, max_steps=steps))
         reached = max(reached, uj.accuracy(network, result.x))
         if reached >= RULE or result.status != "step-limit":
             break
@@ -55,7 +55,9 @@ def threshold(data: uj.DataSet, depth: int, seed: int, search: str, store: Path)
     def fits(width: int) -> bool:
         file = store / f"{search}_P{len(data.labels)}_depth{depth}_width{width}_seed{seed}.json"
         if not file.exists():
-            kind = dict(depth=depth, width=width, activation="relu", weights="free", seed=seed)
+            kind: dict[str, Any] = dict(
+                depth=depth, width=width, activation="relu", weights="free", seed=seed
+            )
             network = uj.FullyConnected.from_data(data, potential=uj.CrossEntropy(10), **kind)
             begin = time.perf_counter()
             reached, result = {"adam": adam, "newton": newton}[search](network)
@@ -64,7 +66,7 @@ def threshold(data: uj.DataSet, depth: int, seed: int, search: str, store: Path)
             seconds = time.perf_counter() - begin
             write_record(file, {"search": search}, seconds, [], **found)
             print(f"{file.stem}: N = {network.n_dof}, accuracy {reached:.3f}, {seconds:.0f} s", flush=True)
-        return json.loads(file.read_text())["accuracy"] >= RULE
+        return bool(json.loads(file.read_text())["accuracy"] >= RULE)
 
     low, high = 1, 2
     while n_dof(high) < 0.8 * len(data.labels):

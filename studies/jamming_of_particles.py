@@ -6,6 +6,7 @@ Three figures, and a JSON of what was measured against published numbers; docs/j
 """
 
 from argparse import Namespace
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -20,7 +21,7 @@ from unijam.study.reports.jamming_of_particles import ParticlesReport
 from unijam.study.run import quick, run_study
 
 Packings = dict[str, dict[int, int]]  # how many of each kind and size
-KINDS = {
+KINDS: dict[str, tuple[str, dict[str, Any]]] = {
     "discs": ("SoftSpheres", {"dimension": 2, "radii": "bidisperse", "packing_fraction": 0.86}),
     "spheres": ("SoftSpheres", {"dimension": 3, "radii": "monodisperse", "packing_fraction": 0.66}),
     "4D spheres": ("SoftSpheres", {"dimension": 4, "packing_fraction": 0.52}),
@@ -28,8 +29,10 @@ KINDS = {
 }
 SPECTRA = 256  # particles up to which ellipses of all shapes have theirs
 ROUND = (1.003, 1.01, 1.03, 1.1)  # aspect ratios near one, and all
-SHAPES = (1.003, 1.006, 1.01, 1.02, 1.03, 1.06, 1.1, 1.2, 1.3, 1.35, 1.4, 1.45, 1.5, 1.55, 1.6, 1.7, 1.8, 2.0)
-SHAPES += (2.5, 3.0, 4.0, 5.0)
+SHAPES = (
+    *(1.003, 1.006, 1.01, 1.02, 1.03, 1.06, 1.1, 1.2, 1.3, 1.35, 1.4, 1.45, 1.5, 1.55, 1.6, 1.7, 1.8, 2.0),
+    *(2.5, 3.0, 4.0, 5.0),
+)
 
 
 class Configuration(BaseModel):
@@ -64,7 +67,7 @@ QUICK = Configuration(
 )
 
 
-def decades(highest: float, lowest: float, per_decade: int = 2) -> tuple[float, ...]:
+def decades(highest: float, lowest: float, per_decade: float = 2) -> tuple[float, ...]:
     """Numbers from 10^highest down to 10^lowest."""
     return tuple(map(float, 10 ** np.arange(highest, lowest - 1e-9, -1 / per_decade)))
 
@@ -72,7 +75,9 @@ def decades(highest: float, lowest: float, per_decade: int = 2) -> tuple[float, 
 def measured(chosen: Configuration, store: Path) -> ParticlesReport:
     """Measure what is missing from the store. Pressures are in contact stiffnesses and mean diameters."""
 
-    def samples(packings: Packings, measurement, **parameters):
+    def samples(
+        packings: Packings, measurement: Callable[..., Any], **parameters: Any
+    ) -> dict[str, dict[int, Any]]:
         recipes = {
             (name, n): (Recipe(kind=KINDS[name][0], parameters=KINDS[name][1] | {"n": n} | parameters), count)
             for name, by_size in packings.items()
@@ -81,10 +86,10 @@ def measured(chosen: Configuration, store: Path) -> ParticlesReport:
         found = ensemble(recipes, measurement, store)
         return {name: {n: found[name, n] for n in by_size} for name, by_size in packings.items()}
 
-    def one_size(found):
+    def one_size(found: dict[str, dict[int, Any]]) -> dict[str, Any]:
         return {name: next(iter(by_size.values())) for name, by_size in found.items()}
 
-    def of_shape(n: int, count: int, alphas: tuple[float, ...]):
+    def of_shape(n: int, count: int, alphas: tuple[float, ...]) -> dict[float, Any]:
         ellipses = {alpha: KINDS["ellipses"][1] | {"n": n, "aspect_ratio": alpha} for alpha in alphas}
         recipes = {a: (Recipe(kind="Ellipses", parameters=some), count) for a, some in ellipses.items()}
         spectra = n <= SPECTRA  # dense

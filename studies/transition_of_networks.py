@@ -62,7 +62,7 @@ QUICK = Configuration(
 )
 
 
-def network(depth: int, width: int, **parameters) -> Recipe:
+def network(depth: int, width: int, **parameters: Any) -> Recipe:
     """ReLU units and free weights, unless said otherwise."""
     shape = {"depth": depth, "width": width, "input_dimension": width}
     return Recipe(

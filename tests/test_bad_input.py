@@ -94,7 +94,7 @@ WRONG = [
     ("c = 'ndarray'", "constraints at x", lambda: uj.gradient(discs(n=64), discs(n=64).initial)),
     ("c = 'ndarray'", "constraints at x", lambda: uj.hessian(discs(n=64), discs(n=64).initial)),
     ("c = 'ndarray'", "constraints at x", lambda: discs(n=64).pressure(discs(n=64).initial)),
-    ("family = None", "returns", lambda: uj.find_transition(lambda n_data, seed: None, low=10, high=20)),
+    ("family = None", "returns", lambda: uj.find_transition(lambda *_: None, low=10, high=20)),
     ("potential = CrossEntropy(classes=3)", "overlaps", lambda: discs(n=64).at(potential=uj.CrossEntropy(3))),
     ("potential = CrossEntropy(classes=2)", "overlaps", lambda: ellipses(n=64).at(potential=uj.CrossEntropy(2))),
     ("solver = 'ProximalNewton'", "TrustRegionNewton", lambda: uj.minimize(discs(n=64), None, uj.ProximalNewton())),

@@ -1,7 +1,7 @@
 """unijam: systems of constraints that jam, from soft spheres to deep networks, in one program."""
 
 from importlib import import_module
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from .branches.continuation import conjugate_force, distance_to_threshold
 from .branches.follow import Branch, follow
@@ -41,6 +41,13 @@ from .spectra import (
     vibrational_modes,
 )
 from .statistics import ConstraintCount, DeltaStatistics, count_constraints, delta_statistics
+
+if TYPE_CHECKING:  # the names of `_LAZY`, for type checkers and editors
+    from .core.autodiff import AutodiffSystem
+    from .figures import animate_jamming, plot_packing
+    from .networks import DataSet, FullyConnected, Network, Perceptron, accuracy, datasets, test_error
+    from .particles.formats.gsd import read_gsd, write_gsd
+    from .particles.formats.lammps import lammps_input, read_lammps, write_lammps
 
 __version__ = "0.1.0"
 

@@ -40,7 +40,7 @@ measured = []  # in this process
 def measure_start(system: ConstrainedSystem, factor: float = 1.0) -> Start:
     measured.append(system)
     c = system.constraints(system.initial)
-    return Start("start", system.n_dof, factor * system.pressure(c), system.initial)  # type: ignore[attr-defined]
+    return Start("start", system.n_dof, factor * system.pressure(c), system.initial)
 
 
 def measure_nothing(system: ConstrainedSystem) -> Unkept:

@@ -102,7 +102,8 @@ def reference(system):
 
 def second_derivatives(function, x):
     """∇∇ of a scalar function, row by row by torch.autograd (vmap over LayerNorm's double backward is wrong in torch
-    2.13: off by 4.7 against finite differences)."""
+    2.13: off by 4.7 against finite differences).
+    """
     leaf = x.clone().requires_grad_()
     (slope,) = torch.autograd.grad(function(leaf), leaf, create_graph=True)
     return torch.stack([torch.autograd.grad(s, leaf, retain_graph=True)[0] for s in slope])
@@ -248,7 +249,7 @@ def test_frozen_and_shared_parameters():
     module[2].weight = module[0].weight
     system = uj.Network(module, torch.randn(4, 5), [1, -1, 1, -1])
     assert system.n_dof == 25 + 5 + 6 and len(system.symmetries(system.initial)) == 0
-    assert not module[0].weight.dtype == torch.float64  # the module given stays as it was
+    assert module[0].weight.dtype != torch.float64  # the module given stays as it was
     x = system.initial + 0.1
     delta = reference(system)
     torch.testing.assert_close(system.constraints(x).jacobian(), torch.func.jacrev(delta)(x), **EXACT)

@@ -175,10 +175,9 @@ def test_the_objective_with_a_moving_scale_is_consistent(systems, name):
     objective = Objective(system, conjugate=0.8 * uj.conjugate_force(system, x))
     y = objective.start(x)
     point, h = objective(y), 1e-7
-    v = np.random.default_rng(1).standard_normal(len(y))
-    along_scale = np.eye(len(y))[-1]
-    if isinstance(y, torch.Tensor):
-        v, along_scale = torch.from_numpy(v), torch.from_numpy(along_scale)
+    like_y = torch.from_numpy if isinstance(y, torch.Tensor) else np.asarray
+    v = like_y(np.random.default_rng(1).standard_normal(len(y)))
+    along_scale = like_y(np.eye(len(y))[-1])
     ahead, behind = objective(y + h * v), objective(y - h * v)
     assert float(point.gradient @ v) == pytest.approx((ahead.value - behind.value) / (2 * h), rel=1e-5)
     model = objective.model(point)

@@ -278,7 +278,7 @@ def test_spherical_relu_networks_jam(depth, width, n_data, seed):
     assert h.kernel.shape[1] == count.n_effective + 1 - count.n_overlaps - count.n_kinks
     assert (h.kernel_prestress() > 0).all()
     found = uj.certify(system, x)
-    assert not found.n_negative and found.rise > 0 and 0 < found.slopes[0] and found.slopes[1] < 1
+    assert not found.n_negative and found.rise > 0 and found.slopes[0] > 0 and found.slopes[1] < 1
     # the same constraints over the last decades
     last = [uj.count_constraints(s.system, s.x) for s in result.states[-3:]]
     assert len({(c.n_overlaps, c.n_kinks) for c in last}) == 1

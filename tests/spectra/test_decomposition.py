@@ -140,7 +140,7 @@ def test_kernel_prestress_is_the_curvature_of_the_held_energy(jammed, name, seed
     expected = second_differences(energy, state.x, modes, step)
     found = h.kernel[:, :8].T @ to_numpy(h.hp) @ h.kernel[:, :8] / np.linalg.norm(h.force)
     np.testing.assert_allclose(
-        found, expected, atol=1e-6 * np.linalg.norm(to_numpy(h.hp), 2) / np.linalg.norm(h.force)
+        found, expected, atol=1e-6 * float(np.linalg.norm(to_numpy(h.hp), 2) / np.linalg.norm(h.force))
     )
     whole = h.kernel.T @ to_numpy(h.hp) @ h.kernel
     np.testing.assert_allclose(h.kernel_prestress(), np.linalg.eigvalsh(whole), atol=1e-12 * abs(whole).max())

@@ -79,8 +79,8 @@ def test_two_touching_discs_are_rattlers_and_a_degree_of_freedom_without_force_c
     assert len(system.constraints(x).delta) == 1 and uj.count_constraints(system, x).n_overlaps == 0
     user = users_perceptron(n=4, load=3.0)
     user.data[:, 3] = 0.0  # the last weight acts only through the norm
-    x = torch.tensor([1.0, 2.0, -1.0, 0.0], dtype=torch.float64)
-    assert uj.count_constraints(user, x).n_effective == 2
+    weights = torch.tensor([1.0, 2.0, -1.0, 0.0], dtype=torch.float64)
+    assert uj.count_constraints(user, weights).n_effective == 2
 
 
 @pytest.mark.slow

@@ -80,9 +80,9 @@ def jammed(kinks):
     counts = {"n_dof": N, "n_effective": N, "n_overlaps": 40, "n_kinks": kinks}
     counts |= {"ratio": (40 + kinks) / N, "reduced_ratio": 1.0}
     modes = {"n_rattlers_dof": 0, "negative_modes": 0, "negative_modes_hp": 30, "self_stresses": 1}
-    arrays = {
-        k: one for k in ("distances", "ratios", "relative_gradients", "eigenvalues_h0", "eigenvalues_hp")
-    }
+    arrays = dict.fromkeys(
+        ("distances", "ratios", "relative_gradients", "eigenvalues_h0", "eigenvalues_hp"), one
+    )
     arrays |= {
         "eigenvalues": one,
         "kernel_prestress": 0.1 * one,

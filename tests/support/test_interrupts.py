@@ -113,7 +113,7 @@ def test_a_transition_hands_back_the_starts_that_are_finished(discs):
         return uj.FullyConnected.random(**shape, n_data=n_data, seed=seed)
 
     quick = {"tolerance": 0.2, "search": uj.FitSearch(reheats=0, finish=False)}
-    interrupted = 2
+    interrupted: int | None = 2
     found = uj.find_transition(linear, 4, 40, seeds=9, **quick)
     assert found.status == "interrupted" and len(found.samples) == 2
     interrupted = None

@@ -91,7 +91,7 @@ def test_a_checked_function_can_be_validated_again():
     ],
 )
 def test_a_wrong_argument_is_answered_by_one_sentence(arguments, more, named):
-    with pytest.raises(ValueError, match="valid|missing") as caught:
+    with pytest.raises(ValueError, match=r"valid|missing") as caught:
         example(*arguments, **more)
     assert str(caught.value).startswith(named) and "\n" not in str(caught.value)
 

@@ -1,4 +1,4 @@
-"""follow: a minimum while data are removed, until its branch ends: is the transition continuous or first order?"""
+"""follow: a minimum while data are removed, until its branch ends (a continuous transition) or breaks (first order)."""
 
 from dataclasses import dataclass
 

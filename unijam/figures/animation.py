@@ -16,7 +16,7 @@ from .scene import INK
 
 def animate_jamming(
     result: Any,
-    path: str | os.PathLike,
+    path: str | os.PathLike[str],
     *,
     forces: bool | None = None,
     frames_per_second: float = 2.0,
@@ -65,8 +65,9 @@ def animate_jamming(
         text = _caption(state.system, threshold)
         place = (0.5, 1.0 - 0.6 * head / (high + head))
         canvas.figure.text(*place, text, ha="center", va="center", color=INK, size=min(11.0, 3.6 * wide))
-        canvas.draw()
-        images.append(Image.fromarray(np.asarray(canvas.buffer_rgba())).convert("RGB"))
+        canvas.draw()  # type: ignore[no-untyped-call]
+        pixels = np.asarray(canvas.buffer_rgba())  # type: ignore[no-untyped-call]
+        images.append(Image.fromarray(pixels).convert("RGB"))
     each = round(1000 / frames_per_second)
     durations = [each] * (len(images) - 1) + [each + 1500]
     with written_whole(path) as partial:

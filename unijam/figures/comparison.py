@@ -239,7 +239,14 @@ def _note(ax: Axes, text: str, colour: str, where: tuple[float, float]) -> None:
 
 
 def _steps(
-    ax: Axes, d: DensityOfStates, *, fill: bool = False, color: Any, label: str, lw=1.0, ls="-"
+    ax: Axes,
+    d: DensityOfStates,
+    *,
+    fill: bool = False,
+    color: Any,
+    label: str,
+    lw: float = 1.0,
+    ls: str = "-",
 ) -> None:
     if not d.omega.size:
         return

@@ -63,7 +63,8 @@ class Scene:
                 f"{radii.shape}, or a colour",
             )
             require_finite(values, "colour")
-            return colormaps["viridis"](Normalize()(values))[:, :3]
+            mapped: np.ndarray = colormaps["viridis"](Normalize()(values))[:, :3]
+            return mapped
         if colour is not None:
             self.base = np.array(to_rgb(colour))
         if self.mode is not None and self.ellipses:
@@ -95,7 +96,8 @@ class Scene:
         turns = self.mode[self.system.n * self.system.dimension :]
         rim = np.abs(turns).max(initial=0.0) * float(self.long.mean())
         longest = max(float(np.linalg.norm(moves, axis=1).max()), 0.5 * rim) or 1.0
-        return moves * (LONGEST_ARROW * self.system.scale / longest)
+        arrows: np.ndarray = moves * (LONGEST_ARROW * self.system.scale / longest)
+        return arrows
 
 
 def _contact_points(system: Packing, scene: Scene, c: Constraints, touching: np.ndarray) -> np.ndarray:
@@ -106,13 +108,16 @@ def _contact_points(system: Packing, scene: Scene, c: Constraints, touching: np.
     i, j = c.members[touching].T
     apart = scene.centres[j] - scene.centres[i]
     apart -= scene.sides * np.rint(apart / scene.sides)
+    points: np.ndarray
     if not isinstance(c, EllipseConstraints):
-        return apart * (system.radii[i] / (system.radii[i] + system.radii[j]))[:, None]
+        points = apart * (system.radii[i] / (system.radii[i] + system.radii[j]))[:, None]
+        return points
     cos, sin, t = np.cos(scene.angles), np.sin(scene.angles), c.t[touching][:, None, None]
     turn = np.stack([np.stack([cos, -sin], axis=1), np.stack([sin, cos], axis=1)], axis=1)
     shape = np.einsum("nab,nb,ncb->nac", turn, np.stack([scene.long, scene.short], axis=1) ** 2, turn)
     pulled = np.linalg.solve((1 - t) * shape[i] + t * shape[j], apart[:, :, None])
-    return ((1 - t) * shape[i] @ pulled)[:, :, 0]
+    points = ((1 - t) * shape[i] @ pulled)[:, :, 0]
+    return points
 
 
 def images(centres: np.ndarray, half: np.ndarray, sides: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -137,7 +142,8 @@ def arrows(start: np.ndarray, along: np.ndarray) -> np.ndarray:
         [[0, 0.045], [0.6, 0.045], [0.6, 0.155], [1, 0], [0.6, -0.155], [0.6, -0.045], [0, -0.045]]
     )
     across = np.column_stack([-along[:, 1], along[:, 0]])
-    return start[:, None] + shape[:, :1] * along[:, None] + shape[:, 1:] * across[:, None]
+    corners: np.ndarray = start[:, None] + shape[:, :1] * along[:, None] + shape[:, 1:] * across[:, None]
+    return corners
 
 
 def polygons(vertices: np.ndarray, **style: Any) -> PolyCollection:

@@ -103,7 +103,7 @@ def _order(indices: np.ndarray, indptr: np.ndarray) -> np.ndarray:
 
 
 @njit(nogil=True, cache=True)
-def _diagonal_places(indices, indptr):
+def _diagonal_places(indices: Array, indptr: Array) -> Array:
     """Where the diagonal is stored in a csc matrix with sorted indices; −1 first where some of it is not."""
     places = np.empty(len(indptr) - 1, dtype=np.int64)
     for column in range(len(places)):

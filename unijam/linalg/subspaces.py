@@ -67,7 +67,8 @@ def null_space(matrix: np.ndarray, floor: float = 0.0) -> np.ndarray:
     if m == 0:
         return np.eye(n)
     _, sigma, rows = scipy.linalg.svd(matrix, full_matrices=True, check_finite=False)
-    return rows[rank_of(sigma, (m, n), floor) :].T
+    basis: np.ndarray = rows[rank_of(sigma, (m, n), floor) :].T
+    return basis
 
 
 def rank_of(sigma: np.ndarray, shape: Sequence[int], floor: float = 0.0, cut: float = NULL_CUT) -> int:

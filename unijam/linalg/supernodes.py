@@ -46,7 +46,7 @@ _fast = {"contract", "nsz", "reassoc", "arcp"}
 
 
 @njit(**_flags)
-def nodes_of(indices, indptr):
+def nodes_of(indices: Array, indptr: Array) -> tuple[Array, Array]:
     """The node of each column, (n,), and the first column of each: columns of equal pattern, diagonal included."""
     n, count = len(indptr) - 1, 0
     node, first = np.full(n, -1), np.empty(n, np.int64)
@@ -70,7 +70,7 @@ def nodes_of(indices, indptr):
 
 
 @njit(**_flags)
-def graph_of(indices, indptr, node, first):
+def graph_of(indices: Array, indptr: Array, node: Array, first: Array) -> tuple[Array, Array]:
     """(indices, indptr) of the graph of nodes, each with itself, sorted."""
     count = len(first)
     ends, mark = np.zeros(count + 1, np.int32), np.full(count, -1)
@@ -94,7 +94,7 @@ def graph_of(indices, indptr, node, first):
 
 
 @njit(**_flags)
-def analyse(indices, indptr, order, node):
+def analyse(indices: Array, indptr: Array, order: Array, node: Array) -> tuple[Array, ...]:
     """The panels of L for a graph of nodes, the order of these, and the node of each column of the matrix."""
     count, n = len(order), len(node)
     inverse, size = np.empty(count, np.int64), np.zeros(count, np.int64)
@@ -176,7 +176,7 @@ def analyse(indices, indptr, order, node):
 
 
 @njit(fastmath=_fast, **_flags)
-def factorise(data, indices, indptr, shift, panels):
+def factorise(data: Array, indices: Array, indptr: Array, shift: float, panels: Panels) -> tuple[Array, int]:
     """The values of L, with D on the diagonal, and how many D are negative: −1 where one vanishes or is NaN."""
     place, columns, starts, rows, offsets, panel = panels
     n, n_panels = len(place), len(columns) - 1
@@ -259,7 +259,7 @@ def factorise(data, indices, indptr, shift, panels):
 
 
 @njit(fastmath=_fast, **_flags)
-def solve(values, panels, rhs):
+def solve(values: Array, panels: Panels, rhs: Array) -> Array:
     """x of L D Lᵀ x = rhs, (n,), in the matrix's own order."""
     place, columns, starts, rows, offsets, _ = panels
     x = np.empty(len(rhs))

@@ -5,6 +5,8 @@ time of ten such passes. Tensors keep torch's operators; of each call one small 
 Compiled code may call `dot`, `products`, `moved` and `blend` too.
 """
 
+from typing import Any
+
 import numpy as np
 from numba import njit
 from numba.extending import overload
@@ -20,8 +22,9 @@ def dot(a: Array, b: Array) -> float:
 def products(a: Array, b: Array) -> tuple[float, float]:
     """a·a and a·b."""
     if _is_vector(a):
-        return _products(a, b)
-    square, product = _scalars(a @ a, a @ b)
+        square, product = _products(a, b)
+    else:
+        square, product = _scalars(a @ a, a @ b)
     return square, product
 
 
@@ -35,7 +38,8 @@ def moved(y: Array, step: float, direction: Array) -> Array:
 def blend(a: float, v: Array, b: float, w: Array) -> tuple[Array, float, float, float]:
     """u = a v + b w, a new array; u·u, u·v and the largest |component| of u."""
     if _is_vector(v):
-        return _blend(a, v, b, w)
+        u, square, product, largest = _blend(a, v, b, w)
+        return u, square, product, largest
     u = a * v + b * w
     square, product, largest = _scalars(u @ u, u @ v, abs(u).max())
     return u, square, product, largest
@@ -69,14 +73,15 @@ def _is_vector(a: Array) -> bool:
 
 
 def _scalars(*values: Array) -> list[float]:
-    return namespace(*values).stack(values).tolist()
+    floats: list[float] = namespace(*values).stack(values).tolist()
+    return floats
 
 
 _fast = {"contract", "nsz", "reassoc", "nnan", "ninf"}  # sums in any order; no NaN is looked for
 
 
 @njit(nogil=True, cache=True, forceinline=True, fastmath=_fast)
-def _dot(a, b):
+def _dot(a: Array, b: Array) -> Any:
     product = 0.0
     for i in range(len(a)):
         product += a[i] * b[i]
@@ -84,7 +89,7 @@ def _dot(a, b):
 
 
 @njit(nogil=True, cache=True, forceinline=True, fastmath=_fast)
-def _products(a, b):
+def _products(a: Array, b: Array) -> Any:
     square, product = 0.0, 0.0
     for i in range(len(a)):
         square += a[i] * a[i]
@@ -93,7 +98,7 @@ def _products(a, b):
 
 
 @njit(nogil=True, cache=True, forceinline=True, fastmath=_fast)
-def _moved(y, step, direction):
+def _moved(y: Array, step: float, direction: Array) -> Any:
     new = np.empty(len(y))
     for i in range(len(new)):
         new[i] = y[i] + step * direction[i]
@@ -101,7 +106,7 @@ def _moved(y, step, direction):
 
 
 @njit(nogil=True, cache=True, forceinline=True, fastmath=_fast)
-def _blend(a, v, b, w):
+def _blend(a: float, v: Array, b: float, w: Array) -> Any:
     u = np.empty(len(v))
     square, product = 0.0, 0.0
     bits, largest = u.view(np.int64), np.int64(0)  # |u| are ordered as their bits are, and integers vectorise
@@ -116,7 +121,17 @@ def _blend(a, v, b, w):
 
 
 @njit(nogil=True, cache=True, forceinline=True, fastmath=_fast)
-def _adam_move(new, y, gradient, first, second, keep1, keep2, rate, epsilon):
+def _adam_move(
+    new: Array,
+    y: Array,
+    gradient: Array,
+    first: Array,
+    second: Array,
+    keep1: float,
+    keep2: float,
+    rate: float,
+    epsilon: float,
+) -> None:
     for i in range(len(new)):
         first[i] = keep1 * first[i] + (1 - keep1) * gradient[i]
         second[i] = keep2 * second[i] + (1 - keep2) * gradient[i] * gradient[i]

@@ -130,8 +130,10 @@ def contacts_amplitude(samples: Sequence[BranchSample]) -> Estimate:
 
 
 def limit_threshold(by_size: Mapping[int, Sequence[BranchSample]]) -> tuple[Estimate, Estimate]:
-    """φ_J and a of φ_J(n) = φ_J − a n^(−1/(dν)), by least squares over the means from n = 128 on (or all), each
-    weighed by its error."""
+    """φ_J and a of φ_J(n) = φ_J − a n^(−1/(dν)).
+
+    Least squares over the means from n = 128 on (or all, where these are few), each weighed by its error.
+    """
     large = {n: samples for n, samples in by_size.items() if n >= LEAST}
     by_size = large if len(large) > 1 else by_size
     sizes = np.array(list(by_size))

@@ -66,8 +66,11 @@ class MarginCurve(Brief):
 
     @property
     def vanishes(self) -> tuple[int, int | None]:
-        """The P between which κ_J reaches zero: the last up to which half of the starts have κ_J > 0, and the next
-        (None: above all); (0, first) where it is below zero from the first on. Of the starts that came to an end."""
+        """The P between which κ_J reaches zero, among the starts that came to an end.
+
+        The last P up to which half of the starts have κ_J > 0, and the next one (None: κ_J > 0 at all P measured);
+        (0, first) where κ_J is below zero from the first P on.
+        """
         n_data, positive = self._ended
         n = int((np.minimum.accumulate([row.mean() for row in positive]) >= 0.5).sum())
         return (int(n_data[n - 1]) if n else 0, int(n_data[n]) if n < len(n_data) else None)

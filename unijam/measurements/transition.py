@@ -1,5 +1,6 @@
-"""The transition of systems without a scale: how many data, P, networks of given N can fit, by a given search; or
-how large N must be for given data.
+"""The transition of systems without a scale.
+
+How many data, P, networks of given N can fit, by a given search; or how large N must be for given data.
 
 Each start is bisected; the data of a smaller P are the first ones of a larger, so that a fitted network is a start
 for more. What is found depends on the search, as φ_J does on the protocol: a result names it.

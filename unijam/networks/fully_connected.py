@@ -230,8 +230,9 @@ class FullyConnected(LayeredSystem):
         )
 
     def redundancy(self, x: Tensor) -> Redundancy:
-        """Dead units, copies, trapped data, and the same f on the data from fewer hidden units, whose radii are the
-        norms of the new weights.
+        """Dead units, copies, trapped data, and the same f on the data from fewer hidden units.
+
+        The radii of the reduced network are the norms of its weights.
 
         The reduced network is made for counting: k copies count k times in their layer's norm and their unit once,
         so that spherical weights in force balance are in general none there.

@@ -111,8 +111,11 @@ class Network(ModuleData):
         return symmetries_of(self.function.module, self.function.positions, self.n_outputs)
 
     def at(self, **changes: Any) -> Self:
-        """A copy with other `initial`, `inputs`, `labels`, `margin`, `potential`, `memory_limit`, `dense_limit` or
-        `kinks`; kinks held are let go where data change."""
+        """A copy with other parameters, for which the same x is valid.
+
+        They are `initial`, `inputs`, `labels`, `margin`, `potential`, `memory_limit`, `dense_limit` and `kinks`; kinks
+        held are let go where data change.
+        """
         known = ("initial", "inputs", "labels", "margin", "potential", "memory_limit", "dense_limit", "kinks")
         if not getattr(changes.get("potential"), "finite_range", True):
             changes = {"margin": 0.0} | changes
@@ -185,14 +188,18 @@ class Network(ModuleData):
         return evaluate
 
     def symmetries(self, x: Tensor) -> Tensor:
-        """Rescalings of ReLU units and common shifts of C outputs, where the module is a chain of known layers; (k, N),
-        not orthonormal, sparse in a matrix-free network."""
+        """Rescalings of ReLU units and common shifts of C outputs, where the module is a chain of known layers.
+
+        (k, N), not orthonormal, sparse in a matrix-free network.
+        """
         rows = self._symmetries.rows(x)
         return rows if self.matrix_free else rows.to_dense()
 
     def canonical(self, x: Tensor) -> Tensor:
-        """x with outputs of sum 0 and ReLU units at ‖[w_in|b]‖ = ‖w_out‖ where these are known; x itself where it is
-        so already."""
+        """x in its gauge; x itself where it is there already.
+
+        Outputs have sum 0, and ReLU units ‖[w_in|b]‖ = ‖w_out‖, where these are known.
+        """
         return self._symmetries.canonical(x)
 
     def resolution(self, x: Tensor) -> float:

@@ -81,8 +81,10 @@ class HessianDecomposition(Brief):
 
     @cached_property
     def self_stress(self) -> np.ndarray:
-        """States of self stress: an orthonormal basis of the kernel of Jᵀ as columns, (N_Δ + K, s), positive in sum
-        over the overlaps; the last K entries are those of the kinks."""
+        """States of self stress: an orthonormal basis of the kernel of Jᵀ as columns, (N_Δ + K, s).
+
+        Each is positive in sum over the overlaps; the last K entries are those of the kinks.
+        """
         basis = null_space(np.vstack([self.jacobian, self._rows(self.kinks)]).T, self._imbalance)
         return basis * np.where(basis[: self.force.size].sum(axis=0) < 0, -1.0, 1.0)
 
@@ -94,8 +96,11 @@ class HessianDecomposition(Brief):
 
     @cached_property
     def _imbalance(self) -> float:
-        """‖Jᵀu'‖/‖u'‖ across the kinks: at most so large is the smallest singular value of J, a state of self stress
-        of imperfect forces. 0 where they do not balance: no minimum, no self stress to be expected."""
+        """‖Jᵀu'‖/‖u'‖ across the kinks, an upper bound of the smallest singular value of J.
+
+        At an imperfect minimum the forces are a state of self stress up to this. 0 where forces do not balance: that
+        is no minimum, and no self stress is to be expected.
+        """
         size = float(np.linalg.norm(self.force))
         residual = projection(self.kinks)[0](self.force @ self.jacobian)
         found = float(np.linalg.norm(residual)) / size if size else 0.0
@@ -145,7 +150,8 @@ def _on(matrix: np.ndarray, fixed: np.ndarray) -> np.ndarray:
     if not fixed.shape[0]:
         return matrix
     across = null_space(_unit(fixed))
-    return across.T @ matrix @ across
+    inner: np.ndarray = across.T @ matrix @ across
+    return inner
 
 
 def decompose_hessian(system: ConstrainedSystem, x: Array) -> HessianDecomposition:

@@ -123,4 +123,5 @@ class MatrixFreeHessian(Brief):
     def _operator(self, which: str) -> Operator:
         if which not in ("h0", "hp", "total"):
             raise ValueError(f"which = {which!r} is not valid: it must be 'h0', 'hp' or 'total'.")
-        return getattr(self, which)
+        operator: Operator = getattr(self, which)
+        return operator

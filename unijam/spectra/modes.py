@@ -43,7 +43,8 @@ class VibrationalModes(Brief):
     @property
     def frequencies(self) -> np.ndarray:
         """ω = √λ, (k,), with the sign of λ: an unstable mode has ω < 0."""
-        return np.sign(self.eigenvalues) * np.sqrt(np.abs(self.eigenvalues))
+        frequencies: np.ndarray = np.sign(self.eigenvalues) * np.sqrt(np.abs(self.eigenvalues))
+        return frequencies
 
 
 def vibrational_modes(system: ConstrainedSystem, x: Array, n_modes: int | None = None) -> VibrationalModes:
@@ -115,7 +116,10 @@ def lowest_dense(h: np.ndarray, symmetries: np.ndarray, k: int) -> tuple[np.ndar
         outside = symmetries.T @ (inner @ symmetries - zh)
         h = h + outside + outside.T
     everything = k == len(h)
-    return scipy.linalg.eigh(h, subset_by_index=None if everything else [0, k - 1], check_finite=False)
+    values, vectors = scipy.linalg.eigh(
+        h, subset_by_index=None if everything else [0, k - 1], check_finite=False
+    )
+    return values, vectors
 
 
 def lowest_sparse(h: sp.csc_array, symmetries: np.ndarray, k: int) -> tuple[np.ndarray, np.ndarray]:
@@ -129,7 +133,8 @@ def lowest_sparse(h: sp.csc_array, symmetries: np.ndarray, k: int) -> tuple[np.n
         factor = factor_sparse(h, shift)
 
     def across(v: np.ndarray) -> np.ndarray:
-        return v - symmetries.T @ (symmetries @ v)
+        rest: np.ndarray = v - symmetries.T @ (symmetries @ v)
+        return rest
 
     inverse = spla.LinearOperator(
         (n, n), matvec=lambda v: across(factor.solve(across(v.ravel()))), dtype=float
@@ -153,4 +158,5 @@ def _participation(system: ConstrainedSystem, vectors: np.ndarray, bearing: np.n
         np.add.at(summed, whose, weights)
         weights = summed
     squares = (weights**2).sum(axis=0)
-    return weights.sum(axis=0) ** 2 / (max(int(bearing.sum()), 1) * squares)
+    ratios: np.ndarray = weights.sum(axis=0) ** 2 / (max(int(bearing.sum()), 1) * squares)
+    return ratios

@@ -43,7 +43,8 @@ class SpectralQuadrature(Brief):
         """Eigenvalues per unit of λ, of integral 1, each broadened to a Gaussian of this standard deviation."""
         at = np.asarray(at, dtype=float)
         total = sum(p.weights @ np.exp(-0.5 * ((at - p.nodes[:, None]) / width) ** 2) for p in self.probes)
-        return total / (len(self.probes) * width * np.sqrt(2 * np.pi))
+        density: np.ndarray = total / (len(self.probes) * width * np.sqrt(2 * np.pi))
+        return density
 
     def below(self, threshold: float) -> Estimate:
         """How many eigenvalues lie below a threshold.

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -21,7 +22,7 @@ class Estimate:
 
 
 def estimate(
-    statistic: Callable[..., float], *tables: Sequence | np.ndarray, n_draws: int = 200, seed: int = 0
+    statistic: Callable[..., float], *tables: Sequence[Any] | np.ndarray, n_draws: int = 200, seed: int = 0
 ) -> Estimate:
     """A statistic of ensembles, and the interval that holds 95 % of its values over ensembles drawn anew.
 

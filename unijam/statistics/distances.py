@@ -191,7 +191,12 @@ def _rare(values: list[np.ndarray]) -> float:
 
 
 def _exponent(
-    values: list[np.ndarray], bound: float, name: str, rng, n_bootstrap: int, confidence: float
+    values: list[np.ndarray],
+    bound: float,
+    name: str,
+    rng: np.random.Generator,
+    n_bootstrap: int,
+    confidence: float,
 ) -> Exponent:
     """The exponent a of p(x) ~ x^a above `bound`, with its interval, or the reason to refuse one."""
     values = [v for v in values if len(v)]
@@ -280,10 +285,10 @@ class _Fit:
     def rises_above(self, larger: "_Fit") -> bool:
         """Whether the exponent exceeds that of a larger window by more than noise and cut-offs explain."""
         noise = np.sqrt(max(self.error**2 - larger.error**2, 0.0))
-        return self.value - larger.value > max(DRIFT, 2 * noise)
+        return bool(self.value - larger.value > max(DRIFT, 2 * noise))
 
     def interval(
-        self, values: list[np.ndarray], rng, n_bootstrap: int, confidence: float
+        self, values: list[np.ndarray], rng: np.random.Generator, n_bootstrap: int, confidence: float
     ) -> tuple[float, float]:
         """Student's quantile of K systems times the bootstrap's error over them, widened."""
         family, k = self.family, len(values)

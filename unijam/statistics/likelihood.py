@@ -95,7 +95,8 @@ class CutOffPowerLaw:
 
     def _loss(self, parameters: np.ndarray, means: np.ndarray) -> np.ndarray:
         """Minus the log-likelihood a value."""
-        return self._probabilities(parameters)[1] - (parameters * means).sum(axis=-1)
+        logarithm: np.ndarray = self._probabilities(parameters)[1] - (parameters * means).sum(axis=-1)
+        return logarithm
 
     def goodness(self, parameters: np.ndarray, log_y: np.ndarray) -> float:
         """The p-value of the fit: Rao's score test of one more term at either end, χ² of 2 degrees."""

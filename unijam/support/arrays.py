@@ -37,7 +37,8 @@ def is_torch(a: Array) -> bool:
 def to_numpy(a: Array) -> np.ndarray:
     """A dense NumPy copy or view of a tensor, sparse matrix or array."""
     if sp.issparse(a):
-        return a.toarray()
+        dense: np.ndarray = a.toarray()
+        return dense
     return a.detach().cpu().numpy() if is_torch(a) else np.asarray(a)
 
 

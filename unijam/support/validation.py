@@ -144,7 +144,8 @@ def require_system(system: Any) -> None:
 def require_positions(system: Any, x: Array, replicas: bool = False) -> Array:
     """x as an array of the system's own kind, or a `ValueError` that names its shape; leading axes where allowed.
 
-    A tensor's gradient stays its own."""
+    A tensor's gradient stays its own.
+    """
     require_system(system)
     try:
         x = x.detach() if is_torch(x) else np.asarray(x, dtype=float)

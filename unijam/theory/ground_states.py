@@ -6,6 +6,7 @@ cumulative distribution and the density of the standard normal law.
 """
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from scipy.optimize import brentq
@@ -14,11 +15,11 @@ from scipy.special import ndtr
 from ..support.validation import Finite, Positive, checked, require
 
 
-def _phi(x):
+def _phi(x: Any) -> Any:
     return np.exp(-0.5 * np.square(x)) / np.sqrt(2 * np.pi)
 
 
-def _second_moment(margin):
+def _second_moment(margin: float) -> Any:
     """I(κ) = ∫_{−κ}^∞ Dt (t + κ)² = (1 + κ²) Φ(κ) + κ φ(κ)."""
     return (1 + margin**2) * ndtr(margin) + margin * _phi(margin)
 
@@ -118,7 +119,8 @@ def perceptron_delta_density(delta: np.ndarray | float, margin: Finite, load: Po
     r = _stretch(margin, load)
     delta = np.asarray(delta, dtype=float)
     compression = np.where(delta > 0, r / (r - 1), 1.0)
-    return compression * _phi(margin - compression * delta)
+    density: np.ndarray = compression * _phi(margin - compression * delta)
+    return density
 
 
 def _stretch(margin: float, load: float) -> float:

@@ -134,7 +134,7 @@ def test_a_network_takes_the_classes_of_its_data_set():
         (lambda: uj.datasets.parity(300, 8), r"n_data \+ n_test = 300 is not valid: it must be at most 256"),
         (lambda: uj.datasets.parity(10, 8, bits=9), "bits = 9"),
         (lambda: uj.FullyConnected.from_data(made(), n_classes=3), "labels and n_classes"),
-        (lambda: uj.test_error(*[uj.FullyConnected.random()] * 2, uj.datasets.random()), "test data = 0"),
+        (lambda: uj.test_error(net := uj.FullyConnected.random(), net, uj.datasets.random()), "test data = 0"),
     ],
 )  # fmt: skip
 def test_bad_input_is_answered_by_one_sentence(call, sentence):

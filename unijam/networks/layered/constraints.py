@@ -105,8 +105,10 @@ class NetworkConstraints(Constraints):
         return self._sphere.curvature_product(product, passes.gradient(passed, errors), direction)
 
     def kinks(self, weights: Array) -> Kinks:
-        """Every hidden unit for every datum, unit by unit, where σ has a kink at zero; a unit's number runs through
-        the passes."""
+        """Every hidden unit for every datum, unit by unit, where σ has a kink at zero.
+
+        Units are numbered through all layers, first layer first.
+        """
         if not self.passed.activation.kinked or not self.system.depth:
             return super().kinks(weights)
         sums, n_data = self.passed.sums[:-1], len(self.system.inputs)
@@ -148,8 +150,10 @@ class NetworkConstraints(Constraints):
         return [v.view(shape) for v, shape in zip(moved, self.system.shapes, strict=True)]
 
     def _pass_of(self, stiffness: Array | None, weights: Array | None) -> tuple:
-        """The data that weigh anything, their pass, and their errors for these weights (None without); kept for the
-        next product of the same matrix."""
+        """The data that weigh anything, their pass, and their errors for these weights (None without).
+
+        They are kept for the next product of the same matrix.
+        """
         kept = self._weighing
         if kept[0] is stiffness and kept[1] is weights and len(kept) > 2:
             return kept[2:]

@@ -99,8 +99,10 @@ def forward(
 
 
 def backward(passed: Forward, seed: Tensor) -> list[Tensor]:
-    """δ_l = ∂(seed · z_L)/∂z_l of each datum, by backpropagation of seed (h_L, P) from the last layer of the pass: one
-    (h_l, P) a layer."""
+    """δ_l = ∂(seed · z_L)/∂z_l of each datum, one (h_l, P) a layer.
+
+    By backpropagation of seed (h_L, P) from the last layer of the pass.
+    """
     errors = [seed]
     for layer in range(len(passed.weights) - 1, 0, -1):
         errors.append((passed.linear(layer).T @ errors[-1]) * passed.slope(layer - 1))

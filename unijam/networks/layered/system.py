@@ -142,8 +142,10 @@ class LayeredSystem(Architecture):
         return Symmetries.of_layers(self.shapes, homogeneous, self.n_classes > 2, self.initial.device)
 
     def symmetries(self, x: Tensor) -> Tensor:
-        """Radial directions of spherical weights, rescalings of ReLU units, common shifts of C > 2 outputs: (k, N),
-        not orthonormal, sparse in a matrix-free network."""
+        """Radial directions of spherical weights, rescalings of ReLU units, common shifts of C > 2 outputs.
+
+        (k, N), not orthonormal, sparse in a matrix-free network.
+        """
         sphere = self.sphere(x)
         rows = self._free.rows(x)
         if sphere is not None:
@@ -156,8 +158,11 @@ class LayeredSystem(Architecture):
         return self.symmetries(x) if sphere is None else sphere.normals.T
 
     def canonical(self, x: Tensor) -> Tensor:
-        """Spherical weights at ‖θ_l‖ = r_l; free ones with outputs of sum 0 (C > 2 classes), and ReLU units at
-        ‖[w_in|b]‖ = ‖w_out‖; x itself where it is so already."""
+        """x in its gauge; x itself where it is there already.
+
+        Spherical weights have ‖θ_l‖ = r_l; free ones outputs of sum 0 (C > 2 classes), and ReLU units with
+        ‖[w_in|b]‖ = ‖w_out‖.
+        """
         sphere = self.sphere(x)
         if sphere is not None:
             change = (sphere.stretch - 1).abs().max()

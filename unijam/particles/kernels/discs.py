@@ -136,7 +136,7 @@ def forces(kernel, y, gradient, scale, limit):
     else:
         found = _by_exponent(y, gradient, True, a, kernel, factor, limit)
     work, squares, count, load, far = found
-    if not far == 0.0:
+    if far != 0.0:
         return -1.0, 0.0, 0, 0.0
     return work / a, squares, np.int64(count), load / kernel.unit
 

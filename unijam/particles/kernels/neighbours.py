@@ -48,7 +48,7 @@ def neighbour_pairs(positions: Array, box_length: Any, reaches: Array, skin: flo
     require(shape in ((), (d,)), "the shape of box_length", shape, f"() or ({d},), one for each axis")
     sides = np.full(d, box_length, dtype=np.float64)
     positions = np.require(positions, np.float64, ["C", "W"])
-    if 0 < n and d <= 3:
+    if n > 0 and d <= 3:
         return pairs_by_cells(positions.reshape(-1), sides, half)
     wrapped, room = wrap(positions, sides), 16 * n + 64
     while True:

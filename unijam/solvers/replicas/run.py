@@ -44,7 +44,7 @@ def run_replicas(
     lead = x.shape[:-1]
     rows, results = x.reshape(-1, x.shape[-1]), dict[int, MinimizeResult]()
     if earlier is not None:
-        results = {k: result for k, result in enumerate(earlier.replicas.flat)}
+        results = dict(enumerate(earlier.replicas.flat))
     todo = [k for k in range(len(rows)) if k not in results or results[k].status in UNFINISHED]
     together = len({results[k].n_steps for k in todo if k in results}) <= 1
     systems, before = Replicas(system, lead), {k: results[k] for k in todo if k in results}

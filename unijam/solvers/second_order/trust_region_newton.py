@@ -114,8 +114,10 @@ class TrustRegionNewton(Solver):
 
 
 def _search(objective: Objective, point: Point, step: Array, t: float) -> tuple[Point | None, float]:
-    """A point along the step whose E has not risen and whose slope has fallen to a fifth, or whose gradient to a half,
-    and how far along it lies."""
+    """A point along the step, and how far along it lies.
+
+    Its E has not risen, and its slope has fallen to a fifth or its gradient to a half.
+    """
     start = float(point.gradient @ step)
     slack = 1e-10 * point.energy + 5 * objective.system.resolution(objective.x(point.y)) * point.force
     halved = 0.5 * point.residual * point.force

@@ -86,7 +86,7 @@ class Summary(Brief):
 
     @property
     def spectrum(self) -> str:
-        """ "gapped", "flat", or "neither", from `gap` and `missing`."""
+        """One of "gapped", "flat" and "neither", from `gap` and `missing`."""
         if self.gap is not None:
             return "gapped" if self.gap > GAPPED else "neither"
         return "flat" if self.missing[0] < FLAT else "neither"
@@ -296,7 +296,7 @@ def _contains(exponent: Exponent, value: float) -> bool:
 
 
 def _verdict(exponent: Exponent, competing: float) -> str:
-    """ "power law", "regular", or "undecided" where zero and a competing value are both in the interval."""
+    """The verdict on an exponent; "undecided" where zero and a competing value are both in the interval."""
     if exponent.verdict == "regular" and _contains(exponent, competing):
         return "undecided"
     return "undecided" if exponent.verdict == "refused" else exponent.verdict
