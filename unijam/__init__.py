@@ -9,7 +9,8 @@ from .branches.jam import JamResult, jam
 from .core.kinks import Kinks
 from .core.potentials import CrossEntropy, Harmonic, Hertzian, LinearHinge, Potential
 from .core.system import ConstrainedSystem, Constraints, energy, gradient, hessian
-from .ensemble import Recipe
+from .ensemble import EnsembleError, Recipe, Sample, run_ensemble
+from .ensemble.names import introduce
 from .measurements.margins import MarginCurve, jamming_margins
 from .measurements.transition import Transition, find_transition
 from .particles import Ellipses, SoftSpheres
@@ -77,6 +78,7 @@ __all__ = [
     "DeltaStatistics",
     "ElasticModuli",
     "Ellipses",
+    "EnsembleError",
     "Fire",
     "FitSearch",
     "FullyConnected",
@@ -96,6 +98,7 @@ __all__ = [
     "ProximalNewton",
     "Recipe",
     "Rounds",
+    "Sample",
     "SoftSpheres",
     "Stage",
     "Stages",
@@ -126,6 +129,7 @@ __all__ = [
     "plot_packing",
     "read_gsd",
     "read_lammps",
+    "run_ensemble",
     "softplus_to_relu",
     "stress",
     "test_error",
@@ -133,6 +137,8 @@ __all__ = [
     "write_gsd",
     "write_lammps",
 ]
+
+introduce(__name__, __all__, showing=("figures", "study"))
 
 
 def __getattr__(name: str) -> Any:
