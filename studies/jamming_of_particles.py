@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 from pydantic import BaseModel
 
-from unijam.ensemble import Recipe, ensemble
+from unijam.ensemble import Recipe, run_ensemble
 from unijam.measurements.kernel_energies import measure_kernel_energies
 from unijam.measurements.pressures import measure_branch
 from unijam.study.reports.jamming_of_particles import ParticlesReport
@@ -83,7 +83,7 @@ def measured(chosen: Configuration, store: Path) -> ParticlesReport:
             for name, by_size in packings.items()
             for n, count in by_size.items()
         }
-        found = ensemble(recipes, measurement, store)
+        found = run_ensemble(recipes, measurement, store=store)
         return {name: {n: found[name, n] for n in by_size} for name, by_size in packings.items()}
 
     def one_size(found: dict[str, dict[int, Any]]) -> dict[str, Any]:
@@ -93,7 +93,7 @@ def measured(chosen: Configuration, store: Path) -> ParticlesReport:
         ellipses = {alpha: KINDS["ellipses"][1] | {"n": n, "aspect_ratio": alpha} for alpha in alphas}
         recipes = {a: (Recipe(kind="Ellipses", parameters=some), count) for a, some in ellipses.items()}
         spectra = n <= SPECTRA  # dense
-        return ensemble(recipes, partial(measure_branch, pressures=(1e-6,), spectra=spectra), store)
+        return run_ensemble(recipes, partial(measure_branch, pressures=(1e-6,), spectra=spectra), store=store)
 
     curves = partial(measure_branch, pressures=decades(-2.5, -6.5), moduli=True)
     counts = partial(measure_branch, pressures=decades(-2.5, -8))

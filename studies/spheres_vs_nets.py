@@ -9,7 +9,7 @@ from argparse import Namespace
 from dataclasses import asdict
 from typing import Any
 
-from unijam.ensemble import Recipe, ensemble
+from unijam.ensemble import Recipe, run_ensemble
 from unijam.measurements.jammed import measure_jammed
 from unijam.study.reports.comparison import Comparison
 from unijam.study.run import quick, run_study, seeds
@@ -39,7 +39,7 @@ def configuration(small: bool, n_seeds: int | None, device: str) -> dict[str, tu
 def study(given: Namespace) -> tuple[Comparison, dict[str, Any]]:
     """The four systems, jammed."""
     recipes = configuration(given.quick, given.seeds, given.device)
-    samples = ensemble(recipes, measure_jammed, given.output / "samples")
+    samples = run_ensemble(recipes, measure_jammed, store=given.output / "samples")
     chosen = {name: asdict(recipe) | {"seeds": n} for name, (recipe, n) in recipes.items()}
     return Comparison({name: samples[name] for name in ORDER}), chosen
 

@@ -20,7 +20,7 @@ from functools import partial
 from typing import Any
 
 import unijam as uj
-from unijam.ensemble import Recipe, Sample, ensemble
+from unijam.ensemble import Recipe, Sample, run_ensemble
 from unijam.study.reports.talk_scale import TalkScaleReport
 from unijam.study.run import run_study, seeds
 
@@ -71,7 +71,7 @@ def study(given: Namespace) -> tuple[TalkScaleReport, dict[str, Any]]:
     recipes = configuration(given.device, given.seeds)
     workers = 1 if given.device == "cuda" else None
     measure = partial(measure_fit, max_steps=100)
-    samples = ensemble(recipes, measure, given.output / "samples", n_workers=workers)
+    samples = run_ensemble(recipes, measure, store=given.output / "samples", n_workers=workers)
     size = next(iter(recipes.values()))[0].parameters["width"]
     title = f"depth 3, d = h = {size}, ReLU, random data, free weights"
     chosen = {name: asdict(recipe) | {"seeds": n} for name, (recipe, n) in recipes.items()}

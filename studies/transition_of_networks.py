@@ -14,7 +14,7 @@ from typing import Any
 from pydantic import BaseModel
 
 from unijam import FitSearch, MarginCurve, find_transition, jamming_margins
-from unijam.ensemble import Recipe, ensemble
+from unijam.ensemble import Recipe, run_ensemble
 from unijam.measurements.jammed import measure_jammed
 from unijam.measurements.landscape import measure_descent, measure_minimum
 from unijam.study.reports.transition_of_networks import NetworksReport
@@ -96,9 +96,9 @@ def measured(chosen: Configuration, store: Path) -> NetworksReport:
     }
     descent = partial(measure_descent, times=chosen.times, learning_rate=chosen.learning_rate)
     minimum = partial(measure_minimum, reheats=0)
-    by_adam = ensemble(replicas, descent, store)
-    by_search = ensemble(descents, minimum, store)
-    at_jamming = ensemble(jammed, measure_jammed, store)
+    by_adam = run_ensemble(replicas, descent, store=store)
+    by_search = run_ensemble(descents, minimum, store=store)
+    at_jamming = run_ensemble(jammed, measure_jammed, store=store)
     transitions = {
         (depth, width): find_transition(
             network(depth, width),

@@ -9,7 +9,8 @@ from .branches.jam import JamResult, jam
 from .core.kinks import Kinks
 from .core.potentials import CrossEntropy, Harmonic, Hertzian, LinearHinge, Potential
 from .core.system import ConstrainedSystem, Constraints, energy, gradient, hessian
-from .ensemble import Recipe
+from .ensemble import EnsembleError, Recipe, Sample, run_ensemble
+from .ensemble.names import introduce
 from .measurements.margins import MarginCurve, jamming_margins
 from .measurements.transition import Transition, find_transition
 from .particles import Ellipses, SoftSpheres
@@ -84,6 +85,7 @@ __all__ = [
     "DeltaStatistics",
     "ElasticModuli",
     "Ellipses",
+    "EnsembleError",
     "Fire",
     "FitSearch",
     "FullyConnected",
@@ -103,6 +105,7 @@ __all__ = [
     "ProximalNewton",
     "Recipe",
     "Rounds",
+    "Sample",
     "SoftSpheres",
     "Stage",
     "Stages",
@@ -133,6 +136,7 @@ __all__ = [
     "plot_packing",
     "read_gsd",
     "read_lammps",
+    "run_ensemble",
     "softplus_to_relu",
     "stress",
     "test_error",
@@ -140,6 +144,8 @@ __all__ = [
     "write_gsd",
     "write_lammps",
 ]
+
+introduce(__name__, __all__, showing=("figures", "study"))
 
 
 def __getattr__(name: str) -> Any:

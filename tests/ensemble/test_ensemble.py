@@ -3,19 +3,17 @@
 import dataclasses
 import functools
 import os
-import re
 import signal
 import subprocess
 import sys
 import time
-from pathlib import Path
 
 import numpy as np
 import pytest
 
 import unijam
 from unijam.core.system import ConstrainedSystem
-from unijam.ensemble import Recipe, Sample, ensemble
+from unijam.ensemble import EnsembleError, Recipe, Sample, run_ensemble
 from unijam.measurements.jammed import JammedSample, is_isostatic, measure_jammed
 
 DISCS = Recipe(kind="SoftSpheres", parameters={"n": 16, "radii": "uniform", "packing_fraction": 1.0})
@@ -57,13 +55,17 @@ def measure_without_annotation(system):
 
 def test_samples_are_kept_and_only_what_is_missing_or_broken_is_computed(tmp_path):
     measured.clear()
-    first = ensemble({"discs": (DISCS, 3)}, measure_start, tmp_path, n_workers=1, progress=False)["discs"]
+    first = run_ensemble({"discs": (DISCS, 3)}, measure_start, store=tmp_path, n_workers=1, progress=False)[
+        "discs"
+    ]
     assert len(measured) == 3  # one worker: this process
     for seed, sample in enumerate(first):
         assert (sample.x == DISCS.system(seed).initial).all() and (sample.name, sample.n) == ("start", 32)
     broken = tmp_path / f"{DISCS.identity(1, measure_start)}.npz"
     broken.write_bytes(broken.read_bytes()[:-40])
-    more = ensemble({"discs": (DISCS, 4)}, measure_start, str(tmp_path), n_workers=1, progress=False)["discs"]
+    more = run_ensemble(
+        {"discs": (DISCS, 4)}, measure_start, store=str(tmp_path), n_workers=1, progress=False
+    )["discs"]
     assert all((a.initial == more[k].x).all() for a, k in zip(measured[3:], (1, 3), strict=True))
     for a, b in zip(first, more, strict=False):
         assert (a.x == b.x).all() and a.pressure == b.pressure
@@ -82,8 +84,10 @@ def test_an_interrupt_in_this_process_keeps_what_is_done(tmp_path):
     measured.clear()
     before = signal.signal(signal.SIGINT, signal.default_int_handler)
     try:
-        with pytest.raises(KeyboardInterrupt):
-            ensemble({"discs": (DISCS, 9)}, measure_jammed_interrupted, tmp_path, n_workers=1, progress=False)
+        with pytest.raises(KeyboardInterrupt, match=r"2 of 9 samples are in .* the same call goes on"):
+            run_ensemble(
+                {"discs": (DISCS, 9)}, measure_jammed_interrupted, store=tmp_path, n_workers=1, progress=False
+            )
         assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
     finally:
         signal.signal(signal.SIGINT, before)
@@ -116,6 +120,10 @@ def test_recipes_take_numbers_of_numpy_and_refuse_typos():
     for wrong, sentence in (
         ({"kind": "Foo"}, "kind = 'Foo'"),
         ({"kind": "datasets"}, "kind = 'datasets'"),
+        ({"kind": "unijam:Foo"}, "unijam holds no Foo"),
+        ({"kind": "no_such_module:Foo"}, "no_such_module"),
+        ({"kind": dict}, "kind = .*dict"),
+        ({"kind": 3}, "kind = 3 is"),
         ({"kind": "SoftSpheres", "parameters": {"m": 3}}, "parameter = 'm' .* dimension, n,"),
         ({"kind": "SoftSpheres", "parameters": {"seed": 3}}, "parameter = 'seed'"),
         ({"kind": "SoftSpheres", "replicas": 0}, "replicas = 0"),
@@ -124,40 +132,87 @@ def test_recipes_take_numbers_of_numpy_and_refuse_typos():
             Recipe(**wrong)
         assert "\n" not in str(caught.value)
     with pytest.raises(ValueError, match="n_workers = -1 "):
-        ensemble({"discs": (DISCS, 1)}, measure_start, "nowhere", n_workers=-1)
-
-
-def test_particles_and_networks_do_not_know_of_each_other():
-    """Why the source of the one is no part of the identity of the other's samples."""
-    for family, other in (("particles", "networks"), ("networks", "particles")):
-        for file in (Path(unijam.__file__).parent / family).rglob("*.py"):
-            imports = re.findall(r"^\s*(?:from|import) .*", file.read_text(), re.M)
-            assert other not in re.split(r"\W+", " ".join(imports)), file
+        run_ensemble({"discs": (DISCS, 1)}, measure_start, store="nowhere", n_workers=-1)
 
 
 def test_what_is_no_measurement_is_refused_in_one_sentence(tmp_path):
     for wrong in (lambda system: None, measure_without_annotation, functools.partial(measure_start, 1), 3):
         with pytest.raises(ValueError, match="is not valid: it must be") as caught:
-            ensemble({"discs": (DISCS, 1)}, wrong, tmp_path, progress=False)
+            run_ensemble({"discs": (DISCS, 1)}, wrong, store=tmp_path, progress=False)
         assert "\n" not in str(caught.value)
     assert list(tmp_path.iterdir()) == []
 
 
-def test_an_error_says_which_system_and_leaves_nothing_half_written(tmp_path):
-    with pytest.raises(ValueError, match="no") as caught:
-        ensemble({"some discs": (DISCS, 1)}, measure_badly, tmp_path, n_workers=1, progress=False)
-    assert "in some discs, seed 0" in caught.value.__notes__
-    with pytest.raises(TypeError, match=r"Unkept\.anything must be a number"):
-        measure_nothing(DISCS.system(0)).save(tmp_path / "sample.npz")
+def measure_even(system: ConstrainedSystem) -> Start:
+    """Fails on every second system."""
+    measured.append(system)
+    if len(measured) % 2 == 0:
+        raise KeyError("no\nluck")
+    return Start("start", system.n_dof, 0.0, system.initial)
+
+
+def measure_wrongly(system: ConstrainedSystem) -> Start:
+    return None  # type: ignore[return-value]
+
+
+def test_what_fails_is_named_at_the_end_and_the_others_are_kept(tmp_path):
+    measured.clear()
+    with pytest.raises(EnsembleError) as caught:
+        run_ensemble({"some discs": (DISCS, 5)}, measure_even, store=tmp_path, n_workers=1, progress=False)
+    said = str(caught.value)
+    assert said.startswith("2 of 5 systems could not be measured (3 samples") and "\n" not in said
+    assert "some discs" in said and "seed 1: KeyError" in said and "seed 3: KeyError" in said
+    assert [(f.name, f.recipe, f.seed) for f in caught.value.failures] == [
+        ("some discs", DISCS, k) for k in (1, 3)
+    ]
+    assert "measure_even" in caught.value.failures[0].traceback
+    assert len(list(tmp_path.iterdir())) == 3
+    measured.clear()  # the next is odd, so only the first of the missing ones is measured
+    with pytest.raises(EnsembleError, match="1 of 5"):
+        run_ensemble({"some discs": (DISCS, 5)}, measure_even, store=tmp_path, n_workers=1, progress=False)
+    assert len(measured) == 2
+
+
+@pytest.mark.parametrize("measure", [measure_badly, measure_nothing, measure_wrongly])
+def test_an_error_leaves_nothing_half_written(tmp_path, measure):
+    with pytest.raises(EnsembleError, match="seed 0"):
+        run_ensemble(DISCS, measure, 1, store=tmp_path, n_workers=1, progress=False)
     assert list(tmp_path.iterdir()) == []
+
+
+def test_recipes_and_seeds_come_in_several_forms(tmp_path):
+    def options(**more):
+        return {"store": tmp_path, "n_workers": 1, "progress": False} | more
+
+    one = run_ensemble(DISCS, measure_start, [2, 0], **options())
+    assert [(s.x == DISCS.system(k).initial).all() for s, k in zip(one, (2, 0), strict=True)] == [True, True]
+    two = run_ensemble({"a": DISCS, "b": (DISCS, range(1, 3))}, measure_start, 1, **options())
+    assert {name: len(samples) for name, samples in two.items()} == {"a": 1, "b": 2}
+    for wrong, sentence in (
+        ({"seeds": None}, "seeds = None"),
+        ({"seeds": 0}, "seeds = 0"),
+        ({"seeds": [1, 1]}, "seeds = "),
+        ({"seeds": [-1]}, "seeds = "),
+        ({"seeds": "ab"}, "seeds = "),
+        ({"recipes": {}}, "recipes = "),
+        ({"recipes": {"a": 3}}, "a recipe = 3"),
+        ({"stale": "ask"}, "stale = 'ask'"),
+    ):
+        with pytest.raises(ValueError, match=sentence) as caught:
+            run_ensemble(**({"recipes": DISCS, "measurement": measure_start, "seeds": 1} | options() | wrong))
+        assert "\n" not in str(caught.value)
 
 
 def test_processes_measure_what_a_call_measures_and_pass_options_on(tmp_path):
     half = functools.partial(measure_start, factor=0.5)
-    (halved,) = ensemble({"discs": (DISCS, 1)}, half, tmp_path, n_workers=1, progress=False)["discs"]
+    (halved,) = run_ensemble({"discs": (DISCS, 1)}, half, store=tmp_path, n_workers=1, progress=False)[
+        "discs"
+    ]
     assert halved.pressure == pytest.approx(0.5 * measure_start(DISCS.system(0)).pressure, rel=1e-15)
     here = [measure_jammed(DISCS.system(seed)) for seed in range(2)]
-    apart = ensemble({"discs": (DISCS, 2)}, measure_jammed, tmp_path, n_workers=2, progress=False)["discs"]
+    apart = run_ensemble({"discs": (DISCS, 2)}, measure_jammed, store=tmp_path, n_workers=2, progress=False)[
+        "discs"
+    ]
     for a, b in zip(here, apart, strict=True):
         for field in {f.name for f in dataclasses.fields(JammedSample)} - {"seconds"}:
             np.testing.assert_array_equal(getattr(a, field), getattr(b, field))
@@ -176,11 +231,11 @@ def test_an_interrupt_ends_processes_at_once_and_keeps_what_is_done(tmp_path):
     script = tmp_path / "script.py"
     script.write_text(
         "import signal\n"
-        "from unijam.ensemble import Recipe, ensemble\nfrom unijam.measurements import measure_jammed\n"
+        "from unijam.ensemble import Recipe, run_ensemble\nfrom unijam.measurements import measure_jammed\n"
         "signal.signal(signal.SIGINT, signal.default_int_handler)  # background jobs of a shell ignore it\n"
         "if __name__ == '__main__':\n"
         "    discs = Recipe(kind='SoftSpheres', parameters={'n': 64, 'packing_fraction': 1.0})\n"
-        f"    ensemble({{'discs': (discs, 4000)}}, measure_jammed, {str(tmp_path / 's')!r},"
+        f"    run_ensemble({{'discs': (discs, 4000)}}, measure_jammed, store={str(tmp_path / 's')!r},"
         " n_workers=2, progress=False)\n"
     )
     run = subprocess.Popen([sys.executable, script], stderr=subprocess.PIPE, text=True)
@@ -198,8 +253,8 @@ def test_an_interrupt_ends_processes_at_once_and_keeps_what_is_done(tmp_path):
 def test_a_script_without_the_guard_is_told_so_once(tmp_path):
     script = tmp_path / "script.py"
     script.write_text(
-        "from unijam.ensemble import Recipe, ensemble\nfrom unijam.measurements import measure_jammed\n"
-        "ensemble({'discs': (Recipe('SoftSpheres', {'n': 16}), 2)}, measure_jammed, 's', n_workers=2)\n"
+        "from unijam.ensemble import Recipe, run_ensemble\nfrom unijam.measurements import measure_jammed\n"
+        "run_ensemble({'discs': (Recipe('SoftSpheres', {'n': 16}), 2)}, measure_jammed, store='s', n_workers=2)\n"
     )
     run = subprocess.run([sys.executable, script], cwd=tmp_path, capture_output=True, text=True, timeout=120)
     assert run.stderr.count("Traceback") == 1

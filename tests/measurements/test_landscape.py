@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 import unijam as uj
-from unijam.ensemble import Recipe, ensemble
+from unijam.ensemble import Recipe, run_ensemble
 from unijam.measurements.landscape import LandscapeSample, measure_descent, measure_minimum
 
 torch = pytest.importorskip("torch")
@@ -65,7 +65,7 @@ def test_a_network_that_fits_has_no_overlaps():
 
 
 def test_samples_are_kept(tmp_path):
-    first = ensemble({"net": (recipe(20), 1)}, measure_minimum, tmp_path, progress=False)["net"][0]
+    first = run_ensemble({"net": (recipe(20), 1)}, measure_minimum, store=tmp_path, progress=False)["net"][0]
     again = LandscapeSample.load(next(tmp_path.glob("*.npz")))
     assert again.n_data == first.n_data == 20
     assert np.array_equal(again.delta, first.delta)

@@ -110,7 +110,7 @@ def test_a_study_says_what_it_was_configured_for(name, options, monkeypatch, tmp
     monkeypatch.setitem(sys.modules, name, script)
     spec.loader.exec_module(script)
     monkeypatch.setattr(script, "Comparison", dict, raising=False)
-    monkeypatch.setattr(script, "ensemble", lambda recipes, *_, **__: dict.fromkeys(recipes, ()))
+    monkeypatch.setattr(script, "run_ensemble", lambda recipes, *_, **__: dict.fromkeys(recipes, ()))
     _, chosen = script.study(argparse.Namespace(device="cpu", output=tmp_path, **options))
     assert chosen == json.loads(json.dumps(chosen)) and all(c["seeds"] == 1 for c in chosen.values())
     assert all(c["kind"] and c["parameters"] for c in chosen.values())

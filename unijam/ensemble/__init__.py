@@ -1,7 +1,8 @@
 """Ensembles: many systems of one recipe, measured on all cores, each once, and kept."""
 
 from .recipe import Recipe
-from .run import ensemble
+from .run import EnsembleError, run_ensemble
 from .sample import Measurement, Sample
+from .workers import Failure
 
-__all__ = ["Measurement", "Recipe", "Sample", "ensemble"]
+__all__ = ["EnsembleError", "Failure", "Measurement", "Recipe", "Sample", "run_ensemble"]

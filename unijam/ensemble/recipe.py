@@ -1,115 +1,149 @@
-"""A recipe: the constructor of a system and its parameters. With a seed and a measurement it identifies a sample."""
+"""A recipe: a class of systems and the arguments of its constructor. With a seed and a measurement it is a sample."""
 
+import dataclasses
+import enum
 import hashlib
 import inspect
 import json
+import os
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
-from functools import cache
-from pathlib import Path
 from typing import Any, Self
 
 import numpy as np
 
 from ..core.system import ConstrainedSystem
+from ..support.arrays import is_torch, to_numpy
+from ..support.naming import name_of, named
 from ..support.validation import is_whole, require
+from .names import PUBLIC, full_name, short_name
 from .sample import Measurement, taken_apart
 
-SHOWING = {"figures", "study"}  # what only shows what was measured
-FAMILIES = {"particles", "networks"}  # neither uses the other
+KIND = 'a class of systems, or its name: "module:Class"'
 
 
 @dataclass(frozen=True)
 class Recipe:
-    """How to draw systems, by name, so that what was measured on one can be found again.
+    """How to draw systems, so that what was measured on one of them can be found again.
 
     Parameters
     ----------
-    kind : str
-        A class of `unijam` with a constructor `random`: "SoftSpheres", "Ellipses", "FullyConnected", "Perceptron".
+    kind : class or str
+        A class whose constructor `random`, or the class itself, takes a `seed`: the user's own, or one of `unijam`;
+        or its name, "module:Class" ("SoftSpheres" for a public class of `unijam`). The name is what is kept.
     parameters : dict
-        Arguments of that constructor, but the seed.
+        Arguments of that constructor, without the seed.
     replicas : int
         Networks that each seed draws and stacks.
 
     Raises
     ------
     ValueError
-        Where there is no such class, or its constructor takes no such parameter.
+        Where there is no such class, it is defined inside a function, its constructor takes no seed, or it does not
+        take a parameter.
 
     Examples
     --------
     >>> import unijam as uj
-    >>> uj.Recipe("SoftSpheres", {"n": 64, "packing_fraction": 0.9}).system(seed=3).n
+    >>> uj.Recipe(uj.SoftSpheres, {"n": 64, "packing_fraction": 0.9}).system(seed=3).n
     64
+    >>> uj.Recipe("unijam.particles:Ellipses", {"n": 32}).kind
+    'Ellipses'
     """
 
-    kind: str
+    kind: Any
     parameters: dict[str, Any] = field(default_factory=dict)
     replicas: int = 1
 
     def __post_init__(self) -> None:
-        import unijam
-
-        kind = getattr(unijam, self.kind, None) if isinstance(self.kind, str) else None
-        known = isinstance(kind, type) and hasattr(kind, "random")
-        require(known, "kind", self.kind, "the name of a class of unijam with a constructor random")
+        kind = self.kind
+        require(isinstance(kind, type | str), "kind", kind, KIND)
+        if isinstance(kind, str):
+            require(kind in PUBLIC or ":" in kind, "kind", kind, f"{KIND}, or that of a class of unijam")
+            kind = named(full_name(kind))
+        drawn = isinstance(kind, type) and (hasattr(kind, "random") or issubclass(kind, ConstrainedSystem))
+        require(drawn, "kind", self.kind, KIND)
         require(isinstance(self.parameters, dict), "parameters", self.parameters, "a dict")
-        takes = set(inspect.signature(kind.random).parameters) - {"seed"}  # type: ignore[union-attr]
+        object.__setattr__(self, "kind", short_name(name_of(kind), kind))
+        object.__setattr__(self, "parameters", dict(self.parameters))
+        takes = inspect.signature(_constructor(kind)).parameters
+        anything = any(p.kind is inspect.Parameter.VAR_KEYWORD for p in takes.values())
+        seeded = "seed" in takes or anything
+        require(seeded, "kind", self.kind, "a class whose constructor, or its random, takes a seed")
+        known = ", ".join(sorted(set(takes) - {"seed"}))
         for name in self.parameters:
-            require(name in takes, "parameter", name, f"one of {', '.join(sorted(takes))}")
-        require(
-            is_whole(self.replicas) and self.replicas >= 1,
-            "replicas",
-            self.replicas,
-            "a whole number of at least 1",
-        )
+            allowed = name != "seed" and (name in takes or anything)
+            require(allowed, "parameter", name, f"one of {known}")
+        whole = is_whole(self.replicas) and self.replicas >= 1
+        require(whole, "replicas", self.replicas, "a whole number of at least 1")
 
     def at(self, **parameters: Any) -> Self:
         """The same with other parameters."""
         return replace(self, parameters=self.parameters | parameters)
 
+    @property
+    def drawn_class(self) -> type:
+        """The class."""
+        return named(full_name(self.kind))
+
     def system(self, seed: int) -> ConstrainedSystem:
-        """The system drawn with this seed; of r replicas those with the seeds from r × seed on."""
-        import unijam
+        """The system drawn with a seed; of r replicas those with the seeds r × seed … r × seed + r − 1.
 
-        kind, r = getattr(unijam, self.kind), self.replicas
-        drawn = [kind.random(**self.parameters, seed=r * seed + k) for k in range(r)]
-        return drawn[0] if r == 1 else kind.stack(drawn)
+        Raises
+        ------
+        ValueError
+            Where a parameter is missing or out of range, or what is drawn is no system.
+        """
+        self.require_complete()
+        make, r = _constructor(self.drawn_class), self.replicas
+        drawn = [make(**self.parameters, seed=r * seed + k) for k in range(r)]
+        require(isinstance(drawn[0], ConstrainedSystem), f"what {self.kind} draws", drawn[0], "a system")
+        if r == 1:
+            return drawn[0]
+        stack = getattr(type(drawn[0]), "stack", None)
+        require(stack is not None, "replicas", r, f"1: {self.kind} cannot stack systems")
+        return stack(drawn)
 
-    def identity(self, seed: int, measurement: Measurement) -> str:
-        """A name that changes with any parameter, the seed, the measurement, its options, and their source."""
-        import unijam
+    def require_complete(self) -> None:
+        """Raise a `ValueError` where a parameter that has no default is not given."""
+        try:
+            inspect.signature(_constructor(self.drawn_class)).bind(**self.parameters, seed=0)
+        except TypeError as error:
+            raise ValueError(f"parameters of {self.kind} are not valid: {error}.") from None
 
+    def content(self, seed: int, measurement: Measurement) -> dict[str, Any]:
+        """What a sample is: class, parameters, replicas, seed, measurement and its options, as JSON can hold it."""
         function, options, _ = taken_apart(measurement)
-        family = set(getattr(unijam, self.kind).__module__.split(".")) & FAMILIES
         content = {
-            "kind": self.kind,
+            "class": self.kind,
             "parameters": self.parameters,
             "replicas": self.replicas,
             "seed": seed,
-            "measurement": function.__qualname__,
+            "measurement": name_of(function),
             "options": options,
-            "source": _source(frozenset(SHOWING | (FAMILIES - family if family else set()))),
-            "measured by": _digest(Path(inspect.getfile(function))),
         }
-        return hashlib.sha256(json.dumps(content, sort_keys=True, default=_plain).encode()).hexdigest()[:16]
+        return json.loads(json.dumps(content, sort_keys=True, default=_plain))
+
+    def identity(self, seed: int, measurement: Measurement) -> str:
+        """A name that changes with any of these, and with nothing else: not with the source of the program."""
+        text = json.dumps(self.content(seed, measurement), sort_keys=True)
+        return hashlib.sha256(text.encode()).hexdigest()[:20]
+
+
+def _constructor(kind: Any) -> Callable[..., Any]:
+    return kind.random if hasattr(kind, "random") else kind
 
 
 def _plain(value: Any) -> Any:
-    """Numbers and arrays of NumPy as those of Python."""
-    known = isinstance(value, np.ndarray | np.generic)
-    require(known, "a parameter", value, "of numbers and strings, to be part of an identity")
-    return value.tolist()
-
-
-@cache
-def _source(left_out: frozenset[str]) -> str:
-    """A digest of the package's own files, less some names: a sample measured by other code is another sample."""
-    root = Path(__file__).parents[1]
-    parts = {path: path.relative_to(root).with_suffix("").parts for path in sorted(root.rglob("*.py"))}
-    return "".join(_digest(path) for path, names in parts.items() if not left_out & set(names))
-
-
-@cache
-def _digest(path: Path) -> str:
-    return hashlib.sha256(path.read_bytes()).hexdigest()
+    """Numbers and arrays of NumPy and torch as those of Python; objects by their class and what they hold."""
+    if isinstance(value, np.ndarray | np.generic) or is_torch(value):
+        return to_numpy(value).tolist()
+    if isinstance(value, os.PathLike | enum.Enum):
+        return str(value)
+    if isinstance(value, type) or inspect.isfunction(value):
+        return name_of(value)
+    dataclass_of_it = dataclasses.is_dataclass(value)
+    wanted = "of numbers, strings, arrays and dataclasses, to be part of an identity"
+    require(dataclass_of_it, "a parameter", value, wanted)
+    fields = {f.name: getattr(value, f.name) for f in dataclasses.fields(value)}
+    return {"class": name_of(type(value)), **fields}

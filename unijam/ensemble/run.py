@@ -1,179 +1,244 @@
 """Samples of several recipes on all cores: shown, interruptible, each computed once and kept under its identity."""
 
-import multiprocessing
+import dataclasses
 import os
-import signal
+import re
 import sys
-from collections.abc import Callable, Hashable, Iterator, Mapping
-from concurrent.futures import Future, ProcessPoolExecutor, as_completed
-from concurrent.futures.process import BrokenProcessPool
-from contextlib import contextmanager
+from collections.abc import Hashable, Iterable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, Literal, TypeVar, overload
 
-from threadpoolctl import threadpool_limits
+import numpy as np
 
-from ..support.interrupts import deferred, uncut
+from ..support.naming import MAIN, module_name
+from ..support.progress import Progress
 from ..support.validation import is_whole, require
+from .provenance import source_digest
 from .recipe import Recipe
 from .sample import Measurement, Sample, taken_apart
+from .workers import Failure, Key, apart, failure, here
 
 Name = TypeVar("Name", bound=Hashable)
-Key = tuple[Any, int]  # a recipe's name and a seed
-UNGUARDED = 79  # exit status of a process that, while it reads the script again, is asked to start others
+Seeds = int | Sequence[int]
+NAMED = 5  # failures that an error names
+BEFORE = re.compile(r"[0-9a-f]{16}\.npz")  # files from before samples kept their provenance: shorter names
 
 
-def ensemble(
-    recipes: Mapping[Name, tuple[Recipe, int]],
+class EnsembleError(RuntimeError):
+    """Some systems could not be measured; the samples of all the others are in the store.
+
+    Attributes
+    ----------
+    failures : tuple of Failure
+    """
+
+    def __init__(self, failures: Sequence[Failure], n_tasks: int, store: Path) -> None:
+        self.failures = tuple(failures)
+        shown = "; ".join(str(failure).rstrip(".") for failure in failures[:NAMED])
+        more = f"; and {len(failures) - NAMED} more" if len(failures) > NAMED else ""
+        kept = n_tasks - len(failures)
+        super().__init__(
+            f"{len(failures)} of {n_tasks} systems could not be measured ({kept} samples are in {store}): "
+            f"{shown}{more}."
+        )
+        self.add_note(failures[0].traceback)
+
+
+@overload
+def run_ensemble(
+    recipes: Recipe,
     measurement: Measurement,
-    store: Path | str,
+    seeds: Seeds | None = None,
     *,
+    store: Path | str,
     n_workers: int | None = None,
+    stale: Literal["recompute", "keep"] = "recompute",
     progress: bool = True,
-) -> dict[Name, list[Any]]:
-    """Measure systems of several recipes.
+) -> list[Any]: ...
+
+
+@overload
+def run_ensemble(
+    recipes: Mapping[Name, Recipe | tuple[Recipe, Seeds]],
+    measurement: Measurement,
+    seeds: Seeds | None = None,
+    *,
+    store: Path | str,
+    n_workers: int | None = None,
+    stale: Literal["recompute", "keep"] = "recompute",
+    progress: bool = True,
+) -> dict[Name, list[Any]]: ...
+
+
+def run_ensemble(
+    recipes, measurement, seeds=None, *, store, n_workers=None, stale="recompute", progress=True
+):
+    """Measure many systems, each once: samples found in the store are not computed again.
 
     Parameters
     ----------
-    recipes : mapping of name -> (recipe, number of seeds)
-        The slowest first, if the cores are to be busy to the end.
+    recipes : Recipe, or mapping of name -> Recipe or (Recipe, seeds)
+        What to draw. Put the slowest first, so that all cores are busy to the end.
     measurement : function of a system that returns a Sample
-        Of a module (processes import it by its name), with the class of its sample as return annotation; or a
-        `functools.partial` of one, whose keywords are its options. Name, options and source are part of the identity.
+        A function of a module (processes import it by its name), with the class of its sample as return annotation;
+        or a `functools.partial` of one, whose keywords are its options.
+    seeds : int or sequence of int
+        How many seeds, from 0 on, or which; for every recipe that has none of its own.
     store : Path or str
-        A folder; samples found there are not computed again, new ones are written as soon as they are done.
+        A folder. Each sample is written there as soon as it is measured.
     n_workers : int, optional
-        Processes, one a core by default; 1 measures in this one. Several read the script again, so that its call must
-        stand under ``if __name__ == "__main__":``.
+        Processes, one a core by default; 1 measures in this process. Several read the script again, so that its call
+        must stand under ``if __name__ == "__main__":``.
+    stale : "recompute" or "keep"
+        What happens to samples that were measured by other source: any line of the modules that the class or the
+        measurement imports, directly or through others, within the user's own code and unijam. Comments and
+        docstrings do not count. It is printed how many there are.
     progress : bool
         Show a bar.
 
     Returns
     -------
-    dict of name -> list of samples, in the order of the seeds.
+    list of samples, or dict of name -> list of samples
+        In the order of the seeds; a dict where `recipes` is a mapping.
 
     Raises
     ------
     ValueError
-        Where the measurement is not one, or `n_workers` is below 1.
+        Where the measurement is not one, a recipe is incomplete, a number is out of range, or processes cannot find
+        the class or the measurement.
+    EnsembleError
+        After all others were measured and stored, where some systems could not be: recipe, seed and error of each.
     RuntimeError
-        Where several processes read a script without that line.
+        Where several processes read a script without that line, or a process was killed.
     KeyboardInterrupt
-        What was done is kept, what was under way is not.
+        At Ctrl-C. Finished samples are in the store, those under way are not; the same call goes on from there.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> import unijam as uj
+    >>> from unijam.measurements import measure_jammed
+    >>> discs = uj.Recipe(uj.SoftSpheres, {"n": 16, "radii": "uniform", "packing_fraction": 1.0})
+    >>> folder = tempfile.mkdtemp()
+    >>> samples = uj.run_ensemble(discs, measure_jammed, 2, store=folder, n_workers=1, progress=False)
+    >>> [sample.status for sample in samples]
+    ['converged', 'converged']
     """
-    _, _, kind = taken_apart(measurement)
+    function, _, kind = taken_apart(measurement)
+    tasks = _tasks(recipes, seeds)
     some = n_workers is None or (is_whole(n_workers) and n_workers >= 1)
     require(some, "n_workers", n_workers, "a whole number of at least 1, or None: one a core")
+    require(stale in ("recompute", "keep"), "stale", stale, "'recompute' or 'keep'")
     store = Path(store)
     store.mkdir(parents=True, exist_ok=True)
-    tasks = {(name, seed): recipe for name, (recipe, n) in recipes.items() for seed in range(n)}
-    paths = {key: store / f"{r.identity(key[1], measurement)}.npz" for key, r in tasks.items()}
-    done = {key: sample for key, path in paths.items() if (sample := kind.load(path))}
-    missing = {key: recipe for key, recipe in tasks.items() if key not in done}
-    workers = min(n_workers or len(os.sched_getaffinity(0)), len(missing))
-    with _Bar(progress, len(tasks), len(done)) as bar:
-
-        def keep(key: Key, sample: Sample) -> None:
-            sample.save(paths[key])
+    sources: dict[tuple, str] = {}
+    digests: dict[Key, str] = {}
+    for key, recipe in tasks.items():
+        things = _things(recipe, measurement)
+        digests[key] = sources.get(things) or sources.setdefault(things, source_digest(things))
+    contents = {key: recipe.content(key[1], measurement) for key, recipe in tasks.items()}
+    paths = {key: store / f"{recipe.identity(key[1], measurement)}.npz" for key, recipe in tasks.items()}
+    done: dict[Key, Any] = {}
+    old: set[Key] = set()
+    for key, path in paths.items():
+        sample, provenance = kind.read(path)
+        same = digests[key] and provenance.get("source") == digests[key]
+        if sample is not None and not same:
+            old.add(key)
+        if sample is not None and (key not in old or stale == "keep"):
             done[key] = sample
-            bar.advance(key[0])
-
-        if workers > 1:
-            _apart(missing, measurement, workers, keep)
-        else:
-            _here(missing, measurement, keep)
-    return {name: [done[name, seed] for seed in range(n)] for name, (_, n) in recipes.items()}
-
-
-def _here(tasks: Mapping[Key, Recipe], measurement: Measurement, keep: Callable[[Key, Sample], None]) -> None:
-    """One after the other in this process; what Ctrl-C cuts short is not kept."""
-    with deferred():
-        for key, recipe in tasks.items():
-            keep(key, uncut(partial(_sample, recipe, key, measurement)))
-
-
-def _apart(
-    tasks: Mapping[Key, Recipe],
-    measurement: Measurement,
-    n_workers: int,
-    keep: Callable[[Key, Sample], None],
-) -> None:
-    """In processes of their own: they end with the first error or interrupt here, which no solver sees."""
-    if getattr(multiprocessing.current_process(), "_inheriting", False):
-        raise SystemExit(UNGUARDED)
-    others, workers = set(multiprocessing.active_children()), set()
-    context = multiprocessing.get_context("spawn")
-    pool = ProcessPoolExecutor(n_workers, mp_context=context, initializer=_leave_interrupts_to_the_parent)
+    missing = {key: recipe for key, recipe in tasks.items() if key not in done}
+    _say_what_is_old(store, len(old), len(tasks), bool(missing), stale)
+    workers = min(n_workers or _n_cores(), len(missing))
+    if workers > 1:
+        _require_importable([function, *(recipe.drawn_class for recipe in missing.values())])
+    failures: list[Failure] = []
     try:
-        futures: dict[Future, Key] = {}
-        for key, recipe in tasks.items():
-            futures[pool.submit(_sample, recipe, key, measurement)] = key
-            workers |= set(multiprocessing.active_children()) - others
-        for future in as_completed(futures):
-            keep(futures[future], future.result())
-    except BaseException as error:
-        broken = isinstance(error, BrokenProcessPool)  # then none is left: how each ended can be waited for
-        pool.shutdown(wait=broken, cancel_futures=True)
-        for worker in workers:
-            worker.terminate()
-        if broken and any(w.exitcode == UNGUARDED for w in workers):
-            raise RuntimeError(
-                "The script calls for several processes, each of which reads it again: "
-                'put the call under `if __name__ == "__main__":`, or give n_workers=1.'
-            ) from None
-        raise
-    pool.shutdown()
+        with Progress(progress, "measuring", len(tasks), len(done)) as bar:
+
+            def keep(key: Key, found: Sample | Failure) -> None:
+                if isinstance(found, Sample):
+                    try:
+                        found.save(paths[key], {"source": digests[key], **contents[key]} | MADE_BY)
+                        done[key] = found
+                    except TypeError as error:
+                        found = failure(tasks[key], key, error)
+                if isinstance(found, Failure):
+                    failures.append(found)
+                bar.advance(f"{_named(key)} last")
+
+            run = partial(apart, n_workers=workers) if workers > 1 else here
+            run(missing, measurement, keep)
+    except KeyboardInterrupt:
+        raise KeyboardInterrupt(
+            f"interrupted: {len(done)} of {len(tasks)} samples are in {store}; the same call goes on from there."
+        ) from None
+    if failures:
+        raise EnsembleError(failures, len(tasks), store)
+    found: dict[Any, list[Any]] = {}
+    for name, seed in tasks:
+        found.setdefault(name, []).append(done[name, seed])
+    return found[None] if isinstance(recipes, Recipe) else found
 
 
-def _leave_interrupts_to_the_parent() -> None:
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
+MADE_BY = {"python": sys.version.split()[0], "numpy": np.__version__}
 
 
-def _sample(recipe: Recipe, key: Key, measurement: Measurement) -> Sample:
-    # on one thread: the cores have other systems, and a sum must not depend on how it is split
-    with threadpool_limits(1):
-        try:
-            system = recipe.system(key[1])
-            with _torch_on_one_thread():
-                return measurement(system)
-        except Exception as error:
-            error.add_note(f"in {key[0]}, seed {key[1]}")
-            raise
+def _tasks(recipes: Any, seeds: Any) -> dict[Key, Recipe]:
+    """Every recipe with every seed."""
+    given = {None: recipes} if isinstance(recipes, Recipe) else recipes
+    require(
+        isinstance(given, Mapping) and given, "recipes", recipes, "a Recipe, or a mapping of names to Recipes"
+    )
+    tasks: dict[Key, Recipe] = {}
+    for name, entry in given.items():
+        recipe, own = entry if isinstance(entry, tuple) and len(entry) == 2 else (entry, seeds)
+        require(isinstance(recipe, Recipe), "a recipe", recipe, "a Recipe, or (Recipe, seeds)")
+        recipe.require_complete()
+        several = isinstance(own, Iterable) and not isinstance(own, str)
+        numbers = list(own) if several else list(range(own)) if is_whole(own) and own >= 0 else [-1]
+        valid = all(is_whole(seed) and seed >= 0 for seed in numbers) and len(set(numbers)) == len(numbers)
+        require(valid, "seeds", own, "how many, or a sequence of different whole numbers from 0 on")
+        tasks |= {(name, int(seed)): recipe for seed in numbers}
+        if not numbers:
+            raise ValueError(f"seeds = {own!r} is not valid: it must be at least one.")
+    return tasks
 
 
-@contextmanager
-def _torch_on_one_thread() -> Iterator[None]:
-    torch = sys.modules.get("torch")
-    before = torch.get_num_threads() if torch else 1
-    try:
-        if torch:
-            torch.set_num_threads(1)
-        yield
-    finally:
-        if torch:
-            torch.set_num_threads(before)
+def _things(recipe: Recipe, measurement: Measurement) -> tuple[Any, ...]:
+    """The classes and functions whose source a sample depends on."""
+    function, options, _ = taken_apart(measurement)
+    given = [*recipe.parameters.values(), *options.values()]
+    objects = [type(value) for value in given if dataclasses.is_dataclass(value)]
+    called = [value for value in given if isinstance(value, type) or hasattr(value, "__code__")]
+    return (recipe.drawn_class, function, *objects, *called)
 
 
-class _Bar:
-    def __init__(self, shown: bool, total: int, completed: int) -> None:
-        self.bar = None
-        if shown:
-            from rich.console import Console
-            from rich.progress import Progress
+def _say_what_is_old(store: Path, n_old: int, n_tasks: int, missing: bool, stale: str) -> None:
+    """What the store holds that was measured by other source, or before samples kept theirs."""
+    if n_old:
+        what = "they are kept" if stale == "keep" else "they are measured again"
+        print(f"{n_old} of {n_tasks} samples in {store} were measured by other source: {what}.")
+    before = [entry.name for entry in os.scandir(store) if BEFORE.fullmatch(entry.name)] if missing else []
+    if before:
+        print(
+            f"{len(before)} files in {store} ({before[0]} …) are samples of an earlier version, which do not say "
+            "what they were measured on: what is asked for is measured again."
+        )
 
-            self.bar = Progress(console=Console(stderr=True), transient=True)
-            self.task = self.bar.add_task("measuring", total=total, completed=completed)
 
-    def __enter__(self):
-        if self.bar:
-            self.bar.start()
-        return self
+def _n_cores() -> int:
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
-    def __exit__(self, *_):
-        if self.bar:
-            self.bar.stop()
 
-    def advance(self, name: Any) -> None:
-        if self.bar:
-            self.bar.update(self.task, advance=1, description=f"measuring, {name} last")
+def _require_importable(things: list[Any]) -> None:
+    """Refuse, for processes, what only this interactive session has."""
+    for thing in things:
+        here = thing.__module__ == MAIN and module_name(MAIN) == MAIN
+        wanted = "defined in a module or a script, where processes find it; or give n_workers=1"
+        require(not here, thing.__qualname__, "defined in an interactive session", wanted)
+
+
+def _named(key: Key) -> str:
+    return f"seed {key[1]}" if key[0] is None else f"{key[0]}, seed {key[1]}"

@@ -2,9 +2,10 @@
 
 import dataclasses
 import functools
-import os
+import json
 import zipfile
-from collections.abc import Callable
+import zlib
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self, get_type_hints
@@ -12,40 +13,53 @@ from typing import Any, Self, get_type_hints
 import numpy as np
 
 from ..core.system import ConstrainedSystem
+from ..support.files import written_whole
 from ..support.printing import Brief
 from ..support.validation import require
+
+PROVENANCE = "_provenance"  # the entry of a file that is no field
+UNREADABLE = (OSError, ValueError, KeyError, EOFError, NotImplementedError, zipfile.BadZipFile, zlib.error)
 
 
 @dataclass(frozen=True, eq=False, repr=False)
 class Sample(Brief):
     """Base of all samples: a frozen dataclass whose fields are numbers, strings and arrays of numbers."""
 
-    def save(self, path: Path) -> None:
-        """Write to an npz file, whole or not at all; a `TypeError` where a field is of another kind."""
+    def save(self, path: Path, provenance: Mapping[str, Any] | None = None) -> None:
+        """Write an npz file, whole or not at all, with what is to be kept beside the fields.
+
+        Raises
+        ------
+        TypeError
+            Where a field is neither a number, a string nor an array of them.
+        """
         fields = {field.name: np.asarray(getattr(self, field.name)) for field in dataclasses.fields(self)}
         for name, value in fields.items():
             if value.dtype == object:
                 raise TypeError(
                     f"{type(self).__name__}.{name} must be a number, a string or an array of them."
                 )
-        path.parent.mkdir(parents=True, exist_ok=True)
-        partial = path.with_suffix(f".{os.getpid()}.part")
-        try:
-            with partial.open("wb") as file:
-                np.savez_compressed(file, **fields)  # type: ignore[arg-type]
-            partial.replace(path)
-        finally:
-            partial.unlink(missing_ok=True)
+        fields[PROVENANCE] = np.array(json.dumps(dict(provenance or {}), ensure_ascii=False))
+        with written_whole(path) as file:
+            np.savez_compressed(file, **fields)  # type: ignore[arg-type]
 
     @classmethod
     def load(cls, path: Path) -> Self | None:
-        """Read an npz file back; None where there is none, or it is not whole."""
+        """Read an npz file; None where there is none, or it is not whole."""
+        return cls.read(path)[0]
+
+    @classmethod
+    def read(cls, path: Path) -> tuple[Self | None, dict[str, Any]]:
+        """Read an npz file and what is kept beside the fields; None where there is none, or it is not whole."""
         try:
             with np.load(path, allow_pickle=False) as file:
                 read = {field.name: file[field.name] for field in dataclasses.fields(cls)}
-        except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile):
-            return None
-        return cls(**{name: value.item() if value.ndim == 0 else value for name, value in read.items()})
+                beside = json.loads(str(file[PROVENANCE])) if PROVENANCE in file else {}
+        except UNREADABLE:
+            return None, {}
+        return cls(
+            **{name: value.item() if value.ndim == 0 else value for name, value in read.items()}
+        ), beside
 
 
 # a module-level function that says in its annotation which Sample it returns, or a `functools.partial` of one

@@ -8,7 +8,7 @@ import numpy as np
 
 from ..branches.jam import jam
 from ..core.system import ConstrainedSystem
-from ..ensemble import Recipe, ensemble
+from ..ensemble import Recipe, run_ensemble
 from ..ensemble.sample import Sample
 from ..statistics import Estimate, half_crossing
 from ..support.printing import Brief
@@ -139,7 +139,7 @@ def jamming_margins(
         "left free in the recipe",
     )
     recipes = {p: (recipe.at(n_data=p), seeds) for p in reversed(counts)}
-    drawn = ensemble(recipes, measure_margin, store, n_workers=n_workers, progress=progress)
+    drawn = run_ensemble(recipes, measure_margin, store=store, n_workers=n_workers, progress=progress)
     thresholds = np.array([[_threshold(sample) for sample in drawn[p]] for p in counts])
     n_dof = int(drawn[counts[0]][0].n_dof)
     jammed = (np.isfinite(thresholds) & (thresholds != 0)).mean(axis=1)

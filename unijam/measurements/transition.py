@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 
 from ..core.system import ConstrainedSystem
-from ..ensemble import Recipe, ensemble
+from ..ensemble import Recipe, run_ensemble
 from ..solvers import FitSearch
 from ..support.interrupts import deferred, uncut
 from ..support.printing import Brief
@@ -170,7 +170,9 @@ def find_transition(
     samples: list[Any] = []
     if isinstance(family, Recipe) and store is not None:
         measured = functools.partial(measurement, **options)
-        drawn = ensemble({vary: (family, seeds)}, measured, store, n_workers=n_workers, progress=progress)
+        drawn = run_ensemble(
+            {vary: (family, seeds)}, measured, store=store, n_workers=n_workers, progress=progress
+        )
         samples = drawn[vary]
     else:
         draw = family.system if isinstance(family, Recipe) else functools.partial(family, high)

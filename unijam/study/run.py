@@ -7,6 +7,8 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, Protocol
 
+from ..ensemble import EnsembleError
+
 
 class Report(Protocol):
     """What a study hands over: a table for the terminal, and figures and a JSON for a folder."""
@@ -52,7 +54,7 @@ def run_study(study: Study, doc: str | None, *, least_seeds: int = 1, **options:
         report.print_table()
         given.output.mkdir(parents=True, exist_ok=True)
         figures = report.write(given.output, configuration, time.perf_counter() - begin)
-    except (ValueError, OSError) as error:
+    except (ValueError, OSError, EnsembleError) as error:
         sys.exit(f"error: {error}")
     except KeyboardInterrupt:
         sys.exit("interrupted: what was done is kept; run again to go on")

@@ -5,31 +5,61 @@ from typing import Any, Self
 
 
 class Progress:
-    """A context manager that shows one line, replaced by each `say`."""
+    """A context manager that shows one line, replaced by each `say`; with a bar where the amount of work is known.
 
-    def __init__(self, shown: bool, title: str) -> None:
-        self.title, self.last, self.status = title, 0.0, None
-        if shown:
-            from rich.console import Console
+    Parameters
+    ----------
+    shown : bool
+    title : str
+    total : int, optional
+        Parts of the work; `advance` counts them.
+    done : int
+        Parts that are done already.
+    """
 
-            self.status = Console(stderr=True).status(title)
+    def __init__(self, shown: bool, title: str, total: int | None = None, done: int = 0) -> None:
+        self.title, self.last, self.line, self.task = title, 0.0, None, None
+        if not shown:
+            return
+        from rich.console import Console
+
+        console = Console(stderr=True)
+        if total is None:
+            self.line = console.status(title)
+            return
+        from rich.progress import Progress as Bar
+
+        self.line = Bar(console=console, transient=True)
+        self.task = self.line.add_task(title, total=total, completed=done)
 
     def __enter__(self) -> Self:
-        if self.status:
-            self.status.start()
+        if self.line:
+            self.line.start()
         return self
 
     def __exit__(self, *_: Any) -> None:
-        if self.status:
-            self.status.stop()
+        if self.line:
+            self.line.stop()
 
     @property
     def due(self) -> bool:
         """Whether the line is shown, and is a tenth of a second old."""
-        return self.status is not None and time.monotonic() - self.last > 0.1
+        return self.line is not None and time.monotonic() - self.last > 0.1
 
     def say(self, text: str) -> None:
         """Show a text after the title."""
         self.last = time.monotonic()
-        if self.status:
-            self.status.update(f"{self.title}: {text}")
+        self._show(f"{self.title}: {text}", 0)
+
+    def advance(self, text: str) -> None:
+        """One more part is done."""
+        self._show(f"{self.title}: {text}", 1)
+
+    def _show(self, text: str, parts: int) -> None:
+        line: Any = self.line
+        if line is None:
+            return
+        if self.task is None:
+            line.update(text)
+        else:
+            line.update(self.task, advance=parts, description=text)
