@@ -6,7 +6,7 @@ belong to the contacts, which are bonds.
 
 import os
 import struct
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import numpy as np
@@ -16,6 +16,7 @@ from ...support.validation import is_whole, require
 from ..ellipses import Ellipses
 from ..packing import Packing
 from .common import equal_discs, existing, packing, require_frame, wrapped, written_whole
+from .gsd_foreign import OURS, read_foreign
 
 OWN = (
     "log/unijam/"  # chunks that only unijam reads (OVITO shows log/name, log/particles/name, log/bonds/name)
@@ -63,7 +64,10 @@ def write_gsd(path: str | os.PathLike, packings: Any) -> None:
 
 
 def read_gsd(
-    path: str | os.PathLike, frame: int = -1, potential: Potential | None = None
+    path: str | os.PathLike,
+    frame: int = -1,
+    potential: Potential | None = None,
+    diameters: Mapping[str, float] | None = None,
 ) -> tuple[Packing, np.ndarray]:
     """One packing of a GSD file: exactly what `write_gsd` was given, or what another program wrote.
 
@@ -74,6 +78,9 @@ def read_gsd(
         Which, from 0, or from −1 backwards.
     potential : Potential, optional
         Of the particles; by default that of the file, harmonic where it names none.
+    diameters : mapping of str to float, optional
+        The diameter of each particle type, for discs and spheres of another program whose sizes the file does not
+        hold (HOOMD's molecular dynamics keeps them in its force field).
 
     Returns
     -------
@@ -88,7 +95,8 @@ def read_gsd(
         Where there is no such file.
     ValueError
         One sentence: the file, the field, its value. Not a GSD file, truncated, no such frame, NaN, a box with a
-        tilt, ellipses in 3D, different shapes.
+        tilt, ellipses in 3D or turned out of their plane, different shapes, several types without sizes, sizes that
+        contradict each other, bonds or rigid bodies.
     """
     import gsd.fl
     import gsd.hoomd
@@ -111,7 +119,12 @@ def read_gsd(
         at = int(frame) % count
         try:
             own = _own_chunks(file.file, at)
-            return _read_own(path, own, potential) if own else _read_foreign(path, file[at], potential)
+            if own:
+                require(
+                    diameters is None, "diameters", diameters, "left out: the file has the radii themselves"
+                )
+                return _read_own(path, own, potential)
+            return read_foreign(path, file[at], potential, diameters)
         except (RuntimeError, OSError, LookupError, ValueError, TypeError, MemoryError) as error:
             if str(error).startswith(f"{path}: "):
                 raise
@@ -180,7 +193,7 @@ def _frame(system: Packing, x: np.ndarray, step: int) -> Any:
     c = system.constraints(x)
     touching = np.asarray(c.overlaps)
     bonds = frame.bonds
-    bonds.N, bonds.types = int(touching.sum()), ["contact"]
+    bonds.N, bonds.types = int(touching.sum()), [OURS]
     bonds.typeid, bonds.group = np.zeros(bonds.N, dtype=np.uint32), c.members[touching].astype(np.uint32)
     if bonds.N:
         frame.log["bonds/force"] = system.potential.force(c.delta[touching])
@@ -236,41 +249,6 @@ def _read_own(
         aspect_ratio=ratio,
         potential=potential,
     )
-
-
-def _read_foreign(
-    path: str | os.PathLike, frame: Any, potential: Potential | None
-) -> tuple[Packing, np.ndarray]:
-    """What HOOMD, or another program, wrote: float32 positions, diameters, shapes of the particle types."""
-    d, p = int(frame.configuration.dimensions), frame.particles
-    require(d in (2, 3), f"{path}: dimensions", d, "2 or 3")
-    box = np.asarray(frame.configuration.box, dtype=np.float64)
-    tilt = box[3:4] if d == 2 else box[3:]
-    require(not tilt.any(), f"{path}: box tilt", tilt.tolist(), "zero: the box must be rectangular")
-    require(p.N > 0, f"{path}: particles/N", int(p.N), "at least 1")
-    sides = box[:d]
-    position = np.asarray(p.position, dtype=np.float64)[:, :d]
-    x = (position + 0.5 * sides + np.asarray(p.image, dtype=np.float64)[:, :d] * sides).ravel()
-    radii = 0.5 * np.asarray(p.diameter, dtype=np.float64)
-    shapes = [dict(p.type_shapes[k]) if k < len(p.type_shapes or []) else {} for k in np.asarray(p.typeid)]
-    kinds = {shape.get("type", "Sphere") for shape in shapes}
-    require(kinds <= {"Sphere", "Ellipsoid"}, f"{path}: type_shapes", sorted(kinds), "Sphere or Ellipsoid")
-    if "Ellipsoid" not in kinds:
-        return packing(path, x, radii, sides, potential=potential)
-    require(d == 2, f"{path}: dimensions", d, "2 where particles are ellipses")
-    require(len(kinds) == 1, f"{path}: type_shapes", sorted(kinds), "all alike")
-    axes = np.array([[shape["a"], shape["b"]] for shape in shapes], dtype=np.float64)
-    require((axes > 0).all(), f"{path}: the smallest semi-axis", float(axes.min()), "positive")
-    ratios = axes.max(axis=1) / axes.min(axis=1)
-    ratio = float(np.median(ratios))
-    spread = float(np.ptp(ratios))
-    require(
-        spread <= 1e-5 * ratio, f"{path}: the spread of aspect ratios", spread, "0: ellipses of one shape"
-    )
-    turn = np.asarray(p.orientation, dtype=np.float64)
-    angles = 2.0 * np.arctan2(turn[:, 3], turn[:, 0]) + np.where(axes[:, 1] > axes[:, 0], 0.5 * np.pi, 0.0)
-    radii = np.sqrt(axes.prod(axis=1))
-    return packing(path, np.concatenate([x, angles]), radii, sides, aspect_ratio=ratio, potential=potential)
 
 
 def _plain(error: Exception) -> str:

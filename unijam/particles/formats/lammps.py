@@ -3,7 +3,9 @@
 `pair_style lepton/sphere` evaluates u(R_i + R_j − r) with the radius of each atom, so any sizes are exact.
 """
 
+import math
 import os
+from collections import Counter
 from collections.abc import Callable
 from itertools import chain
 from typing import Any
@@ -15,10 +17,10 @@ from ...support.validation import require
 from ..ellipses import Ellipses
 from ..packing import Packing
 from .common import equal_discs, existing, packing, require_frame, unit_density, wrapped, written_whole
+from .lammps_data import AXES, FLOAT, WHOLE, DataFile, parse
 
 MANY_CLASSES = 16  # distinct radii up to which each is an atom type of its own
 HALF_SLAB = 0.5  # half the height of the periodic slab that a packing of discs lies in
-AXES = "xyz"
 
 
 def write_lammps(path: str | os.PathLike, system: Packing, x: np.ndarray) -> None:
@@ -133,31 +135,20 @@ def read_lammps(path: str | os.PathLike, potential: Potential | None = None) -> 
     FileNotFoundError
         Where there is no such file.
     ValueError
-        One sentence: the file, the field, its value. No data file, truncated, another atom style, NaN, a tilted
-        box.
+        One sentence: the file, the line, the field, its value. No data file, truncated, another atom style (by its
+        comment, or by counts and sections that spheres do not have), a type, id or image flag that is not whole, a
+        diameter or density that is not positive, NaN, a tilted box.
     """
-    found = existing(path)
-    try:
-        lines = found.read_text(encoding="utf-8").splitlines()
-    except UnicodeDecodeError:
-        raise ValueError(f"{path}: not a LAMMPS data file (it is not text).") from None
-    header, start, style = _header(path, lines)
-    require(style in ("", "sphere"), f"{path}: the atom style", style, "sphere, which has diameters")
-    n = int(_number(path, header, "atoms", 0, int))
+    data = parse(path, existing(path))
+    n, types, ends = data.count("atoms"), data.types(), data.ends()
     require(n >= 1, f"{path}: atoms", n, "at least 1")
-    ends = np.array([[_number(path, header, f"{a}lo {a}hi", k, float) for k in (0, 1)] for a in AXES])
-    tilt = header.get("xy xz yz", [])
-    require(all(t.strip("+-0.eE") == "" for t in tilt), f"{path}: xy xz yz", tilt, "0 0 0: no tilted box")
-    rows = _atoms(path, lines[start:], n)
-    rows = rows[np.argsort(rows[:, 0], kind="stable")]
-    require(len(np.unique(rows[:, 0])) == n, f"{path}: the ids of atoms", "a repeated id", "all different")
-    images = rows[:, 7:10] if rows.shape[1] == 10 else np.zeros((n, 3))
-    flat = n > 1 and bool(np.all(rows[:, 6] == rows[0, 6]))
+    values, images = _atoms(data, n, types)
+    flat = n > 1 and bool(np.all(values[:, 4] == values[0, 4]))
     flat = flat or (n == 1 and bool(np.all(ends[2] == (-HALF_SLAB, HALF_SLAB))))
     d = 2 if flat else 3
     sides = (ends[:, 1] - ends[:, 0])[:d]
-    x = (rows[:, 4 : 4 + d] - ends[:d, 0] + images[:, :d] * sides).ravel()
-    return packing(path, x, 0.5 * rows[:, 2], sides, potential=potential)
+    x = (values[:, 2 : 2 + d] - ends[:d, 0] + images[:, :d] * sides).ravel()
+    return packing(path, x, 0.5 * values[:, 0], sides, potential=potential)
 
 
 def _require_spheres(system: Any) -> None:
@@ -169,41 +160,46 @@ def _require_spheres(system: Any) -> None:
     require(isinstance(system, Packing), "system", type(system).__name__, "SoftSpheres")
 
 
-def _header(path: str | os.PathLike, lines: list[str]) -> tuple[dict[str, list[str]], int, str]:
-    """Values by name, the first line after "Atoms", and the atom style that its comment names."""
-    header: dict[str, list[str]] = {}
-    for k, line in enumerate(lines[1:], 1):
-        text, _, comment = line.partition("#")
-        words = text.split()
-        if words[:1] == ["Atoms"]:
-            return header, k + 1, (comment.split() or [""])[0]
-        count = next((c for c, word in enumerate(words) if word[0].isalpha()), len(words))
-        header[" ".join(words[count:])] = words[:count]
-    raise ValueError(f"{path}: Atoms = None is not valid: a LAMMPS data file has a section of this name.")
+def _atoms(data: DataFile, n: int, types: dict[str, int]) -> tuple[np.ndarray, np.ndarray]:
+    """Diameter, density and position of each atom in the order of ids, (n, 5), and its image flags, (n, 3)."""
+    rows, place = data.sections["Atoms"], f"{data.path}: line {{}} under Atoms: {{}}"
+    whole = sum(len(words) in (7, 10) for _, words in rows)
+    if len(rows) != n:
+        field = f"{data.path}: the number of whole lines under Atoms"
+        require(whole == n, field, whole, f"{n}, of 7 or 10 numbers")
+        require(
+            False, f"{data.path}: the number of lines under Atoms", len(rows), f"{n}, as many as its atoms"
+        )
+    width = len(rows[0][1])
+    for line, words in rows:
+        wanted = "7 or 10, as in the other lines: id type diameter density x y z, and images"
+        field = place.format(line, "the number of values")
+        require(len(words) in (7, 10) and len(words) == width, field, len(words), wanted)
+    columns = list(zip(*(words for _, words in rows), strict=True))
 
+    def check(column: int, name: str, fits: Callable[[str], Any], wanted: str) -> None:
+        bad = next((k for k, word in enumerate(columns[column]) if not fits(word)), None)
+        if bad is not None:
+            require(False, place.format(rows[bad][0], name), columns[column][bad], wanted)
 
-def _number(
-    path: str | os.PathLike, header: dict[str, list[str]], name: str, at: int, kind: Callable[[str], float]
-) -> float:
-    values = header.get(name, [])
-    try:
-        return kind(values[at])
-    except (ValueError, IndexError):
-        raise ValueError(f"{path}: {name} = {' '.join(values)!r} is not valid: it must be numbers.") from None
-
-
-def _atoms(path: str | os.PathLike, lines: list[str], n: int) -> np.ndarray:
-    """The rows of the section, (n, 7) or, with images, (n, 10)."""
-    words = [line.partition("#")[0].split() for line in lines[: n + 1 + lines.count("")]]
-    rows = [row for row in words if row][:n]
-    whole = [row for row in rows if len(row) in (7, 10) and len(row) == len(rows[0])]
-    require(
-        len(whole) == n,
-        f"{path}: the number of whole lines under Atoms",
-        len(whole),
-        f"{n}, of 7 or 10 numbers",
+    check(0, "id", lambda word: WHOLE.fullmatch(word) and int(word) >= 1, "a whole number from 1")
+    ids = [int(word) for word in columns[0]]
+    times = Counter(ids)
+    check(
+        0,
+        "id",
+        lambda word: times[int(word)] == 1,
+        "another one for each: the ids of atoms are all different",
     )
-    try:
-        return np.array(whole, dtype=np.float64)
-    except ValueError as error:
-        raise ValueError(f"{path}: Atoms is not valid: {error}.") from None
+    wanted = f"a whole number from 1 to {data.count('atom types')}, the atom types, or a type label"
+    check(1, "type", lambda word: word in types or word.lstrip("+0") in types, wanted)
+    for k, name in enumerate(("diameter", "density", *AXES), 2):
+        check(k, name, FLOAT.fullmatch, "a number")
+    for k, name in ((2, "diameter"), (3, "density")):
+        wanted = "positive and finite in the atom style sphere"
+        check(k, name, lambda word: 0 < float(word) < math.inf, wanted)
+    for k, axis in enumerate(AXES[: width - 7], 7):
+        check(k, f"image flag n{axis}", WHOLE.fullmatch, "a whole number")
+    order = sorted(range(n), key=ids.__getitem__)
+    values = np.array(columns[2:], dtype=np.float64).T[order]
+    return values[:, :5], values[:, 5:] if width == 10 else np.zeros((n, 3))
