@@ -24,6 +24,7 @@ from .modules.functional import FLOATS, FunctionalModule
 from .modules.kinks import TracedConstraints
 from .modules.sequential import symmetries_of
 from .precision import DENSE, rounding
+from .selection import chosen_data
 from .symmetries.gauge import Symmetries
 
 
@@ -140,12 +141,14 @@ class Network(ModuleData):
         other._require_valid()
         return other
 
-    def subset(self, select: Array | slice) -> Self:
+    def subset(self, select: int | Array | slice) -> Self:
+        """The network on some of its data, as `FullyConnected.subset`."""
+        select = chosen_data(select, self.n_data, self._place[1])
         other = copy.copy(self)  # quick: a mini-batch makes one a step
         other.__dict__.pop("targets", None)
         other.__dict__.update(inputs=self.inputs[select], labels=self.labels[select])
         if self.kinks is not None:
-            kinks = kinks_on(self.kinks, torch.arange(self.n_data)[select])
+            kinks = kinks_on(self.kinks, torch.arange(self.n_data, device=self.initial.device)[select])
             other.__dict__.update(kinks=kinks, potential=holding(self.potential, kinks))
         return other
 

@@ -1,6 +1,7 @@
 """IDX, CIFAR and npz files: tiny ones are written and read back; truncated, corrupt and missing ones are answered."""
 
 import gzip
+import tarfile
 
 import numpy as np
 import pytest
@@ -180,3 +181,36 @@ def test_flipped_bytes_of_an_archive_are_noticed(tmp_path):
     raw[len(raw) // 2] ^= 0xFF
     file.write_bytes(raw)
     refused(lambda: uj.datasets.npz(file), ValueError, "truncated or corrupt")
+
+
+@pytest.mark.parametrize("packed", [frozenset(), frozenset(PARTS), frozenset({"x_train", "y_test"})])
+def test_idx_files_are_unpacked_by_their_first_two_bytes(tmp_path, packed):
+    """Half of them have a name that says the opposite."""
+    arrays = digits()
+    for k, (field, name) in enumerate(PARTS.items()):
+        raw = gzip.compress(idx(arrays[field])) if field in packed else idx(arrays[field])
+        (tmp_path / (name + (".gz" if k % 2 else ""))).write_bytes(raw)
+    same_as(uj.datasets.mnist(tmp_path), arrays)
+    (tmp_path / PARTS["x_train"]).write_bytes(gzip.compress(idx(arrays["x_train"]))[:-9])
+    refused(lambda: uj.datasets.mnist(tmp_path), ValueError, "a whole gzip file", PARTS["x_train"])
+
+
+def test_other_files_packed_by_gzip(tmp_path):
+    made = write_cifar(tmp_path)
+    for k, name in enumerate((*TRAIN, TEST)):
+        raw = gzip.compress((tmp_path / name).read_bytes())
+        (tmp_path / name).unlink()
+        (tmp_path / (name + (".gz" if k % 2 else ""))).write_bytes(raw)
+    np.testing.assert_array_equal(uj.datasets.cifar10(tmp_path).test_labels, made[TEST][1])
+    np.savez(tmp_path / "a.npz", **digits())
+    (tmp_path / "mnist.npz").write_bytes(gzip.compress((tmp_path / "a.npz").read_bytes()))
+    same_as(uj.datasets.mnist(tmp_path / "mnist.npz"), digits())
+
+
+@pytest.mark.parametrize("mode", ["w", "w:gz"])
+def test_an_archive_of_the_files_is_to_be_unpacked(tmp_path, mode):
+    write_cifar(tmp_path / "cifar-10-batches-bin")
+    file = tmp_path / "cifar-10-binary.tar.gz"
+    with tarfile.open(file, mode) as archive:
+        archive.add(tmp_path / "cifar-10-batches-bin", "cifar-10-batches-bin")
+    refused(lambda: uj.datasets.cifar10(file), ValueError, str(file), "unpacked")

@@ -11,6 +11,7 @@ import numpy as np
 
 from ...support.validation import checked, require
 from .data_set import DataSet
+from .files import contents
 from .images import Images
 
 TRAIN = tuple(f"data_batch_{k}.bin" for k in range(1, 6))
@@ -19,11 +20,11 @@ RECORD = 1 + 3 * 32 * 32
 _CIFAR10 = Images(
     name="CIFAR-10",
     n_pixels=3072,
-    files={name: (name,) for name in (*TRAIN, TEST)},
+    files={name: (name, f"{name}.gz") for name in (*TRAIN, TEST)},
     folders=("cifar-10-batches-bin", "cifar10", "cifar10/cifar-10-batches-bin"),
     archive="cifar10*.npz",
-    wanted="cifar-10-batches-bin (data_batch_1.bin to data_batch_5.bin, test_batch.bin), or cifar10.npz "
-    "(x_train, y_train, x_test, y_test)",
+    wanted="cifar-10-batches-bin, unpacked from the binary version (data_batch_1.bin to data_batch_5.bin, "
+    "test_batch.bin), or cifar10.npz (x_train, y_train, x_test, y_test)",
 )
 
 
@@ -59,8 +60,8 @@ def _read(files: Mapping[str, Path]) -> dict[str, np.ndarray]:
 
 
 def read_batch(file: Path) -> tuple[np.ndarray, np.ndarray]:
-    """Images (P, 32, 32, 3) and labels (P,) of one binary batch."""
-    raw = np.frombuffer(file.read_bytes(), dtype=np.uint8)
+    """Images (P, 32, 32, 3) and labels (P,) of one binary batch, packed by gzip or not."""
+    raw = np.frombuffer(contents(file), dtype=np.uint8)
     whole = raw.size > 0 and raw.size % RECORD == 0
     require(
         whole, "file", str(file), f"records of {RECORD} bytes and nothing else, and it has {raw.size} bytes"

@@ -7,6 +7,7 @@ import numpy as np
 import scipy.linalg
 from pydantic import Field
 
+from ...support.arrays import to_numpy
 from ...support.printing import Brief
 from ...support.validation import Count, Seed, Whole, checked, require, require_finite
 
@@ -28,6 +29,10 @@ class DataSet(Brief):
         Of what, and what was done to it.
     n_classes : int
         C.
+    classes : tuple of int
+        The labels that the C classes came with, where `arrays` numbered them anew; else ().
+
+    Arrays that may be written to are copied, and those kept are read-only.
 
     Examples
     --------
@@ -43,8 +48,12 @@ class DataSet(Brief):
     test_labels: np.ndarray
     name: str = "data"
     n_classes: int = 2
+    classes: tuple[int, ...] = ()
 
     def __post_init__(self) -> None:
+        for name in ("inputs", "labels", "test_inputs", "test_labels"):
+            object.__setattr__(self, name, _kept(getattr(self, name)))
+        require(self.n_classes >= 2, "n_classes", self.n_classes, "at least 2")
         for prefix in ("", "test_"):
             inputs, labels = getattr(self, prefix + "inputs"), getattr(self, prefix + "labels")
             require(inputs.ndim == 2, f"the shape of {prefix}inputs", inputs.shape, "(P, d)")
@@ -112,28 +121,30 @@ class DataSet(Brief):
         Parameters
         ----------
         rule : "even-odd", "halves" or (int, int)
-            +1 for even classes; +1 for the first half of the classes; or two classes, +1 and −1: others are left out.
+            +1 for even labels; +1 for the first half of the classes; or two labels, +1 and −1: others are left out.
+            Labels are those that the data came with (`classes`).
         """
         n = self.n_classes
         require(n > 2, "n_classes", n, "above 2: this data set has two labels already")
-        classes = np.arange(n)
+        names = np.array(self.classes or range(n))
         if isinstance(rule, tuple | list):
-            valid = len(rule) == 2 and all(c in classes for c in rule) and rule[0] != rule[1]
+            valid = len(rule) == 2 and all(c in names for c in rule) and rule[0] != rule[1]
         else:
             valid = rule in ("even-odd", "halves")
-        require(valid, "rule", rule, f"'even-odd', 'halves', or two different classes from 0 to {n - 1}")
+        wanted = f"'even-odd', 'halves', or two different classes from {names[0]} to {names[-1]}"
+        require(valid, "rule", rule, wanted)
         if isinstance(rule, str):
-            chosen = classes % 2 == 0 if rule == "even-odd" else classes < n // 2
-            plus, minus = classes[chosen].tolist(), classes[~chosen].tolist()
+            chosen = names % 2 == 0 if rule == "even-odd" else np.arange(n) < n // 2
+            plus, minus = np.flatnonzero(chosen).tolist(), np.flatnonzero(~chosen).tolist()
         else:
-            plus, minus = [rule[0]], [rule[1]]
+            plus, minus = (np.flatnonzero(names == c).tolist() for c in rule)
         parts: dict[str, Any] = {}
         for prefix in ("", "test_"):
             labels = getattr(self, prefix + "labels")
             kept = np.isin(labels, plus + minus)
             parts[prefix + "inputs"] = getattr(self, prefix + "inputs")[kept]
             parts[prefix + "labels"] = np.where(np.isin(labels[kept], plus), 1.0, -1.0)
-        return replace(self, name=f"{self.name}, {rule}", n_classes=2, **parts)
+        return replace(self, name=f"{self.name}, {rule}", n_classes=2, classes=(), **parts)
 
     @checked
     def principal_components(self, d: Count, normalisation: Normalisation = "sphere") -> Self:
@@ -182,6 +193,15 @@ class DataSet(Brief):
             require(scale > 0, "the variance of inputs", scale, "positive")
             return replace(self, inputs=inputs / scale, test_inputs=tests / scale)
         return replace(self, inputs=_on_sphere(inputs), test_inputs=_on_sphere(tests))
+
+
+def _kept(array: Any) -> np.ndarray:
+    """An array that nobody writes to: itself, or a copy of one that somebody may write to."""
+    found = to_numpy(array)
+    if found.flags.writeable or found.base is not None:  # or whose memory somebody else may write to
+        found = found.copy()
+        found.flags.writeable = False
+    return found
 
 
 def _on_sphere(inputs: np.ndarray) -> np.ndarray:

@@ -1,10 +1,16 @@
-"""Where data sets lie: in the folder (or file) given, or in that of the environment variable UNIJAM_DATA."""
+"""Where data sets lie: in the folder (or file) given, or in that of the environment variable UNIJAM_DATA.
 
+Whether a file is compressed is read off its first two bytes: names lie, since browsers and scripts unpack at will.
+"""
+
+import gzip
 import os
+import zlib
 from collections.abc import Iterable
 from pathlib import Path
 
 VARIABLE = "UNIJAM_DATA"
+GZIP = b"\x1f\x8b"
 
 
 def place_of(data: str | os.PathLike | None, wanted: str) -> Path:
@@ -32,3 +38,22 @@ def first(folder: Path, subfolders: Iterable[str], names: Iterable[str]) -> Path
                 if found.is_file():
                     return found
     return None
+
+
+def contents(file: Path) -> bytes:
+    """The bytes of a file, unpacked where gzip packed them, whatever its name ends with.
+
+    Raises
+    ------
+    ValueError
+        Where gzip's bytes are truncated or corrupt.
+    """
+    raw = file.read_bytes()
+    if not raw.startswith(GZIP):
+        return raw
+    try:
+        return gzip.decompress(raw)
+    except (gzip.BadGzipFile, EOFError, zlib.error):
+        raise ValueError(
+            f"file = {str(file)!r} is not valid: it must be a whole gzip file; it is truncated or corrupt."
+        ) from None

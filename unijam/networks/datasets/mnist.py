@@ -4,16 +4,15 @@ An IDX file: two zero bytes, the type (8: bytes), the number of dimensions, each
 then the entries.
 """
 
-import gzip
 import math
 import os
-import zlib
 from pathlib import Path
 
 import numpy as np
 
 from ...support.validation import checked, require
 from .data_set import DataSet
+from .files import contents
 from .images import Images
 
 PARTS = {
@@ -58,13 +57,8 @@ def mnist(data: str | os.PathLike | None = None) -> DataSet:
 
 
 def read_idx(file: Path) -> np.ndarray:
-    """The array of bytes in an IDX file, compressed by gzip or not."""
-    try:
-        raw = gzip.decompress(file.read_bytes()) if file.suffix == ".gz" else file.read_bytes()
-    except (gzip.BadGzipFile, EOFError, zlib.error):
-        raise ValueError(
-            f"file = {str(file)!r} is not valid: it must be a whole gzip file; it is truncated or corrupt."
-        ) from None
+    """The array of bytes in an IDX file, packed by gzip or not, whatever its name ends with."""
+    raw = contents(file)
     dimensions = raw[3] if len(raw) >= 4 else 0
     header = 4 + 4 * dimensions
     valid = raw[:3] == b"\0\0\x08" and dimensions in (1, 2, 3) and len(raw) >= header

@@ -1,6 +1,8 @@
 """Images kept as one NumPy archive: x_train, y_train, x_test, y_test of bytes, (P, …) and (P,)."""
 
+import io
 import os
+import tarfile
 import zipfile
 import zlib
 from pathlib import Path
@@ -10,6 +12,7 @@ import numpy as np
 from ...support.validation import checked, require
 from .arrays import arrays
 from .data_set import DataSet
+from .files import GZIP, contents
 
 FIELDS = ("x_train", "y_train", "x_test", "y_test")
 
@@ -22,7 +25,7 @@ def npz(path: str | os.PathLike, *, n_classes: int | None = None, name: str | No
     ----------
     path : path of a file
     n_classes : int, optional
-        By default the largest label and one.
+        By default as in `arrays`.
     name : str, optional
         The file's by default.
 
@@ -36,8 +39,13 @@ def npz(path: str | os.PathLike, *, n_classes: int | None = None, name: str | No
     file = Path(path)
     if not file.is_file():
         raise FileNotFoundError(f"path = {str(path)!r} is not valid: there is no such file.")
+    with file.open("rb") as opened:
+        packed = opened.read(2) == GZIP
+    raw = contents(file) if packed else b""
+    tar = tarfile.is_tarfile(io.BytesIO(raw) if packed else file)
+    require(not tar, "file", str(file), "unpacked: it is a tar archive of other files")
     try:
-        with np.load(file, allow_pickle=False) as archive:
+        with np.load(io.BytesIO(raw) if packed else file, allow_pickle=False) as archive:
             missing = [field for field in FIELDS if field not in archive.files]
             require(
                 not missing, "file", str(file), f"an archive of {', '.join(FIELDS)}; {missing[:1]} is missing"

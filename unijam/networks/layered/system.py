@@ -13,6 +13,7 @@ from ...core.system import ConstrainedSystem
 from ...support.arrays import Array, writable
 from ...support.validation import require
 from ..precision import rounding
+from ..selection import chosen_data
 from ..symmetries.gauge import Symmetries, on_spheres
 from . import passes
 from .activations import activation
@@ -94,13 +95,25 @@ class LayeredSystem(Architecture):
     def softened(self, beta: float) -> ConstrainedSystem:
         return self.at(activation="softplus", beta=beta) if self.softest else super().softened(beta)
 
-    def subset(self, select: Array | slice) -> Self:
-        """The network on some of its data, a slice, (P,) mask or index; kinks held on these stay held."""
+    def subset(self, select: int | Array | slice) -> Self:
+        """The network on some of its data; kinks held on these stay held.
+
+        Parameters
+        ----------
+        select : int, slice, (P,) mask or (k,) indices
+            The first so many, or which.
+
+        Raises
+        ------
+        ValueError
+            Where no datum is left, a mask has another length, or an index is out of range or not whole.
+        """
+        select = chosen_data(select, self.n_data, self.initial.device)
         other = copy.copy(self)  # quick: a mini-batch makes one a step
         for cached in ("targets", "kinks_by_layer"):
             other.__dict__.pop(cached, None)
         if self.kinks is not None:
-            kinks = kinks_on(self.kinks, torch.arange(self.n_data)[select])
+            kinks = kinks_on(self.kinks, torch.arange(self.n_data, device=self.initial.device)[select])
             other.__dict__.update(kinks=kinks, potential=holding(self.potential, kinks))
         parts = {"inputs": self.inputs[..., select, :], "labels": self.labels[..., select]}
         other.__dict__.update(parts, entering=self.entering[..., select])
