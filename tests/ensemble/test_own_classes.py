@@ -123,10 +123,10 @@ def test_what_cannot_be_drawn_is_refused_in_one_sentence(tmp_path):
 
 
 MAIN = """
-    import dataclasses, torch, unijam as uj
-    class Own(uj.AutodiffSystem):
-        def __init__(self, n, seed): self.initial = torch.full((n,), 0.1 * seed, dtype=torch.float64)
-        def delta(self, x): return 1 - x**2
+    import dataclasses, numpy as np, unijam as uj
+    class Own(uj.SoftSpheres):
+        @classmethod
+        def random(cls, n, seed): return cls(initial=np.full(2 * n, 0.1 * seed), radii=np.ones(n), box_length=9.0)
     @dataclasses.dataclass(frozen=True, eq=False)
     class First(uj.Sample):
         x: float

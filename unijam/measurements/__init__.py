@@ -5,6 +5,7 @@ from .kernel_energies import KernelEnergySample, measure_kernel_energies
 from .landscape import LandscapeSample, measure_descent, measure_minimum
 from .margins import MarginCurve, jamming_margins
 from .pressures import BranchSample, measure_branch
+from .state import MeasuredState, measure_state
 from .thresholds import ThresholdSample, measure_threshold
 from .transition import Transition, find_transition
 
@@ -14,6 +15,7 @@ __all__ = [
     "KernelEnergySample",
     "LandscapeSample",
     "MarginCurve",
+    "MeasuredState",
     "ThresholdSample",
     "Transition",
     "find_transition",
@@ -23,5 +25,6 @@ __all__ = [
     "measure_jammed",
     "measure_kernel_energies",
     "measure_minimum",
+    "measure_state",
     "measure_threshold",
 ]

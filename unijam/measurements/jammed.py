@@ -8,9 +8,8 @@ import numpy as np
 from ..branches.jam import jam
 from ..core.system import ConstrainedSystem
 from ..ensemble.sample import Sample
-from ..spectra import decompose_hessian
 from ..statistics import count_constraints
-from ..support.arrays import to_numpy
+from .state import measure_state
 
 REACH = 0.25  # units of the particles' gaps: the first shell, where the law of small gaps lives
 CUT = 0.05  # of the overlaps: what the talk's argument removes from an isostatic system
@@ -78,16 +77,11 @@ def is_isostatic(samples: Sequence[JammedSample]) -> bool:
 def measure_jammed(system: ConstrainedSystem) -> JammedSample:
     """Jam a system and measure it at the quoted state."""
     jammed = jam(system)
-    state = jammed.settled()
-    quoted, x = state.system, state.x
-    count = count_constraints(quoted, x)
-    hessian = decompose_hessian(quoted, x)
+    reached = jammed.settled()
+    quoted = reached.system
+    state = measure_state(quoted, reached.x)
+    count, hessian, typical = state.count, state.hessian, reached.typical_overlap
     counts = [count_constraints(s.system, s.x) for s in jammed.states]
-    c = quoted.constraints(x, reach=REACH * quoted.unit)
-    delta = to_numpy(c.delta[c.bearing()[1]])
-    typical = state.typical_overlap
-    eigenvalues = hessian.eigenvalues("total", symmetries=False)
-    rounding = 1e-13 * np.abs(eigenvalues).max()
     return JammedSample(
         status=jammed.status,
         n_dof=count.n_dof,
@@ -97,21 +91,21 @@ def measure_jammed(system: ConstrainedSystem) -> JammedSample:
         ratio=count.ratio,
         reduced_ratio=count.reduced.ratio if count.reduced else float("nan"),
         n_rattlers_dof=int((~hessian.bearing).sum()),
-        energy=state.energy,
-        relative_gradient=state.relative_gradient,
+        energy=reached.energy,
+        relative_gradient=reached.relative_gradient,
         typical_overlap=typical / quoted.unit,
         threshold=jammed.threshold,
         seconds=jammed.seconds,
-        negative_modes=int((eigenvalues < -rounding).sum()),
-        negative_modes_hp=hessian.n_negative_hp,
-        self_stresses=hessian.self_stress.shape[1],
+        negative_modes=state.n_negative,
+        negative_modes_hp=state.n_negative_hp,
+        self_stresses=state.n_self_stresses,
         distances=np.array(jammed.distances) / quoted.unit,
         ratios=np.array([k.ratio for k in counts]),
         relative_gradients=np.array([s.relative_gradient for s in jammed.states]),
-        eigenvalues_h0=hessian.eigenvalues("h0", symmetries=False),
-        eigenvalues_hp=hessian.eigenvalues("hp", symmetries=False),
-        eigenvalues=eigenvalues,
-        kernel_prestress=hessian.kernel_prestress() / typical,
+        eigenvalues_h0=state.eigenvalues_h0,
+        eigenvalues_hp=state.eigenvalues_hp,
+        eigenvalues=state.eigenvalues,
+        kernel_prestress=state.kernel_prestress / typical,
         kernel_prestress_cut=hessian.cut(CUT).kernel_prestress() / typical,
-        delta=delta / quoted.unit,
+        delta=state.distances(REACH),
     )

@@ -7,9 +7,8 @@ import numpy as np
 
 from ..ensemble.sample import Sample
 from ..particles.packing import Packing
-from ..solvers import MinimizeResult
-from ..spectra import decompose_hessian
 from .pressures import pressure_of, states_at
+from .state import measure_state
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -42,7 +41,7 @@ def measure_kernel_energies(
     states = states_at(system, pressures)
     for of_state, state in zip(energy, states, strict=True):
         if state is not None:
-            modes, unit = _kernel_modes(state), state.system.unit
+            modes, unit = measure_state(state.system, state.x).kernel_modes, state.system.unit
             evaluate = state.system.evaluator()
             for of_mode, mode in zip(of_state, modes.T, strict=False):
                 moved = [
@@ -56,12 +55,3 @@ def measure_kernel_energies(
         np.array(displacements, float),
         energy,
     )
-
-
-def _kernel_modes(state: MinimizeResult) -> np.ndarray:
-    """Eigenvectors of Hp on the kernel of H0, (n_dof, modes)."""
-    hessian = decompose_hessian(state.system, state.x)
-    held = hessian.kernel.T @ (hessian.hp @ hessian.kernel)
-    modes = np.zeros((len(hessian.bearing), hessian.kernel.shape[1]))
-    modes[hessian.bearing] = hessian.kernel @ np.linalg.eigh(held)[1]
-    return modes

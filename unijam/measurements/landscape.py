@@ -12,11 +12,12 @@ from ..solvers import Adam, FitSearch, MinimizeResult, Objective, Watch, minimiz
 from ..solvers.loop import joined
 from ..solvers.replicas.run import ReplicaResult
 from ..solvers.second_order.newton import newton_for
-from ..spectra import certify, decompose_hessian
-from ..statistics import count_constraints
+from ..spectra import certify
 from ..support.arrays import Array, to_numpy
+from .state import measure_state
 
 STEPS = 100  # of Newton's method, from where Adam stopped
+NONE = np.empty(0)  # the spectrum of a state without overlaps
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -103,45 +104,26 @@ def _status(result: MinimizeResult) -> str:
 
 def _state(system: ConstrainedSystem, x: Array, status: str) -> dict[str, Any]:
     """The fields of one state, in the system's gauge."""
-    x = system.canonical(x)
-    c = system.constraints(x)
-    n_data = len(c.delta)
-    force = system.potential.force(c.delta)
-    energy = float(system.potential.energy(c.delta).sum())
-    size, gradient = (float((v @ v) ** 0.5) for v in (force, c.vjp(force)))
+    state = measure_state(system, x)
+    delta = to_numpy(system.constraints(state.x).delta)
     fitted = status == "satisfied"
-    found: dict[str, Any] = {
+    bearing = not fitted and state.count.n_overlaps > 0
+    counted = state.count if bearing else None
+    return {
         "status": status,
-        "certified": False,
-        "energy": energy / n_data,
-        "relative_gradient": gradient / size if size and not fitted else 0.0,
-        "n_overlaps": 0,
-        "n_kinks": 0,
-        "n_effective": 0,
-        "n_negative_hp": 0,
-        "n_negative": 0,
-        "delta": to_numpy(c.delta),
-    }
-    spectra = dict.fromkeys(
-        ("eigenvalues_h0", "eigenvalues_hp", "eigenvalues", "kernel_prestress"), np.empty(0)
-    )
-    count = count_constraints(system, x)
-    if fitted or not count.n_overlaps:
-        return found | spectra
-    h = decompose_hessian(system, x)
-    values = h.eigenvalues("total", symmetries=False)
-    typical = system.potential.typical_overlap(energy, count.n_overlaps)
-    return found | {
-        "certified": status == "converged" and certify(system, x).minimum,
-        "n_overlaps": count.n_overlaps,
-        "n_kinks": count.n_kinks,
-        "n_effective": count.n_effective,
-        "n_negative_hp": h.n_negative_hp,
-        "n_negative": int((values < -1e-8 * np.abs(values).max(initial=0.0)).sum()),
-        "eigenvalues_h0": h.eigenvalues("h0", symmetries=False),
-        "eigenvalues_hp": h.eigenvalues("hp", symmetries=False),
-        "eigenvalues": values,
-        "kernel_prestress": h.kernel_prestress() / typical,
+        "certified": bearing and status == "converged" and certify(system, state.x).minimum,
+        "energy": state.energy / len(delta),
+        "relative_gradient": 0.0 if fitted else state.relative_gradient,
+        "n_overlaps": counted.n_overlaps if counted else 0,
+        "n_kinks": counted.n_kinks if counted else 0,
+        "n_effective": counted.n_effective if counted else 0,
+        "n_negative_hp": state.n_negative_hp if bearing else 0,
+        "n_negative": state.n_negative if bearing else 0,
+        "delta": delta,
+        "eigenvalues_h0": state.eigenvalues_h0 if bearing else NONE,
+        "eigenvalues_hp": state.eigenvalues_hp if bearing else NONE,
+        "eigenvalues": state.eigenvalues if bearing else NONE,
+        "kernel_prestress": state.kernel_prestress / state.typical_overlap if bearing else NONE,
     }
 
 

@@ -13,8 +13,7 @@ from ..ensemble.sample import Sample
 from ..particles.mechanics import elastic_moduli
 from ..particles.packing import Packing
 from ..solvers import MinimizeResult, Objective
-from ..spectra import decompose_hessian
-from ..statistics import count_constraints
+from .state import measure_state
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -158,7 +157,8 @@ ARRAYS = ("eigenvalues", "eigenvalues_h0", "kernel_prestress")
 
 def _row(state: MinimizeResult, threshold: float, moduli: bool, spectra: bool) -> dict[str, Any]:
     system, x = _packing(state), state.x
-    count = count_constraints(system, x)
+    measured = measure_state(system, x)
+    count = measured.count
     held = system.positions(system.constraints(x).bearing()[0]).any(axis=1)
     row: dict[str, Any] = {
         "excess": system.packing_fraction - threshold,
@@ -175,12 +175,11 @@ def _row(state: MinimizeResult, threshold: float, moduli: bool, spectra: bool) -
             name: getattr(elastic, name) * _unit(system) for name in ("bulk", "simple_shear", "pure_shear")
         }
     if spectra:
-        hessian = decompose_hessian(system, x)
         row |= {
-            "self_stresses": hessian.self_stress.shape[1],
-            "eigenvalues": hessian.eigenvalues("total", symmetries=False),
-            "eigenvalues_h0": hessian.eigenvalues("h0", symmetries=False),
-            "kernel_prestress": hessian.kernel_prestress(),
+            "self_stresses": measured.n_self_stresses,
+            "eigenvalues": measured.eigenvalues,
+            "eigenvalues_h0": measured.eigenvalues_h0,
+            "kernel_prestress": measured.kernel_prestress,
         }
     return row
 

@@ -1,0 +1,134 @@
+"""What is measured on one state: the count, the spectra of H0, Hp and H, Hp on the kernel of H0, the distances Δ."""
+
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+
+from ..core.system import ConstrainedSystem
+from ..spectra import HessianDecomposition, decompose_hessian
+from ..statistics import ConstraintCount, count_constraints
+from ..support.arrays import Array, to_numpy
+from ..support.printing import Brief
+from ..support.validation import require_constraints
+
+ROUNDING = 1e-13  # of the largest eigenvalue of H: a mode below this is not negative, but zero
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class MeasuredState(Brief):
+    """A system at one x. Spectra are computed when they are first asked for.
+
+    Attributes
+    ----------
+    system : ConstrainedSystem
+    x : (n_dof,) array
+        In the system's gauge.
+    count : ConstraintCount
+    energy : float
+        U.
+    relative_gradient : float
+        ‖Jᵀu'‖/‖u'‖; 0 where nothing bears force.
+    typical_overlap : float
+        √(2U/N_Δ) for the harmonic potential, in units of Δ, over the bearing overlaps.
+    """
+
+    system: ConstrainedSystem
+    x: Array
+    count: ConstraintCount
+    energy: float
+    relative_gradient: float
+    typical_overlap: float
+
+    @cached_property
+    def hessian(self) -> HessianDecomposition:
+        """H0 and Hp on the degrees of freedom that bear force."""
+        return decompose_hessian(self.system, self.x)
+
+    @cached_property
+    def eigenvalues_h0(self) -> np.ndarray:
+        """Eigenvalues of H0, (n,), ascending, symmetries apart, on the tangent space of the kinks."""
+        return self.hessian.eigenvalues("h0", symmetries=False)
+
+    @cached_property
+    def eigenvalues_hp(self) -> np.ndarray:
+        """Eigenvalues of Hp, likewise."""
+        return self.hessian.eigenvalues("hp", symmetries=False)
+
+    @cached_property
+    def eigenvalues(self) -> np.ndarray:
+        """Eigenvalues of H, likewise."""
+        return self.hessian.eigenvalues("total", symmetries=False)
+
+    @cached_property
+    def n_negative(self) -> int:
+        """The number of negative modes of H, symmetries apart."""
+        return int((self.eigenvalues < -ROUNDING * np.abs(self.eigenvalues).max(initial=0.0)).sum())
+
+    @property
+    def n_negative_hp(self) -> int:
+        """The number of negative modes of Hp, symmetries apart."""
+        return self.hessian.n_negative_hp
+
+    @property
+    def n_self_stresses(self) -> int:
+        """The number of states of self stress."""
+        return self.hessian.self_stress.shape[1]
+
+    @cached_property
+    def kernel_prestress(self) -> np.ndarray:
+        """Eigenvalues of Hp on the kernel of H0, (k,), ascending."""
+        return self.hessian.kernel_prestress()
+
+    @cached_property
+    def kernel_modes(self) -> np.ndarray:
+        """Eigenvectors of Hp on the kernel of H0, (n_dof, k), in the order of `kernel_prestress`."""
+        hessian = self.hessian
+        held = hessian.kernel.T @ (hessian.hp @ hessian.kernel)
+        modes = np.zeros((len(hessian.bearing), hessian.kernel.shape[1]))
+        modes[hessian.bearing] = hessian.kernel @ np.linalg.eigh(held)[1]
+        return modes
+
+    def distances(self, reach: float = 0.0) -> np.ndarray:
+        """Δ of the bearing constraints, (m,), gaps up to `reach` included; both in reported units."""
+        unit = self.system.unit
+        c = self.system.constraints(self.x, reach=reach * unit)
+        return to_numpy(c.delta[c.bearing()[1]]) / unit
+
+
+def measure_state(system: ConstrainedSystem, x: Array) -> MeasuredState:
+    """Measure a system at one x.
+
+    Parameters
+    ----------
+    system : ConstrainedSystem
+    x : (n_dof,) array
+        A minimum, in general: at jamming the count is the one that theory speaks of.
+
+    Returns
+    -------
+    MeasuredState
+
+    Raises
+    ------
+    ValueError
+        Where x is not of the system, or a Δ is NaN or infinite.
+
+    Examples
+    --------
+    >>> import unijam as uj
+    >>> packing = uj.jam(uj.SoftSpheres.random(n=64, radii="uniform", packing_fraction=0.9))
+    >>> state = measure_state(packing.system, packing.x)
+    >>> state.count.n_overlaps - state.count.n_effective == state.n_self_stresses
+    True
+    """
+    c = require_constraints(system, x)
+    x = system.canonical(c.x)
+    if x is not c.x:
+        c = system.constraints(x)
+    count, potential = count_constraints(system, x), system.potential
+    force = potential.force(c.delta)
+    energy = float(potential.energy(c.delta).sum())
+    size, gradient = (float((v @ v) ** 0.5) for v in (force, c.vjp(force)))
+    typical = potential.typical_overlap(energy, count.n_overlaps)
+    return MeasuredState(system, x, count, energy, gradient / size if size else 0.0, typical)
