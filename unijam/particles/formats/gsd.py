@@ -89,6 +89,15 @@ def read_gsd(
     ValueError
         One sentence: the file, the field, its value. Not a GSD file, truncated, no such frame, NaN, a box with a
         tilt, ellipses in 3D, different shapes.
+
+    Examples
+    --------
+    >>> import unijam as uj
+    >>> system = uj.SoftSpheres.random(n=16)
+    >>> uj.write_gsd("packing.gsd", (system, system.initial))
+    >>> same, x = uj.read_gsd("packing.gsd")
+    >>> bool((x == system.initial).all())
+    True
     """
     import gsd.fl
     import gsd.hoomd
