@@ -34,6 +34,14 @@ class Branch(Brief):
         U/P of that try.
     last : MinimizeResult
         The lowest minimum of the branch.
+
+    Examples
+    --------
+    >>> import unijam as uj
+    >>> shape = {"depth": 0, "input_dimension": 5, "n_data": 40, "weights": "free", "bias": False}
+    >>> branch = uj.follow(uj.minimize(uj.FullyConnected.random(**shape)), step=5)
+    >>> len(branch.ratio) == len(branch.energy), bool(branch.energy[-1] < branch.energy[0])
+    (True, True)
     """
 
     algorithm: str
@@ -68,10 +76,22 @@ def follow(
     progress : bool
         Show a line that says where the work stands.
 
+    Returns
+    -------
+    Branch
+
     Raises
     ------
     ValueError
         Where the state is not converged, or a number is out of range.
+
+    Examples
+    --------
+    >>> import unijam as uj
+    >>> shape = {"depth": 0, "input_dimension": 5, "n_data": 40, "weights": "free", "bias": False}
+    >>> branch = uj.follow(uj.minimize(uj.FullyConnected.random(**shape)), step=5)
+    >>> branch.ended, bool(branch.n_data[0] > branch.n_data[-1])
+    ('satisfied', True)
     """
     require(isinstance(state, MinimizeResult), "state", state, "a result of minimize")
     n_data = state.system.n_data

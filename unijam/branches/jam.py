@@ -52,6 +52,13 @@ class JamResult(Brief):
     seconds : float
     target : str
         What was asked for: "jamming", "pressure", "packing_fraction", "margin" or "excess".
+
+    Examples
+    --------
+    >>> import unijam as uj
+    >>> packing = uj.jam(uj.SoftSpheres.random(n=32, packing_fraction=0.9))
+    >>> packing.status, packing.states[-1].energy < packing.states[0].energy
+    ('converged', True)
     """
 
     system: ConstrainedSystem
@@ -119,6 +126,11 @@ def jam(
         Go to jamming, then back to the control's threshold plus this (Δφ = φ − φ_J of the packing's own φ_J).
     progress : bool
         Show a line that says where the work stands.
+
+    Returns
+    -------
+    JamResult
+        An interrupt (Ctrl-C) returns what was reached, with the status "interrupted".
 
     Raises
     ------

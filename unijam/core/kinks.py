@@ -24,6 +24,15 @@ class Kinks:
         Which of the pairs the system holds on their kinks, in the order of `system.kinks`.
     forces : (k,) array
         ∂(Σ w Δ)/∂h.
+
+    Examples
+    --------
+    >>> import unijam as uj
+    >>> shape = {"depth": 1, "width": 3, "input_dimension": 2, "n_data": 10}
+    >>> network = uj.FullyConnected.random(**shape, activation="relu")
+    >>> c = network.constraints(network.initial)
+    >>> len(c.kinks(c.delta).values)  # one a unit and datum
+    30
     """
 
     def __init__(

@@ -26,6 +26,24 @@ class Potential(ABC):
         k, the constraints of one datum that u couples; Δ holds those of one datum after those of another.
     finite_range : bool
         Whether u vanishes for Δ ≤ 0, so that only overlaps bear force.
+
+    Examples
+    --------
+    A potential of one's own, u = ¼ Δ⁴ for Δ > 0:
+
+    >>> import numpy as np
+    >>> import unijam as uj
+    >>> class Quartic(uj.Potential):
+    ...     exponent = 4.0
+    ...     def energy(self, delta):
+    ...         return (delta * (delta > 0)) ** 4 / 4
+    ...     def force(self, delta):
+    ...         return (delta * (delta > 0)) ** 3
+    ...     def stiffness(self, delta):
+    ...         return 3 * (delta * (delta > 0)) ** 2
+    >>> system = uj.SoftSpheres.random(n=32, packing_fraction=1.0).at(potential=Quartic())
+    >>> uj.minimize(system).energy > 0
+    True
     """
 
     kink: float = 0.0
@@ -64,7 +82,15 @@ class Potential(ABC):
 
 @dataclass(frozen=True)
 class Harmonic(Potential):
-    """u = ½ Δ² for Δ > 0, else 0: the harmonic repulsion of soft spheres, the quadratic hinge of networks."""
+    """u = ½ Δ² for Δ > 0, else 0: the harmonic repulsion of soft spheres, the quadratic hinge of networks.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import unijam as uj
+    >>> uj.Harmonic().energy(np.array([-1.0, 0.0, 2.0])).tolist()
+    [0.0, 0.0, 2.0]
+    """
 
     exponent = 2.0
 
@@ -80,7 +106,25 @@ class Harmonic(Potential):
 
 @dataclass(frozen=True)
 class Hertzian(Potential):
-    """u = Δ^a / a for Δ > 0, else 0, a ≥ 2: a = 5/2 for elastic spheres in three dimensions (Hertz), 2 is harmonic."""
+    """u = Δ^a / a for Δ > 0, else 0, a ≥ 2: a = 5/2 for elastic spheres in three dimensions (Hertz), 2 is harmonic.
+
+    Parameters
+    ----------
+    exponent : float
+        a, at least 2.
+
+    Raises
+    ------
+    ValueError
+        Where the exponent is below 2 or not finite.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import unijam as uj
+    >>> uj.Hertzian().force(np.array([-1.0, 0.0, 4.0])).tolist()  # Δ^(3/2)
+    [0.0, 0.0, 8.0]
+    """
 
     exponent: float = 2.5
 
@@ -105,6 +149,23 @@ class LinearHinge(Potential):
     """u = Δ − w/2 for Δ > w, Δ²/(2w) for 0 < Δ < w, else 0: linear beyond a rounding of width w.
 
     Without rounding (w = 0) u = Δ for Δ > 0, with a kink at Δ = 0, where u' = 0 is returned.
+
+    Parameters
+    ----------
+    width : float
+        w, at least 0.
+
+    Raises
+    ------
+    ValueError
+        Where the width is negative or not finite.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import unijam as uj
+    >>> uj.LinearHinge(width=0.5).energy(np.array([0.25, 0.5, 2.0])).tolist()
+    [0.0625, 0.25, 1.75]
     """
 
     width: float = 0.0
@@ -116,6 +177,7 @@ class LinearHinge(Potential):
 
     @property
     def exponent(self) -> float:  # type: ignore[override]
+        """2 where the hinge is rounded, 1 where it is not."""
         return 2.0 if self.width else 1.0
 
     @property
@@ -147,6 +209,24 @@ class CrossEntropy(Potential):
     u' = p_c, the probabilities of the wrong classes; u'' = diag(p) − p pᵀ, so that H0 is the generalised
     Gauss-Newton matrix. Every datum bears force, and an overlap is an output above the true one. Two classes:
     u = log(1 + exp Δ), the logistic loss of Δ = −y f.
+
+    Parameters
+    ----------
+    classes : int
+        C, at least 2.
+
+    Raises
+    ------
+    ValueError
+        Where `classes` is not a whole number of at least 2.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import unijam as uj
+    >>> logistic = uj.CrossEntropy(2)
+    >>> bool(np.isclose(logistic.energy(np.array([0.0])).sum(), np.log(2)))
+    True
     """
 
     classes: int = 10

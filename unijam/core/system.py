@@ -34,6 +34,14 @@ class Constraints(Brief, ABC):
         Signed distances: overlaps Δ > 0, gaps Δ < 0, in the units of `system`.
     members : (m, k) integer array
         Which particles, or which datum, each constraint is about.
+
+    Examples
+    --------
+    >>> import unijam as uj
+    >>> system = uj.SoftSpheres.random(n=16, packing_fraction=1.0)
+    >>> c = system.constraints(system.initial)
+    >>> c.jacobian().shape == (len(c.delta), system.n_dof), c.members.shape[1]
+    (True, 2)
     """
 
     system: "ConstrainedSystem"
@@ -220,6 +228,35 @@ class ConstrainedSystem(Brief, ABC):
     kinks : (members, slopes) or None
         Kinks on which the system is held, (k, 2) and (k,): there h = slope × z instead of max(), |·| or ReLU, so
         that Δ is smooth at a minimum that sits on them. Made by `ProximalNewton`.
+
+    Examples
+    --------
+    A point between two walls at 0 and 1, each of which repels it up to a distance of 0.8:
+
+    >>> from dataclasses import dataclass
+    >>> import numpy as np
+    >>> import unijam as uj
+    >>> class Point(uj.ConstrainedSystem):
+    ...     initial = np.array([0.2])
+    ...     def constraints(self, x, reach=0.0):
+    ...         return Walls(self, x, np.array([0.8 - x[0], x[0] - 0.2]), np.array([[0], [1]]))
+    >>> @dataclass
+    ... class Walls(uj.Constraints):
+    ...     system: Point
+    ...     x: np.ndarray
+    ...     delta: np.ndarray
+    ...     members: np.ndarray
+    ...     def vjp(self, weights):
+    ...         return np.array([weights[1] - weights[0]])
+    ...     def jvp(self, direction):
+    ...         return np.array([-direction[0], direction[0]])
+    ...     def jacobian(self, select=None):
+    ...         return np.array([[-1.0], [1.0]])[slice(None) if select is None else select]
+    ...     def curvature(self, weights):
+    ...         return np.zeros((1, 1))
+    >>> result = uj.minimize(Point())
+    >>> result.status, result.x.round(12)
+    ('converged', array([0.5]))
     """
 
     initial: Array
@@ -372,19 +409,95 @@ def kinks(c: Constraints) -> Kinks:
 
 
 def energy(system: ConstrainedSystem, c: Constraints) -> float:
-    """U = Σ u(Δ_i)."""
+    """U = Σ u(Δ_i).
+
+    Parameters
+    ----------
+    system : ConstrainedSystem
+    c : Constraints
+        `system.constraints(x)`.
+
+    Returns
+    -------
+    float
+
+    Raises
+    ------
+    ValueError
+        Where c is no `Constraints`, but x itself, say.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import unijam as uj
+    >>> system = uj.SoftSpheres(initial=np.array([1.0, 1.0, 1.9, 1.0]), radii=np.full(2, 0.5), box_length=4.0)
+    >>> round(uj.energy(system, system.constraints(system.initial)), 12)  # ½ 0.1²
+    0.005
+    """
     require_evaluated(c)
     return float(system.potential.energy(c.delta).sum())
 
 
 def gradient(system: ConstrainedSystem, c: Constraints) -> Array:
-    """∇U = Jᵀ u', (n_dof,)."""
+    """∇U = Jᵀ u', (n_dof,).
+
+    Parameters
+    ----------
+    system : ConstrainedSystem
+    c : Constraints
+        `system.constraints(x)`.
+
+    Returns
+    -------
+    (n_dof,) array
+
+    Raises
+    ------
+    ValueError
+        Where c is no `Constraints`, but x itself, say.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import unijam as uj
+    >>> system = uj.SoftSpheres(initial=np.array([1.0, 1.0, 1.9, 1.0]), radii=np.full(2, 0.5), box_length=4.0)
+    >>> uj.gradient(system, system.constraints(system.initial)).round(12) + 0.0
+    array([ 0.1,  0. , -0.1,  0. ])
+    """
     require_evaluated(c)
     return c.vjp(system.potential.force(c.delta))
 
 
 def hessian(system: ConstrainedSystem, c: Constraints, select: Array | None = None) -> tuple[Array, Array]:
-    """H0 = Jᵀ u'' J and Hp = Σ u' ∇∇Δ of all constraints, or of those of a mask, each (n_dof, n_dof)."""
+    """H0 = Jᵀ u'' J and Hp = Σ u' ∇∇Δ of all constraints, or of those of a mask, each (n_dof, n_dof).
+
+    Parameters
+    ----------
+    system : ConstrainedSystem
+    c : Constraints
+        `system.constraints(x)`.
+    select : (m,) mask, optional
+        The constraints to take; all by default.
+
+    Returns
+    -------
+    h0, hp : (n_dof, n_dof) matrices
+        Sparse, dense or known by their products, as the system has them.
+
+    Raises
+    ------
+    ValueError
+        Where c is no `Constraints`, but x itself, say.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import unijam as uj
+    >>> system = uj.SoftSpheres(initial=np.array([1.0, 1.0, 1.9, 1.0]), radii=np.full(2, 0.5), box_length=4.0)
+    >>> h0, hp = uj.hessian(system, system.constraints(system.initial))
+    >>> round(float(h0.toarray()[0, 0]), 12), round(float(hp.toarray()[1, 1]), 12)  # u'' = 1, −Δ/r
+    (1.0, -0.111111111111)
+    """
     require_evaluated(c)
     force, stiffness = system.potential.force(c.delta), system.potential.stiffness(c.delta)
     if select is not None:

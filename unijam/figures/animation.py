@@ -45,6 +45,13 @@ def animate_jamming(
     ------
     ValueError
         Where there is no state, or a number is out of range.
+
+    Examples
+    --------
+    >>> import unijam as uj
+    >>> packing = uj.jam(uj.SoftSpheres.random(n=16, packing_fraction=0.9))
+    >>> uj.animate_jamming(packing, "packing.gif", size=1).suffix
+    '.gif'
     """
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from PIL import Image

@@ -41,6 +41,14 @@ class MarginCurve(Brief):
     jammed : (k,) array
         The fraction of starts that jammed, at any margin above the least (1e-4 with hidden layers; none without, so
         that linear networks jam at negative margins too).
+
+    Examples
+    --------
+    >>> import unijam as uj
+    >>> recipe = uj.Recipe("FullyConnected", {"depth": 0, "input_dimension": 10, "bias": False})
+    >>> curve = uj.jamming_margins(recipe, [10, 40], seeds=2, store="margins", n_workers=1)
+    >>> curve.n_dof, curve.n_data.tolist()
+    (10, [10, 40])
     """
 
     algorithm: str
@@ -122,12 +130,24 @@ def jamming_margins(
     progress : bool
         Show a bar.
 
+    Returns
+    -------
+    MarginCurve
+
     Raises
     ------
     ValueError
         Where a number is out of range, or the recipe gives `n_data`.
     RuntimeError
         Where several processes read a script without that line.
+
+    Examples
+    --------
+    >>> import unijam as uj
+    >>> recipe = uj.Recipe("FullyConnected", {"depth": 0, "input_dimension": 10, "bias": False})
+    >>> curve = uj.jamming_margins(recipe, [10, 40], seeds=2, store="margins", n_workers=1)
+    >>> curve.thresholds.shape, bool(curve.thresholds[0].mean() > curve.thresholds[1].mean())
+    ((2, 2), True)
     """
     counts = sorted({int(p) for p in n_data})
     require(len(counts) > 0 and counts[0] >= 2, "n_data", list(n_data), "numbers of data of at least 2")

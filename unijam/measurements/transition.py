@@ -62,6 +62,17 @@ class Transition(Brief):
     energy : float
         U/P there, mean.
     samples : tuple of ThresholdSample or SizeSample
+
+    Examples
+    --------
+    >>> import unijam as uj
+    >>> def linear(n_data, seed):
+    ...     return uj.FullyConnected.random(
+    ...         depth=0, input_dimension=10, n_data=n_data, weights="free", bias=False, seed=seed
+    ...     )
+    >>> found = uj.find_transition(linear, 4, 40, seeds=3, search=uj.FitSearch(reheats=0, finish=False))
+    >>> found.status, found.n_dof, found.interval[0] <= found.n_data <= found.interval[1]
+    ('complete', 10, True)
     """
 
     algorithm: str
@@ -127,6 +138,10 @@ def find_transition(
         under ``if __name__ == "__main__":``, because each process reads it again; with 1 it need not.
     progress : bool
         Show a bar.
+
+    Returns
+    -------
+    Transition
 
     Raises
     ------

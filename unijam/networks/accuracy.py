@@ -22,10 +22,22 @@ def accuracy(
     inputs, labels : (M, …), (M,) arrays, optional
         Other data than the network's own.
 
+    Returns
+    -------
+    float
+        From 0 to 1.
+
     Raises
     ------
     ValueError
         Where only one of the two is given, or the network cannot take them.
+
+    Examples
+    --------
+    >>> import unijam as uj
+    >>> network = uj.FullyConnected.random(depth=1, width=8, input_dimension=8, n_data=30, weights="free")
+    >>> uj.accuracy(network, uj.minimize(network).x)
+    1.0
     """
     both = (inputs is None) == (labels is None)
     require(both, "inputs and labels", "one of them", "given together, or neither")
@@ -36,7 +48,34 @@ def accuracy(
 
 
 def test_error(network: FullyConnected | Network, x: Array, data_set: DataSet) -> float:
-    """The fraction of the test data of a data set that are classified wrongly."""
+    """The fraction of the test data of a data set that are classified wrongly.
+
+    Parameters
+    ----------
+    network : FullyConnected or Network
+    x : (N,) array
+        Its weights.
+    data_set : DataSet
+        One with test data.
+
+    Returns
+    -------
+    float
+        From 0 to 1.
+
+    Raises
+    ------
+    ValueError
+        Where the data set has no test data, or the network cannot take them.
+
+    Examples
+    --------
+    >>> import unijam as uj
+    >>> data = uj.datasets.teacher(n_data=200, dimension=5, n_test=500, depth=0, seed=1)
+    >>> student = uj.FullyConnected.from_data(data, depth=0, weights="free")
+    >>> uj.test_error(student, uj.minimize(student).x, data) < 0.1
+    True
+    """
     require(
         len(data_set.test_labels) > 0, "test data", len(data_set.test_labels), f"some, of {data_set.name}"
     )

@@ -44,6 +44,14 @@ class ElasticModuli(Brief):
         C before the particles have moved away from the affine deformation.
     stress : (d, d) array
         As `stress`.
+
+    Examples
+    --------
+    >>> import unijam as uj
+    >>> state = uj.minimize(uj.SoftSpheres.random(n=64, packing_fraction=1.0))
+    >>> moduli = uj.elastic_moduli(state.system, state.x)
+    >>> moduli.stiffness.shape, moduli.bulk > 0
+    ((3, 3), True)
     """
 
     bulk: float

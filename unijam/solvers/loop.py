@@ -47,6 +47,13 @@ class MinimizeResult(Brief):
         `minimize` goes on from a result as if it had not been stopped.
     solver : str
         The class of the solver that `minimize` ran, "" of results that come from elsewhere.
+
+    Examples
+    --------
+    >>> import unijam as uj
+    >>> result = uj.minimize(uj.SoftSpheres.random(n=32, packing_fraction=1.0))
+    >>> result.status, result.energy > 0, result.x.shape
+    ('converged', True, (64,))
     """
 
     system: ConstrainedSystem

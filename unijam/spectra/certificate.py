@@ -45,6 +45,14 @@ class Certificate:
         times ‖∇U‖/√N_Δ, what a gradient makes of it, or within five machine epsilons of the largest.
     n_symmetries : int
         Those that hold beyond first order, so that H vanishes along them.
+
+    Examples
+    --------
+    >>> import unijam as uj
+    >>> state = uj.minimize(uj.SoftSpheres.random(n=32, packing_fraction=1.0))
+    >>> certificate = uj.certify(state.system, state.x)
+    >>> certificate.minimum, certificate.n_negative
+    (True, 0)
     """
 
     relative_gradient: float
@@ -82,6 +90,16 @@ def certify(system: ConstrainedSystem, x: Array) -> Certificate:
     system : ConstrainedSystem
         Of a result: `certify(result.system, result.x)`.
     x : (n_dof,) array
+
+    Returns
+    -------
+    Certificate
+        Its `minimum` says whether all conditions hold.
+
+    Raises
+    ------
+    ValueError
+        Where x has a wrong shape, or x or a Δ is not finite.
 
     Examples
     --------

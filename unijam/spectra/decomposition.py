@@ -36,6 +36,14 @@ class HessianDecomposition(Brief):
     bearing : (n_dof,) mask
     kinks : (K, n) NumPy array
         ∇z of the kinks that the system is held on.
+
+    Examples
+    --------
+    >>> import unijam as uj
+    >>> state = uj.minimize(uj.Ellipses.random(n=24, aspect_ratio=1.4, packing_fraction=1.0))
+    >>> hessian = uj.decompose_hessian(state.system, state.x)
+    >>> hessian.total.shape == hessian.h0.shape == hessian.hp.shape
+    True
     """
 
     h0: Array
@@ -168,6 +176,19 @@ def decompose_hessian(system: ConstrainedSystem, x: Array) -> HessianDecompositi
     -------
     HessianDecomposition
         In a matrix-free system a `MatrixFreeHessian`, which gives extreme eigenvalues and densities.
+
+    Raises
+    ------
+    ValueError
+        Where x has a wrong shape, or x or a Δ is not finite.
+
+    Examples
+    --------
+    >>> import unijam as uj
+    >>> state = uj.minimize(uj.SoftSpheres.random(n=64, packing_fraction=0.9))
+    >>> hessian = uj.decompose_hessian(state.system, state.x)
+    >>> bool(hessian.eigenvalues("hp").max() < 1e-12)  # Hp ≤ 0 for spheres
+    True
     """
     x = require_positions(system, x)
     if system.matrix_free:

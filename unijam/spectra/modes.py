@@ -34,6 +34,14 @@ class VibrationalModes(Brief):
         Orthonormal columns; zero on what bears no force.
     participation : (k,) array
         (Σ|u_i|²)²/(n Σ|u_i|⁴) over the n particles (elsewhere: degrees of freedom) that bear force, between 1/n and 1.
+
+    Examples
+    --------
+    >>> import unijam as uj
+    >>> state = uj.minimize(uj.SoftSpheres.random(n=32, packing_fraction=0.9))
+    >>> modes = uj.vibrational_modes(state.system, state.x)
+    >>> bool(modes.participation.max() <= 1), modes.vectors.shape[0]
+    (True, 64)
     """
 
     eigenvalues: np.ndarray

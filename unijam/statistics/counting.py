@@ -85,6 +85,24 @@ def count_constraints(system: ConstrainedSystem, x: Array) -> ConstraintCount:
     system : ConstrainedSystem
     x : (n_dof,) array
         A minimum; at jamming the count is the one that theory speaks of.
+
+    Returns
+    -------
+    ConstraintCount
+
+    Raises
+    ------
+    ValueError
+        Where x has a wrong shape, or x or a Δ is not finite.
+
+    Examples
+    --------
+    >>> import unijam as uj
+    >>> packing = uj.jam(uj.SoftSpheres.random(n=64, radii="uniform", packing_fraction=0.9))
+    >>> state = packing.settled()
+    >>> count = uj.count_constraints(state.system, state.x)
+    >>> count.n_overlaps - count.n_effective  # one state of self stress
+    1
     """
     c = require_constraints(system, x)
     x = c.x

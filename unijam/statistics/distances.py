@@ -82,7 +82,24 @@ class Density(Brief):
 
 @dataclass(frozen=True, eq=False, repr=False)
 class DeltaStatistics(Brief):
-    """What `delta_statistics` finds: θ, γ, the densities P₊ (of Δ / mean overlap) and P₋ (of |Δ|)."""
+    """What `delta_statistics` finds: θ, γ, the densities P₊ (of Δ / mean overlap) and P₋ (of |Δ|).
+
+    Attributes
+    ----------
+    theta, gamma : Exponent
+        Each with value, interval, window and verdict.
+    overlap_density, gap_density : Density
+        P₊ of Δ / mean overlap, and P₋ of |Δ|, on logarithmic bins.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import unijam as uj
+    >>> random = np.random.default_rng(0)
+    >>> law = uj.delta_statistics([random.random(1000) for _ in range(10)])  # a density that is flat at zero
+    >>> law.theta.verdict, law.gamma.verdict
+    ('regular', 'refused')
+    """
 
     theta: Exponent
     gamma: Exponent
@@ -132,6 +149,10 @@ def delta_statistics(
         Of the bootstrap.
     resolution : float
         Rounding error of one Δ, as `system.resolution(x)`; the largest one of the systems.
+
+    Returns
+    -------
+    DeltaStatistics
 
     Raises
     ------

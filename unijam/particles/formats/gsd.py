@@ -97,6 +97,15 @@ def read_gsd(
         One sentence: the file, the field, its value. Not a GSD file, truncated, no such frame, NaN, a box with a
         tilt, ellipses in 3D or turned out of their plane, different shapes, several types without sizes, sizes that
         contradict each other, bonds or rigid bodies.
+
+    Examples
+    --------
+    >>> import unijam as uj
+    >>> system = uj.SoftSpheres.random(n=16)
+    >>> uj.write_gsd("packing.gsd", (system, system.initial))
+    >>> same, x = uj.read_gsd("packing.gsd")
+    >>> bool((x == system.initial).all())
+    True
     """
     import gsd.fl
     import gsd.hoomd

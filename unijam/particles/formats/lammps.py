@@ -42,6 +42,12 @@ def write_lammps(path: str | os.PathLike, system: Packing, x: np.ndarray) -> Non
     ValueError
         For ellipses (LAMMPS has no potential of Perram and Wertheim's contact function; `write_gsd` takes them),
         a dimension other than 2 or 3, a shape of x wrong, or an entry not finite.
+
+    Examples
+    --------
+    >>> import unijam as uj
+    >>> packing = uj.jam(uj.SoftSpheres.random(n=16, packing_fraction=0.9))
+    >>> uj.write_lammps("packing.data", packing.system, packing.x)
     """
     _require_spheres(system)
     x = require_frame(system, x)
@@ -87,6 +93,12 @@ def lammps_input(system: Packing, data: str = "packing.data") -> str:
     -----
     Without LEPTON, `pair_style gran/hooke 1.0 NULL 0.0 NULL 0.0 0` with `pair_coeff * *` and `comm_modify vel yes`
     has the same harmonic forces, but reports no energy.
+
+    Examples
+    --------
+    >>> import unijam as uj
+    >>> "read_data packing.data" in uj.lammps_input(uj.SoftSpheres.random(n=16))
+    True
     """
     _require_spheres(system)
     require(system.dimension in (2, 3), "dimension", system.dimension, "2 or 3 for LAMMPS")
@@ -138,6 +150,15 @@ def read_lammps(path: str | os.PathLike, potential: Potential | None = None) -> 
         One sentence: the file, the line, the field, its value. No data file, truncated, another atom style (by its
         comment, or by counts and sections that spheres do not have), a type, id or image flag that is not whole, a
         diameter or density that is not positive, NaN, a tilted box.
+
+    Examples
+    --------
+    >>> import unijam as uj
+    >>> system = uj.SoftSpheres.random(n=16)
+    >>> uj.write_lammps("packing.data", system, system.initial)
+    >>> same, x = uj.read_lammps("packing.data")
+    >>> bool((x == system.initial).all())
+    True
     """
     data = parse(path, existing(path))
     n, types, ends = data.count("atoms"), data.types(), data.ends()

@@ -33,6 +33,13 @@ class Adam(Descent):
     Notes
     -----
     Source: D. P. Kingma, J. Ba, arXiv:1412.6980, algorithm 1.
+
+    Examples
+    --------
+    >>> import unijam as uj
+    >>> network = uj.FullyConnected.random(depth=1, width=8, input_dimension=8, n_data=30, weights="free")
+    >>> uj.minimize(network, None, uj.Adam(learning_rate=0.01, max_steps=20)).n_steps
+    20
     """
 
     beta1: float = 0.9

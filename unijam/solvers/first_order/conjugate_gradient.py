@@ -33,6 +33,13 @@ class ConjugateGradient(FirstOrder):
     Notes
     -----
     Source: E. Polak, G. Ribière, Rev. Fr. Inform. Rech. Opér. 16, 35 (1969), β ≥ 0 of M. J. D. Powell.
+
+    Examples
+    --------
+    >>> import unijam as uj
+    >>> solver = uj.ConjugateGradient(gradient_tolerance=1e-6)
+    >>> uj.minimize(uj.SoftSpheres.random(n=32, packing_fraction=1.0), None, solver).relative_gradient < 1e-6
+    True
     """
 
     max_step: float = 0.05

@@ -29,6 +29,13 @@ class Fire(FirstOrder):
     Notes
     -----
     Source: J. Guénolé et al., Comput. Mater. Sci. 175, 109584 (2020), algorithm 2.
+
+    Examples
+    --------
+    >>> import unijam as uj
+    >>> solver = uj.Fire(gradient_tolerance=1e-6)
+    >>> uj.minimize(uj.SoftSpheres.random(n=32, packing_fraction=1.0), None, solver).relative_gradient < 1e-6
+    True
     """
 
     max_time_step: float | None = None

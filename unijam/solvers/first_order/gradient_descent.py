@@ -17,7 +17,21 @@ class _Memory(NamedTuple):
 
 @dataclass(frozen=True)
 class GradientDescent(Descent):
-    """y ← y − learning_rate ∂E/∂y; where no rate is given, 1 / (largest curvature at the start)."""
+    """y ← y − learning_rate ∂E/∂y; where no rate is given, 1 / (largest curvature at the start).
+
+    Attributes
+    ----------
+    learning_rate : float, function of the step (from 0) or None
+        None: 1 over the largest curvature at the start.
+
+    Examples
+    --------
+    >>> import unijam as uj
+    >>> start = uj.SoftSpheres.random(n=32, packing_fraction=1.0)
+    >>> result = uj.minimize(start, None, uj.GradientDescent(max_steps=20))
+    >>> result.status, result.energy < uj.energy(start, start.constraints(start.initial))
+    ('step-limit', True)
+    """
 
     def iterate(self, objective: Objective, point: Point) -> Iterator[Point]:
         step, found = point.memory or (0, self._found(objective, point))

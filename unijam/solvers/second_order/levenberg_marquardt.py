@@ -29,6 +29,13 @@ class LevenbergMarquardt(Solver):
     Notes
     -----
     Source: D. W. Marquardt, J. SIAM 11, 431 (1963).
+
+    Examples
+    --------
+    >>> import unijam as uj
+    >>> network = uj.FullyConnected.random(depth=1, width=8, input_dimension=8, n_data=30, weights="free")
+    >>> uj.minimize(network, None, uj.LevenbergMarquardt()).status
+    'satisfied'
     """
 
     max_steps: int = 1000

@@ -36,6 +36,18 @@ class ProximalNewton(Solver):
         The longest step, in units of |x|, or of 1 where |x| is smaller.
     initial_shift : float
         In units of the mean diagonal of H.
+
+    Examples
+    --------
+    >>> import torch
+    >>> import unijam as uj
+    >>> class Valley(uj.AutodiffSystem):
+    ...     initial = torch.tensor([0.3, 0.2], dtype=torch.float64)
+    ...     def delta(self, x):
+    ...         return (1 + abs(x[0]) + (x[1] - 0.5) ** 2)[None]
+    >>> result = uj.minimize(Valley(), None, uj.ProximalNewton())
+    >>> result.status, abs(float(result.x[0])) < 1e-12
+    ('converged', True)
     """
 
     max_steps: int = 300

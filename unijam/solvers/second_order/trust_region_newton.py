@@ -41,6 +41,13 @@ class TrustRegionNewton(Solver):
     Notes
     -----
     Source of the shift as a trust region: J. J. Moré, D. C. Sorensen, SIAM J. Sci. Stat. Comput. 4, 553 (1983).
+
+    Examples
+    --------
+    >>> import unijam as uj
+    >>> solver = uj.TrustRegionNewton(gradient_tolerance=1e-12)
+    >>> uj.minimize(uj.SoftSpheres.random(n=32, packing_fraction=1.0), None, solver).status
+    'converged'
     """
 
     max_steps: int = 1000

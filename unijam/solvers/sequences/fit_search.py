@@ -48,6 +48,13 @@ class FitSearch:
         Whether to begin with the quick try.
     finish : bool
         Whether a failed search goes on to a minimum.
+
+    Examples
+    --------
+    >>> import unijam as uj
+    >>> network = uj.FullyConnected.random(depth=1, width=8, input_dimension=8, n_data=30, weights="free")
+    >>> uj.minimize(network, None, uj.FitSearch(reheats=0)).status
+    'satisfied'
     """
 
     sharpness: float | None = None

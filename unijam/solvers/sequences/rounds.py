@@ -31,6 +31,12 @@ class Rounds:
         Whether a few Newton steps are tried before the first round: from a nearby state of the same branch they
         are all there is, unless many contacts break.
     max_rounds : int
+
+    Examples
+    --------
+    >>> import unijam as uj
+    >>> uj.minimize(uj.SoftSpheres.random(n=32, packing_fraction=1.0), None, uj.Rounds()).status
+    'converged'
     """
 
     gradient_tolerance: float = 1e-10

@@ -24,6 +24,17 @@ def softplus_to_relu(
         β of each stage of softplus, all at the first weight decay.
     weight_decay : tuple of float
         μ of each stage of ReLU but the last, which has none.
+
+    Returns
+    -------
+    Stages
+        A solver for `minimize`.
+
+    Examples
+    --------
+    >>> import unijam as uj
+    >>> len(uj.softplus_to_relu(sharpness=(2.0, 8.0), weight_decay=(1.0, 0.1)).stages)
+    5
     """
     rough = TrustRegionNewton(gradient_tolerance=1e-3, max_steps=40)
     near = ProximalNewton(gradient_tolerance=1e-3, max_steps=100, least_gain=1e-3)

@@ -16,6 +16,23 @@ class Stage:
     """One stage: what changes in the system (given to `system.at`), with which solver, at which weight decay μ.
 
     Where a `sharpness` β is given, `system.softened(β)` stands for the system in this stage.
+
+    Attributes
+    ----------
+    changes : mapping of str to values
+        Given to `system.at`.
+    solver : Solver
+        `TrustRegionNewton()` unless given.
+    weight_decay : float
+        μ of ½ μ |x|², which is added to U.
+    sharpness : float or None
+        β of the softened system; None: the system itself.
+
+    Examples
+    --------
+    >>> import unijam as uj
+    >>> uj.Stage(solver=uj.Adam(max_steps=100), weight_decay=0.1).weight_decay
+    0.1
     """
 
     changes: Mapping[str, Any] = field(default_factory=dict)
@@ -36,7 +53,19 @@ class Stage:
 
 @dataclass(frozen=True)
 class Stages:
-    """A path of stages; each starts where the last one stopped. The last stage has no weight decay."""
+    """A path of stages; each starts where the last one stopped. The last stage has no weight decay.
+
+    Attributes
+    ----------
+    stages : tuple of Stage
+
+    Examples
+    --------
+    >>> import unijam as uj
+    >>> path = uj.Stages((uj.Stage(solver=uj.Fire(max_steps=50)), uj.Stage(solver=uj.TrustRegionNewton())))
+    >>> uj.minimize(uj.SoftSpheres.random(n=32, packing_fraction=1.0), None, path).status
+    'converged'
+    """
 
     stages: tuple[Stage, ...]
 
