@@ -2,7 +2,6 @@
 
 import multiprocessing
 import os
-import signal
 import sys
 from collections.abc import Callable, Hashable, Iterator, Mapping
 from concurrent.futures import Future, ProcessPoolExecutor, as_completed
@@ -14,7 +13,7 @@ from typing import Any, TypeVar
 
 from threadpoolctl import threadpool_limits
 
-from ..support.interrupts import deferred, uncut
+from ..support.interrupts import deferred, left_to_the_parent, uncut
 from ..support.validation import is_whole, require
 from .recipe import Recipe
 from .sample import Measurement, Sample, taken_apart
@@ -104,14 +103,15 @@ def _apart(
         raise SystemExit(UNGUARDED)
     others, workers = set(multiprocessing.active_children()), set()
     context = multiprocessing.get_context("spawn")
-    pool = ProcessPoolExecutor(n_workers, mp_context=context, initializer=_leave_interrupts_to_the_parent)
+    pool = ProcessPoolExecutor(n_workers, mp_context=context, initializer=left_to_the_parent)
     try:
         futures: dict[Future, Key] = {}
         for key, recipe in tasks.items():
             futures[pool.submit(_sample, recipe, key, measurement)] = key
             workers |= set(multiprocessing.active_children()) - others
         for future in as_completed(futures):
-            keep(futures[future], future.result())
+            with deferred():  # a sample that is done is written whole
+                keep(futures[future], future.result())
     except BaseException as error:
         broken = isinstance(error, BrokenProcessPool)  # then none is left: how each ended can be waited for
         pool.shutdown(wait=broken, cancel_futures=True)
@@ -124,10 +124,6 @@ def _apart(
             ) from None
         raise
     pool.shutdown()
-
-
-def _leave_interrupts_to_the_parent() -> None:
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
 
 
 def _sample(recipe: Recipe, key: Key, measurement: Measurement) -> Sample:

@@ -17,7 +17,7 @@ import numpy as np
 from ..core.system import ConstrainedSystem
 from ..ensemble import Recipe, ensemble
 from ..solvers import FitSearch
-from ..support.interrupts import deferred, uncut
+from ..support.interrupts import deferred, pressed
 from ..support.printing import Brief
 from ..support.progress import Progress
 from ..support.validation import is_whole, require
@@ -61,6 +61,8 @@ class Transition(Brief):
     energy : float
         U/P there, mean.
     samples : tuple of ThresholdSample or SizeSample
+    interrupted : bool
+        Whether Ctrl-C was pressed, also where all starts were finished: a loop ends here.
     """
 
     algorithm: str
@@ -81,6 +83,7 @@ class Transition(Brief):
     jump_certified_interval: tuple[float, float]
     energy: float
     samples: tuple[Any, ...]
+    interrupted: bool = False
 
     @property
     def seconds(self) -> float:
@@ -136,7 +139,7 @@ def find_transition(
         Where several processes read a script without that line.
     KeyboardInterrupt
         At Ctrl-C where no start is finished, or with a store, which keeps those that are; without one they are handed
-        back.
+        back, with `interrupted` True.
 
     Examples
     --------
@@ -166,28 +169,32 @@ def find_transition(
     if isinstance(family, Recipe):
         require(vary not in family.parameters, vary, family.parameters.get(vary), "left free")
         family = family.at(**{vary: high})
-    samples: list[Any] = []
-    if isinstance(family, Recipe) and store is not None:
-        measured = functools.partial(measurement, **options)
-        drawn = ensemble({vary: (family, seeds)}, measured, store, n_workers=n_workers, progress=progress)
-        samples = drawn[vary]
-    else:
-        draw = family.system if isinstance(family, Recipe) else functools.partial(family, high)
-
-        def measured_start(seed: int) -> Any:
-            return measurement(draw(seed), **options)
-
-        with Progress(progress, "find_transition") as report, deferred():
-            try:
-                for seed in range(seeds):
-                    samples.append(uncut(functools.partial(measured_start, seed)))
-                    report.say(f"{seed + 1} of {seeds} starts")
-            except KeyboardInterrupt:
-                if not samples:
-                    raise
-    status = "complete" if len(samples) == seeds else "interrupted"
+    measured = functools.partial(measurement, **options)
     summed_up = _transition if vary == "n_data" else _transition_in_size
-    return summed_up(samples, low, high, status)
+    if isinstance(family, Recipe) and store is not None:
+        drawn = ensemble({vary: (family, seeds)}, measured, store, n_workers=n_workers, progress=progress)
+        return summed_up(drawn[vary], low, high, "complete")
+    draw = family.system if isinstance(family, Recipe) else functools.partial(family, high)
+    with deferred(told=True) as ctrl_c:
+        samples = _starts(lambda seed: measured(draw(seed)), seeds, progress)
+        found = summed_up(samples, low, high, "complete" if len(samples) == seeds else "interrupted")
+    return dataclasses.replace(found, interrupted=True) if ctrl_c.pressed else found
+
+
+def _starts(measured: Callable[[int], Any], seeds: int, progress: bool) -> list[Any]:
+    """The samples of the starts, one after the other; where Ctrl-C comes, of those that were finished."""
+    samples: list[Any] = []
+    with Progress(progress, "find_transition") as report:
+        while len(samples) < seeds and not pressed():
+            try:
+                samples.append(measured(len(samples)))
+            except (KeyboardInterrupt, Exception):
+                if not samples or not pressed():
+                    raise
+            report.say(f"{len(samples)} of {seeds} starts")
+    if not samples:
+        raise KeyboardInterrupt
+    return samples
 
 
 def _transition(samples: Sequence[ThresholdSample], low: int, high: int, status: str) -> Transition:
