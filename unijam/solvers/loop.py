@@ -288,6 +288,8 @@ class Solver(ABC):
         if free and point.n_overlaps == 0:
             kept = objective.canonical(point)
             return "satisfied" if kept.n_overlaps == 0 else "", kept
+        if (beyond := opened(objective, point)) is not None:
+            return "satisfied", beyond
         if self.converged(objective, point):
             kept = objective.canonical(point)
             if kept is not point and not self.converged(objective, kept):
@@ -295,8 +297,7 @@ class Solver(ABC):
             if self.sees_curvature and objective.is_saddle(kept):
                 return "", kept
             return "converged", kept
-        beyond = opened(objective, point)
-        return ("satisfied", beyond) if beyond is not None else ("", point)
+        return "", point
 
     def _saddle_or(self, objective: Objective, point: Point, status: str) -> str:
         kept = objective.canonical(point)

@@ -94,7 +94,7 @@ def _plot_fitted(ax: Axes, report: "NetworksReport") -> None:
         shares = {
             x: of.fraction(
                 np.array(
-                    [s.status[r, k] == "satisfied" for s, r, k in of.states(some, state, unfitted=False)]
+                    [s.status[r, k] == "fitted" for s, r, k in of.states(some, state, unfitted=False)]
                 )
             )
             for x, some in report.by_load(samples).items()
