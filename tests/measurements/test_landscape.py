@@ -59,7 +59,7 @@ def test_spectra_have_the_right_traces(sample):
 
 def test_a_network_that_fits_has_no_overlaps():
     sample = measure_minimum(recipe(20).system(0), reheats=0)
-    assert sample.status.tolist() == [["satisfied"]]
+    assert sample.status.tolist() == [["fitted"]]
     assert sample.n_overlaps.item() == 0
     assert np.isnan(sample.eigenvalues).all()
 

@@ -29,7 +29,7 @@ def landscape(n_data, fitted, states=1):
     return LandscapeSample(
         n_dof=N,
         n_data=n_data,
-        status=np.full(lead, "satisfied" if fitted else "converged"),
+        status=np.full(lead, "fitted" if fitted else "converged"),
         certified=np.full(lead, not fitted),
         energy=energy * np.ones(lead),
         relative_gradient=np.full(lead, 1e-11),

@@ -1,6 +1,6 @@
 """follow: a minimum while data are removed, until its branch ends (a continuous transition) or breaks (first order)."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -8,6 +8,7 @@ from ..core.tolerances import STATIONARY
 from ..solvers import MinimizeResult, Objective
 from ..solvers.second_order.newton import newton_for
 from ..statistics import count_constraints
+from ..support.interrupts import deferred
 from ..support.printing import Brief
 from ..support.progress import Progress
 from ..support.validation import is_whole, require
@@ -34,6 +35,8 @@ class Branch(Brief):
         U/P of that try.
     last : MinimizeResult
         The lowest minimum of the branch.
+    interrupted : bool
+        Whether Ctrl-C was pressed on the way, which then `ended` "interrupted" unless it was at its end.
 
     Examples
     --------
@@ -53,6 +56,7 @@ class Branch(Brief):
     ended: str
     ended_energy: float
     last: MinimizeResult
+    interrupted: bool = False
 
     @property
     def ratio(self) -> np.ndarray:
@@ -93,6 +97,12 @@ def follow(
     >>> branch.ended, bool(branch.n_data[0] > branch.n_data[-1])
     ('satisfied', True)
     """
+    with deferred(told=True) as ctrl_c:
+        found = _followed(state, step, least, progress)
+    return replace(found, interrupted=True) if ctrl_c.pressed else found
+
+
+def _followed(state: MinimizeResult, step: int | None, least: int, progress: bool) -> Branch:
     require(isinstance(state, MinimizeResult), "state", state, "a result of minimize")
     n_data = state.system.n_data
     require(n_data is not None, "system", type(state.system).__name__, "one with data")
@@ -138,4 +148,5 @@ def follow(
         ended,
         ended_energy,
         states[-1],
+        ended == "interrupted",
     )

@@ -6,12 +6,12 @@
 
 import math
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from ..core.system import ConstrainedSystem
 from ..solvers import MinimizeResult, Objective, minimize
 from ..support.arrays import Array
-from ..support.interrupts import deferred, is_interrupt, pressed
+from ..support.interrupts import deferred, is_interrupt
 from ..support.printing import Brief
 from ..support.progress import Progress
 from ..support.validation import (
@@ -52,6 +52,8 @@ class JamResult(Brief):
     seconds : float
     target : str
         What was asked for: "jamming", "pressure", "packing_fraction", "margin" or "excess".
+    interrupted : bool
+        Whether Ctrl-C was pressed on the way, also where it came too late to change the result: a loop ends here.
 
     Examples
     --------
@@ -71,6 +73,7 @@ class JamResult(Brief):
     distances: tuple[float, ...]
     seconds: float
     target: str = "jamming"
+    interrupted: bool = False
 
     def settled(self, relative_gradient: float = 1e-6) -> MinimizeResult:
         """The minimum to be measured: with a target, the state reached.
@@ -145,25 +148,36 @@ def jam(
     >>> uj.count_constraints(packing.system, packing.x).ratio > 1
     True
     """
+    with deferred(told=True) as ctrl_c:
+        asked = {
+            "pressure": pressure,
+            "packing_fraction": packing_fraction,
+            "margin": margin,
+            "excess": excess,
+        }
+        found = _jammed(system, x0, asked, progress)
+    return replace(found, interrupted=True) if ctrl_c.pressed else found
+
+
+def _jammed(
+    system: ConstrainedSystem, x0: Array | None, targets: dict[str, float | None], progress: bool
+) -> JamResult:
     require_system(system)
     if system.scale is None:
         raise ValueError(
             f"control = None is not valid: jam needs a system with a scale, and this {type(system).__name__} has "
             "none (free weights can scale their output at will); find_transition looks for its transition instead."
         )
-    controls = {"packing_fraction": packing_fraction, "margin": margin}
-    given = {name: value for name, value in controls.items() if value is not None}
-    asked = [
-        *given,
-        *(name for name, value in (("pressure", pressure), ("excess", excess)) if value is not None),
-    ]
+    pressure, excess = targets["pressure"], targets["excess"]
+    asked = [name for name, value in targets.items() if value is not None]
+    given = {name: targets[name] for name in ("packing_fraction", "margin") if targets[name] is not None}
     require(len(asked) <= 1, "targets", asked, "at most one of pressure, packing_fraction, margin and excess")
     for name in given:
         require(name == system.control, "target", name, f"{system.control}, the control of this system")
     require(pressure is None or hasattr(system, "pressure"), "target", "pressure", "that of a packing")
     x = require_positions(system, system.initial if x0 is None else x0)
     way = _Way(system, progress, *asked)
-    with deferred(), way.report:
+    with way.report:
         _require_linear(system, x)
         try:
             if given:
@@ -174,8 +188,6 @@ def jam(
                 way.to_jamming(x)
                 if excess is not None and way.status == "converged":
                     way.back_to(excess)
-            if pressed():
-                way.interrupted()
             return way.result()
         except (KeyboardInterrupt, SystemError) as error:
             if way.state is None or not is_interrupt(error):
@@ -369,6 +381,7 @@ class _Way:
             tuple((s.system.scale or 0.0) - floor for s in self.states),
             time.perf_counter() - self.begin,
             self.target,
+            self.status == "interrupted",
         )
 
 

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from ..linalg import rank_of
-from ..support.arrays import Array, to_numpy
+from ..support.arrays import Array, to_numpy, weigh
 from ..support.validation import require, require_finite
 from .kink_tracer import KinkTracer
 from .kinks import HeldKinks, Kinks
@@ -159,6 +159,19 @@ class AutodiffConstraints(Constraints):
             return torch.zeros_like(eye)
         hessian = _batched(gradient, self._leaf, eye)
         return 0.5 * (hessian + hessian.T)
+
+    def curvature_product(self, direction: Array, stiffness: Array | None, weights: Array | None) -> Tensor:
+        total = torch.zeros_like(self.x)
+        if stiffness is not None:
+            total += self.vjp(weigh(stiffness, self.jvp(direction)))
+        if weights is not None:
+            with torch.enable_grad():
+                pressing = weights != 0
+                along = self._delta[pressing] @ weights[pressing].detach()
+                (gradient,) = torch.autograd.grad(along, self._leaf, create_graph=True)
+            if gradient.requires_grad:  # else Δ is linear in x
+                total += torch.autograd.grad(gradient, self._leaf, direction, materialize_grads=True)[0]
+        return total
 
     def kinks(self, weights: Array) -> Kinks:
         """Every number that went through ReLU, |·|, max, min or a one-sided clamp of torch; members: call and place."""

@@ -1,7 +1,6 @@
 """How systems are drawn and measured, in this process or in several: of each a sample, or a failure."""
 
 import multiprocessing
-import signal
 import sys
 import traceback
 from collections.abc import Callable, Iterator, Mapping
@@ -14,7 +13,7 @@ from typing import Any
 
 from threadpoolctl import threadpool_limits
 
-from ..support.interrupts import deferred, uncut
+from ..support.interrupts import deferred, left_to_the_parent, uncut
 from ..support.printing import brief
 from ..support.validation import require
 from .recipe import Recipe
@@ -71,14 +70,15 @@ def apart(
         raise SystemExit(UNGUARDED)
     others, workers = set(multiprocessing.active_children()), set()
     context = multiprocessing.get_context("spawn")
-    pool = ProcessPoolExecutor(n_workers, mp_context=context, initializer=_leave_interrupts_to_the_parent)
+    pool = ProcessPoolExecutor(n_workers, mp_context=context, initializer=left_to_the_parent)
     futures: dict[Future, Key] = {}
     try:
         for key, recipe in tasks.items():
             futures[pool.submit(_sample, recipe, key, measurement)] = key
             workers |= set(multiprocessing.active_children()) - others
         for future in as_completed(list(futures)):
-            _kept(future, futures.pop(future), tasks, keep)
+            with deferred():  # a sample that is done is written whole
+                _kept(future, futures.pop(future), tasks, keep)
     except BaseException as error:
         for future in [f for f in futures if f.done() and not f.cancelled() and f.exception() is None]:
             _kept(future, futures.pop(future), tasks, keep)  # finished, and not kept yet
@@ -109,10 +109,6 @@ def _kept(future: Future, key: Key, tasks: Mapping[Key, Recipe], keep: Keep) -> 
     except Exception as error:  # arguments or a sample that cannot be pickled
         found = failure(tasks[key], key, error)
     keep(key, found)
-
-
-def _leave_interrupts_to_the_parent() -> None:
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
 
 
 def _sample(recipe: Recipe, key: Key, measurement: Measurement) -> Sample | Failure:

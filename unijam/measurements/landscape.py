@@ -9,9 +9,11 @@ import numpy as np
 from ..core.system import ConstrainedSystem
 from ..ensemble.sample import Sample
 from ..solvers import Adam, FitSearch, MinimizeResult, Objective, Watch, minimize, softplus_to_relu
+from ..solvers.history import Record
 from ..solvers.loop import joined
 from ..solvers.replicas.run import ReplicaResult
 from ..solvers.second_order.newton import newton_for
+from ..solvers.verdict import is_fitted
 from ..spectra import certify
 from ..support.arrays import Array, to_numpy
 from .state import measure_state
@@ -29,7 +31,8 @@ class LandscapeSample(Sample):
     n_dof, n_data : int
         N and P.
     status : (r, k) array of str
-        Of the solver, "satisfied" where all data are fitted; "running" on the way of Adam.
+        "fitted" where U/N_Δ < 1e-20 (or a minimum's overlaps are those of jamming), else of the solver; "running" on
+        the way of Adam. N_Δ of fitted states is given as 0.
     certified : (r, k) array of bool
         Whether `certify` finds a minimum, kinks included.
     energy, relative_gradient : (r, k) arrays
@@ -78,9 +81,12 @@ def measure_descent(
     runs = list(result.replicas.flat) if isinstance(result, ReplicaResult) else [result]
     rows = []
     for run in runs:
-        kept = {record.step: record.x for record in run.history if record.x is not None}
+        kept = {record.step: record for record in run.history if record.x is not None}
         states = [
-            (run.system, kept[t], "running") if t in kept else (run.system, run.x, run.status) for t in times
+            (run.system, kept[t].x, "fitted" if _is_fitted(run, kept[t]) else "running")
+            if t in kept
+            else (run.system, run.x, _status(run))
+            for t in times
         ]
         below = (
             run if run.fitted else newton_for(run.system, max_steps=STEPS).run(Objective(run.system), run.x)
@@ -99,14 +105,18 @@ def measure_minimum(system: ConstrainedSystem, **search: Any) -> LandscapeSample
 
 
 def _status(result: MinimizeResult) -> str:
-    return "satisfied" if result.fitted else result.status
+    return "fitted" if result.fitted else result.status
+
+
+def _is_fitted(run: MinimizeResult, record: Record) -> bool:
+    return is_fitted(run.system, record.energy, record.n_overlaps)
 
 
 def _state(system: ConstrainedSystem, x: Array, status: str) -> dict[str, Any]:
     """The fields of one state, in the system's gauge."""
     state = measure_state(system, x)
     delta = to_numpy(system.constraints(state.x).delta)
-    fitted = status == "satisfied"
+    fitted = status == "fitted"
     bearing = not fitted and state.count.n_overlaps > 0
     counted = state.count if bearing else None
     return {

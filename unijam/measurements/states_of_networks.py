@@ -19,7 +19,7 @@ States = Sequence[tuple[LandscapeSample, int, int]]  # (sample, run, state)
 def states(samples: Sequence[LandscapeSample], state: int, *, unfitted: bool = True) -> States:
     """One state of every run, those that fit all data left out or not."""
     every = [(s, run, state) for s in samples for run in range(len(s.status))]
-    return [(s, r, k) for s, r, k in every if not unfitted or s.status[r, k] != "satisfied"]
+    return [(s, r, k) for s, r, k in every if not unfitted or s.status[r, k] != "fitted"]
 
 
 def certified(of: States) -> States:
@@ -76,7 +76,7 @@ def transition(by_load: Mapping[float, Sequence[LandscapeSample]], state: int) -
     """P/N_eff at which half of the runs fit, by interpolation; the interval holds the loads on both sides."""
     loads = np.array(sorted(by_load))
     fitted = [
-        np.array([s.status[r, k] == "satisfied" for s, r, k in states(by_load[x], state, unfitted=False)])
+        np.array([s.status[r, k] == "fitted" for s, r, k in states(by_load[x], state, unfitted=False)])
         for x in loads
     ]
     return half_crossing(loads, fitted)

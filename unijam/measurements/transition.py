@@ -18,7 +18,7 @@ import numpy as np
 from ..core.system import ConstrainedSystem
 from ..ensemble import Recipe, run_ensemble
 from ..solvers import FitSearch
-from ..support.interrupts import deferred, uncut
+from ..support.interrupts import deferred, pressed
 from ..support.printing import Brief
 from ..support.progress import Progress
 from ..support.validation import is_whole, require
@@ -62,6 +62,8 @@ class Transition(Brief):
     energy : float
         U/P there, mean.
     samples : tuple of ThresholdSample or SizeSample
+    interrupted : bool
+        Whether Ctrl-C was pressed, also where all starts were finished: a loop ends here.
 
     Examples
     --------
@@ -93,6 +95,7 @@ class Transition(Brief):
     jump_certified_interval: tuple[float, float]
     energy: float
     samples: tuple[Any, ...]
+    interrupted: bool = False
 
     @property
     def seconds(self) -> float:
@@ -152,7 +155,7 @@ def find_transition(
         Where several processes read a script without that line.
     KeyboardInterrupt
         At Ctrl-C where no start is finished, or with a store, which keeps those that are; without one they are handed
-        back.
+        back, with `interrupted` True.
 
     Examples
     --------
@@ -182,30 +185,34 @@ def find_transition(
     if isinstance(family, Recipe):
         require(vary not in family.parameters, vary, family.parameters.get(vary), "left free")
         family = family.at(**{vary: high})
-    samples: list[Any] = []
+    measured = functools.partial(measurement, **options)
+    summed_up = _transition if vary == "n_data" else _transition_in_size
     if isinstance(family, Recipe) and store is not None:
-        measured = functools.partial(measurement, **options)
         drawn = run_ensemble(
             {vary: (family, seeds)}, measured, store=store, n_workers=n_workers, progress=progress
         )
-        samples = drawn[vary]
-    else:
-        draw = family.system if isinstance(family, Recipe) else functools.partial(family, high)
+        return summed_up(drawn[vary], low, high, "complete")
+    draw = family.system if isinstance(family, Recipe) else functools.partial(family, high)
+    with deferred(told=True) as ctrl_c:
+        samples = _starts(lambda seed: measured(draw(seed)), seeds, progress)
+        found = summed_up(samples, low, high, "complete" if len(samples) == seeds else "interrupted")
+    return dataclasses.replace(found, interrupted=True) if ctrl_c.pressed else found
 
-        def measured_start(seed: int) -> Any:
-            return measurement(draw(seed), **options)
 
-        with Progress(progress, "find_transition") as report, deferred():
+def _starts(measured: Callable[[int], Any], seeds: int, progress: bool) -> list[Any]:
+    """The samples of the starts, one after the other; where Ctrl-C comes, of those that were finished."""
+    samples: list[Any] = []
+    with Progress(progress, "find_transition") as report:
+        while len(samples) < seeds and not pressed():
             try:
-                for seed in range(seeds):
-                    samples.append(uncut(functools.partial(measured_start, seed)))
-                    report.say(f"{seed + 1} of {seeds} starts")
-            except KeyboardInterrupt:
-                if not samples:
+                samples.append(measured(len(samples)))
+            except (KeyboardInterrupt, Exception):
+                if not samples or not pressed():
                     raise
-    status = "complete" if len(samples) == seeds else "interrupted"
-    summed_up = _transition if vary == "n_data" else _transition_in_size
-    return summed_up(samples, low, high, status)
+            report.say(f"{len(samples)} of {seeds} starts")
+    if not samples:
+        raise KeyboardInterrupt
+    return samples
 
 
 def _transition(samples: Sequence[ThresholdSample], low: int, high: int, status: str) -> Transition:

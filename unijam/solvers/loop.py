@@ -16,10 +16,10 @@ from ..support.validation import require, require_options
 from .history import Log, Record, Watch
 from .objective import Objective
 from .point import Point
+from .verdict import is_fitted, opened, why
 
 RESOLVED = 100.0  # rounding errors of Δ that a typical overlap is at least
 GAIN_STEPS = 5  # over which E must gain, where that is asked
-SATISFIED = 1.5e-10  # typical overlap below which overlaps out of balance count as satisfied (U/N_Δ = 1e-20)
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -36,8 +36,9 @@ class MinimizeResult(Brief):
         U and ‖Jᵀu'‖/‖u'‖.
     n_overlaps : int
     status : str
-        "satisfied" (no overlap left, or a typical one below 1.5e-10), "converged" (a minimum), "saddle",
-        "stalled", "step-limit", "stopped" (early, by a `Watch`), "interrupted".
+        What ended the run: "satisfied" (N_Δ = 0, no Δ above 15 resolutions), "converged" (stationary, and no direction
+        of negative curvature was found), "saddle", "stalled", "step-limit", "stopped" (early, by a `Watch`),
+        "interrupted" (unfinished when Ctrl-C came).
     n_steps, n_evaluations, seconds
         What it took.
     history : tuple of Record
@@ -47,6 +48,14 @@ class MinimizeResult(Brief):
         `minimize` goes on from a result as if it had not been stopped.
     solver : str
         The class of the solver that `minimize` ran, "" of results that come from elsewhere.
+    interrupted : bool
+        Whether Ctrl-C was pressed during the run, also where it came too late to change the result: a loop ends here.
+    certified : bool
+        Whether a "converged" state is a minimum by the inertia of H, from a factor: of methods that see curvature, on
+        systems whose H is a matrix. Else at most 20 products with H looked for negative curvature (`certify` computes
+        what is missing). Of a system with kinks H is that of the smooth piece in which x lies, or of the kinks held.
+    reason : str
+        One sentence where the status is neither "converged" nor "satisfied".
 
     Examples
     --------
@@ -68,6 +77,9 @@ class MinimizeResult(Brief):
     history: tuple[Record, ...]
     memory: Any = None
     solver: str = ""
+    interrupted: bool = False
+    certified: bool = False
+    reason: str = ""
 
     @property
     def typical_overlap(self) -> float:
@@ -86,8 +98,9 @@ class MinimizeResult(Brief):
 
     @property
     def fitted(self) -> bool:
-        """Whether U = 0 to rounding: satisfied, or a minimum whose overlaps are those of jamming or less."""
-        return self.status == "satisfied" or (self.status == "converged" and self.jammed)
+        """Whether U = 0 to rounding: no overlap, U/N_Δ < 1e-20 unit², or a minimum whose overlaps are those of jamming."""
+        small = is_fitted(self.system, self.energy, self.n_overlaps)
+        return small or (self.status == "converged" and self.jammed)
 
 
 def joined(results: list[MinimizeResult]) -> MinimizeResult:
@@ -165,9 +178,9 @@ class Solver(ABC):
         earlier: "MinimizeResult | None" = None,
     ) -> MinimizeResult:
         """Follow `iterate` from x until a test stops it; or go on from an earlier result of the same solver."""
-        with deferred():
+        with deferred(told=True) as ctrl_c:
             result = self._followed(objective, x, progress, watch, earlier)
-            return replace(result, status="interrupted") if pressed() else result
+        return replace(result, interrupted=True) if ctrl_c.pressed else result
 
     def _followed(
         self,
@@ -177,7 +190,7 @@ class Solver(ABC):
         watch: Watch | None,
         earlier: "MinimizeResult | None",
     ) -> MinimizeResult:
-        log, steps, status = Log(watch or Watch(), self.max_steps), 0, ""
+        log, steps, status, reason = Log(watch or Watch(), self.max_steps), 0, "", ""
         objective = self.prepared(objective)
         if earlier is None:
             point = objective.first(x)
@@ -221,24 +234,31 @@ class Solver(ABC):
                         point, points = kept, self.visits(objective, kept, most)
                     if self.least_gain and not status:
                         if values[0] - point.value < self.least_gain * abs(point.value):
-                            status = "stalled"
+                            status, reason = (
+                                "stalled",
+                                f"five steps lowered E by less than {self.least_gain:g} of it.",
+                            )
                         values.append(point.value)
             if status in ("stalled", "step-limit"):
                 status = self._saddle_or(objective, point, status)
-        except FloatingPointError:  # no H, so no step
-            status = "stalled"
+        except FloatingPointError as error:  # no H, so no step
+            status, reason = "stalled", str(error)
         except (KeyboardInterrupt, SystemError) as error:
             if not is_interrupt(error):
                 raise
             status = "interrupted"
         if self.sampled and log.records[-1].step != steps:
             point = objective(point.y, point.memory)
-        return self.result(objective, point, status, steps, log)
+        return self.result(objective, point, status, steps, log, reason)
 
-    def result(self, objective: Objective, point: Point, status: str, steps: int, log: Log) -> MinimizeResult:
+    def result(
+        self, objective: Objective, point: Point, status: str, steps: int, log: Log, reason: str = ""
+    ) -> MinimizeResult:
         """What was reached, in the system's gauge, recorded."""
         memory, point = point.memory and (point.y, point.memory), objective.canonical(point)
-        if log.records[-1].step != steps:
+        if log.records[-1].step == steps and log.records[-1].n_overlaps != point.n_overlaps:
+            log.records.pop()  # the last overlaps were opened after it
+        if not log.records or log.records[-1].step != steps:
             log.record(steps, objective, point)
         return MinimizeResult(
             objective.system_at(point),
@@ -252,6 +272,9 @@ class Solver(ABC):
             log.seconds,
             tuple(log.records),
             memory,
+            interrupted=status == "interrupted",
+            certified=status == "converged" and self.sees_curvature and not objective.system.matrix_free,
+            reason=reason or why(status, self.max_steps, log.watch.stop),
         )
 
     def converged(self, objective: Objective, point: Point) -> bool:
@@ -273,7 +296,10 @@ class Solver(ABC):
             return "stalled", point
         free = objective.conjugate is None and not objective.weight_decay
         if free and point.n_overlaps == 0:
-            return "satisfied", point
+            kept = objective.canonical(point)
+            return "satisfied" if kept.n_overlaps == 0 else "", kept
+        if (beyond := opened(objective, point)) is not None:
+            return "satisfied", beyond
         if self.converged(objective, point):
             kept = objective.canonical(point)
             if kept is not point and not self.converged(objective, kept):
@@ -281,8 +307,6 @@ class Solver(ABC):
             if self.sees_curvature and objective.is_saddle(kept):
                 return "", kept
             return "converged", kept
-        if free and objective.system.potential.typical_overlap(point.energy, point.n_overlaps) < SATISFIED:
-            return "satisfied", point
         return "", point
 
     def _saddle_or(self, objective: Objective, point: Point, status: str) -> str:

@@ -13,6 +13,7 @@ from .loop import MinimizeResult, Solver, joined
 from .objective import Objective
 from .replicas.run import ReplicaResult, run_replicas
 from .resume import goes_on
+from .ritz import looked_at
 from .second_order.levenberg_marquardt import LevenbergMarquardt
 from .sequences.fit_search import FitSearch
 from .sequences.rounds import Rounds
@@ -49,7 +50,8 @@ def minimize(
     Returns
     -------
     MinimizeResult
-        An interrupt (Ctrl-C) returns what was reached, with the status "interrupted".
+        Ctrl-C returns what was reached, with `interrupted` True: an unfinished run has the status "interrupted", a
+        finished one its own. A loop of runs tests it; between two runs Ctrl-C raises KeyboardInterrupt as ever.
 
     Raises
     ------
@@ -62,6 +64,18 @@ def minimize(
     >>> uj.minimize(uj.SoftSpheres.random(n=64, packing_fraction=0.9)).status
     'converged'
     """
+    with deferred(told=True) as ctrl_c:
+        found = _minimized(system, x0, solver, watch, progress)
+    return replace(found, interrupted=found.interrupted | True) if ctrl_c.pressed else found
+
+
+def _minimized(
+    system: ConstrainedSystem,
+    x0: Array | MinimizeResult | None,
+    solver: Solver | Stages | Rounds | FitSearch | None,
+    watch: Watch | None,
+    progress: bool,
+) -> MinimizeResult:
     require_system(system)
     known = solver is None or (hasattr(solver, "run") and not isinstance(solver, type))
     require(known, "solver", solver, "a Solver, Stages, Rounds or FitSearch, as Adam()")
@@ -71,16 +85,13 @@ def minimize(
     start = x0 if earlier is None else earlier.x
     x = require_positions(system, system.initial if start is None else start, replicas=True)
     several = x.ndim > 1
-    with deferred():  # the system is looked at before the first run begins
-        method = solver or (
-            LevenbergMarquardt() if several else default_solver(system, nearby=x0 is not None)
-        )
-        if several:
-            require(isinstance(method, Solver), "solver", method, "a single Solver where x has leading axes")
-        if earlier is not None and not goes_on(system, method, earlier):
-            earlier = None
-        found = _run(method, system if earlier is None else earlier.system, x, watch, progress, earlier)
-    return replace(found, solver=type(method).__name__)
+    method = solver or (LevenbergMarquardt() if several else default_solver(system, nearby=x0 is not None))
+    if several:
+        require(isinstance(method, Solver), "solver", method, "a single Solver where x has leading axes")
+    if earlier is not None and not goes_on(system, method, earlier):
+        earlier = None
+    found = _run(method, system if earlier is None else earlier.system, x, watch, progress, earlier)
+    return replace(found if several else looked_at(found), solver=type(method).__name__)
 
 
 def _run(

@@ -53,6 +53,9 @@ class Objective:
             None  # typical gradient from which on rounding is looked at, once it was asked for
         )
         self.rounding: float | None = None  # of ‖∇E‖, once it was asked for
+        self.opens_below: float | None = (
+            None  # typical overlap at which opening the last overlaps is tried next
+        )
         self.scaled = conjugate is not None if evaluate is None else True
         self.evaluate: Callable = evaluate or (
             system.scaled_evaluator() if self.scaled else system.evaluator()

@@ -1,6 +1,7 @@
 """The JSON of a study: its configuration, the seconds, and checks of measured values against reference numbers."""
 
 import json
+import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -13,9 +14,9 @@ if TYPE_CHECKING:
 
 def check(
     name: str,
-    value: float,
-    low: float,
-    high: float,
+    value: float | None,
+    low: float | None,
+    high: float | None,
     reference: float | None,
     source: str,
     verdict: str = "",
@@ -27,19 +28,25 @@ def check(
     """A value with its confidence interval, against a reference number and where that is from.
 
     The verdict is "agrees" where the interval meets reference ± tolerance, which is shown, else `otherwise`
-    ("finite-size": the difference is understood and vanishes with size); or as given. An explanation says where a
-    difference comes from.
+    ("finite-size": the difference is understood and vanishes with size); or as given. It is "undecided", whatever
+    was given, where the value or an end of its interval is missing (None, NaN or infinite), and where there is no
+    reference (None, NaN or infinite) and no verdict is given. An explanation says where a difference comes from.
     """
-    if not verdict:
+    value, low, high = (math.nan if v is None else float(v) for v in (value, low, high))
+    known = reference is not None and math.isfinite(reference)
+    if not all(map(math.isfinite, (value, low, high))) or not (known or verdict):
+        verdict = "undecided"
+    elif not verdict:
+        assert reference is not None
         room = tolerance + 1e-9
-        meets = reference is not None and low <= reference + room and high >= reference - room
+        meets = low <= reference + room and high >= reference - room
         verdict = "agrees" if meets else otherwise
     return {
         "name": name,
-        "value": number(float(value)),
-        "low": number(float(low)),
-        "high": number(float(high)),
-        "reference": reference,
+        "value": number(value),
+        "low": number(low),
+        "high": number(high),
+        "reference": number(reference),
         **({"tolerance": tolerance} if tolerance else {}),
         "source": source,
         "verdict": verdict,

@@ -48,7 +48,9 @@ def read_foreign(
     shapes, kind = _shapes(path, p)
     if kind == "Ellipsoid":
         require(d == 2, f"{path}: dimensions", d, "2 where particles are ellipses")
-        require(diameters is None, f"{path}: diameters", diameters, "left out: the file has the axes of ellipses")
+        require(
+            diameters is None, f"{path}: diameters", diameters, "left out: the file has the axes of ellipses"
+        )
         radii, ratio, angles = _ellipses(path, p, shapes)
         x = np.concatenate([x, angles])
         return packing(path, x, radii, sides, aspect_ratio=ratio, potential=potential)

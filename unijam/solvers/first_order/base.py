@@ -5,9 +5,10 @@ from abc import abstractmethod
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from ..loop import SATISFIED, Solver
+from ..loop import Solver
 from ..objective import Objective
 from ..point import Point
+from ..verdict import opening
 from .bursts import Bursts, Ends
 
 SHORTEST, LONGEST = (
@@ -54,5 +55,5 @@ class FirstOrder(Solver):
             rounding=objective.rounding or 0.0,
             near_rounding=0.0 if objective.rounding else near,
             largest_force=self.force_tolerance or 0.0,
-            least_energy=SATISFIED**a / a,
+            least_energy=opening(objective) ** a / a,
         )

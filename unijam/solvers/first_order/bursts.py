@@ -36,7 +36,7 @@ class Ends(NamedTuple):
     largest_force : float
         Where positive, asked for instead: of the components of ∂E/∂y.
     least_energy : float
-        U an overlap below which the system is satisfied, where the scale is fixed.
+        U an overlap below which the last overlaps may open, where the scale is fixed.
     """
 
     residual: float

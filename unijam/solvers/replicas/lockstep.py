@@ -11,7 +11,7 @@ import numpy as np
 
 from ...core.system import ConstrainedSystem
 from ...support.arrays import Array, namespace
-from ...support.interrupts import deferred, is_interrupt, pressed
+from ...support.interrupts import is_interrupt, pressed
 from ..first_order.descent import Descent
 from ..history import Log, Watch
 from ..loop import MinimizeResult
@@ -46,7 +46,6 @@ class LockstepObjective(Objective):
         return np.array([single.largest_curvature(_row(point, k), n_products) for k, single in each])
 
 
-@deferred()
 def run_in_lockstep(
     solver: Descent,
     systems: Replicas,

@@ -11,6 +11,7 @@ from ...support.validation import require
 from ..first_order.descent import Descent
 from ..history import Watch
 from ..loop import MinimizeResult, Solver
+from ..ritz import looked_at
 from .batched import Replicas
 from .lockstep import run_in_lockstep
 from .threads import run_in_threads
@@ -52,7 +53,7 @@ def run_replicas(
         results |= run_in_lockstep(solver, systems, rows, todo, watch, before)
     else:
         results |= run_in_threads(solver, systems, rows, todo, watch, before)
-    every = [results[k] for k in range(len(rows))]
+    every = [looked_at(results[k]) for k in range(len(rows))]
     return _gathered(system, every, lead)
 
 
@@ -78,5 +79,8 @@ def _gathered(
         each("n_evaluations"),
         seconds=max(result.seconds for result in results),
         history=tuple(result.history for result in results),  # type: ignore[misc]
+        interrupted=each("interrupted"),
+        certified=each("certified"),
+        reason=each("reason"),
         replicas=whole.reshape(lead),
     )

@@ -158,7 +158,7 @@ def _sharpened(
     system: ConstrainedSystem, free: MinimizeResult, beta: float, factor: float
 ) -> Iterator[MinimizeResult]:
     """From U = 0 of a soft network to that of the system itself, β times a factor at a time, while it is kept."""
-    while _softened(free.system, system) and free.status in ("satisfied", "converged", "step-limit"):
+    while _softened(free.system, system) and (free.fitted or free.status in ("converged", "step-limit")):
         beta *= factor
         sharper = system if beta > SHARPEST else system.softened(beta)
         yield (free := _FIT.run(Objective(sharper), sharper.canonical(free.x)))

@@ -338,8 +338,7 @@ def _exponent_entry(e: Exponent) -> dict[str, Any]:
 
 def _exponent_check(name: str, e: Exponent, reference: float, source: str) -> dict[str, Any]:
     if e.value is None or e.low is None or e.high is None:
-        refused = {"name": name, "value": None, "low": None, "high": None, "reference": reference}
-        return {**refused, "source": source, "verdict": "finite-size", "reason": e.reason}
+        return check(name, e.value, e.low, e.high, reference, source) | {"reason": e.reason}
     off = max(e.low - reference, reference - e.high, 0.0)
     verdict = "agrees" if off == 0 else "finite-size" if off < NEAR else "disagrees"
     return check(name, e.value, e.low, e.high, reference, source, verdict)

@@ -88,4 +88,4 @@ class MeasuredNetworks(Brief):
 
     def _fitted(self, samples: ByData, state: int) -> of.States:
         every = [one for p in sorted(samples) for one in of.states(samples[p], state, unfitted=False)]
-        return [(s, r, k) for s, r, k in every if s.status[r, k] == "satisfied"]
+        return [(s, r, k) for s, r, k in every if s.status[r, k] == "fitted"]

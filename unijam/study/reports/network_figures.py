@@ -91,9 +91,7 @@ def _plot_fitted(ax: Axes, report: MeasuredNetworks) -> None:
     for row, (label, samples, state, colour) in enumerate(_series(report)):
         shares = {
             x: of.fraction(
-                np.array(
-                    [s.status[r, k] == "satisfied" for s, r, k in of.states(some, state, unfitted=False)]
-                )
+                np.array([s.status[r, k] == "fitted" for s, r, k in of.states(some, state, unfitted=False)])
             )
             for x, some in report.by_load(samples).items()
         }

@@ -1,0 +1,88 @@
+"""Whether a stationary point is a minimum, as far as a few products with H tell: a look without a factor of H.
+
+Methods that use gradients alone stop wherever the gradient vanishes, at the top of a barrier too. Lanczos' method
+sees a direction of negative curvature in a few products, unless it is one among very many; only the inertia of H
+(Newton's method, `certify`) excludes it. H is that of the smooth piece in which x lies: kinks are not looked at.
+"""
+
+import math
+from dataclasses import replace
+
+import numpy as np
+
+from ..core.system import ConstrainedSystem, ConstraintOperator, Constraints, whole_hessian
+from ..linalg import Operator, projection
+from ..linalg.krylov import Projection, lanczos
+from ..support.arrays import Array, is_torch, namespace
+from ..support.interrupts import is_interrupt
+from .loop import MinimizeResult
+
+PRODUCTS = 20  # with H: a few per cent of a run
+ROUNDING = 5.0  # of an eigenvalue of H, in machine epsilons of the largest
+CERTAIN = 10.0  # uncertainties below zero at which an eigenvalue is negative
+
+
+def looked_at(result: MinimizeResult) -> MinimizeResult:
+    """The result, a "saddle" where it "converged" without inertia and a Ritz value of H is negative."""
+    if result.status != "converged" or result.certified:
+        return result
+    try:
+        lowest = negative_curvature(result.system, result.x)
+    except (KeyboardInterrupt, SystemError) as error:
+        if not is_interrupt(error):
+            raise
+        reason = "Ctrl-C was pressed twice before the curvature of this stationary point was looked at."
+        return replace(result, status="interrupted", interrupted=True, reason=reason)
+    if lowest is None:
+        return result
+    reason = f"the gradient vanishes, but H has a direction of curvature {lowest:.2g}: no minimum."
+    if lowest == 0:
+        reason = "the gradient vanishes, and so does H: nothing tells this point from a maximum."
+    return replace(result, status="saddle", reason=reason)
+
+
+def negative_curvature(system: ConstrainedSystem, x: Array) -> float | None:
+    """A Ritz value of H below −10 × its uncertainty, which bounds the lowest eigenvalue from above; None: none found.
+
+    The uncertainty is that of rounding, or ‖∇U‖/√N_Δ, what the gradient that is left makes of an eigenvalue. 0
+    stands for an H that vanishes although constraints press. Symmetries are left out.
+    """
+    c = system.constraints(x)
+    force = system.potential.force(c.delta)
+    gradient = c.vjp(force)
+    left = float(gradient @ gradient) ** 0.5 / math.sqrt(max(int(c.overlaps.sum()), 1))
+    operator = _hessian(c, force)
+    found = _lowest(operator, left, None)
+    if found is None or found == 0:
+        return found
+    project, rank = projection(system.gauge_directions(x))
+    return _lowest(operator, left, project) if rank else found
+
+
+def _lowest(operator: Operator, left: float, project: Projection | None) -> float | None:
+    like = operator.like
+    start = _random(like)
+    start = start if project is None else project(start)
+    values = lanczos(operator, start, PRODUCTS, project).nodes
+    largest = float(np.abs(values).max())
+    if not math.isfinite(largest) or largest == 0:
+        return 0.0 if largest == 0 else None
+    rounding = ROUNDING * float(namespace(like).finfo(like.dtype).eps) * largest
+    lowest = float(values.min())
+    return lowest if lowest < -CERTAIN * max(left, rounding) else None
+
+
+def _random(like: Array) -> Array:
+    """A Gaussian vector, always the same: no symmetry of a system makes it blind to a mode, as signs may be."""
+    drawn = np.random.default_rng(0).standard_normal(len(like))
+    return namespace(like).asarray(drawn, dtype=like.dtype, device=like.device) if is_torch(like) else drawn
+
+
+def _hessian(c: Constraints, force: Array) -> Operator:
+    """H as products: through those of the constraints where they have them, else through the (sparse) matrix."""
+    system = c.system
+    if type(c).curvature_product is not Constraints.curvature_product:
+        stiffness = system.potential.stiffness(c.delta)
+        return ConstraintOperator(c, stiffness, force, system.memory_limit)
+    matrix = whole_hessian(system, c)
+    return Operator(lambda v: matrix @ v, c.x, system.memory_limit)
