@@ -9,6 +9,7 @@ from ..ensemble.sample import Sample
 from ..particles.packing import Packing
 from ..solvers import MinimizeResult
 from ..spectra import decompose_hessian
+from ..support.arrays import over
 from .pressures import pressure_of, states_at
 
 
@@ -59,9 +60,9 @@ def measure_kernel_energies(
 
 
 def _kernel_modes(state: MinimizeResult) -> np.ndarray:
-    """Eigenvectors of Hp on the kernel of H0, (n_dof, modes)."""
+    """Changes of x along the eigenvectors of Hp on the kernel of H0, (n_dof, modes)."""
     hessian = decompose_hessian(state.system, state.x)
     held = hessian.kernel.T @ (hessian.hp @ hessian.kernel)
     modes = np.zeros((len(hessian.bearing), hessian.kernel.shape[1]))
     modes[hessian.bearing] = hessian.kernel @ np.linalg.eigh(held)[1]
-    return modes
+    return over(modes.T, state.system.coordinate_lengths).T

@@ -19,7 +19,7 @@ from .point import Point
 
 RESOLVED = 100.0  # rounding errors of Δ that a typical overlap is at least
 GAIN_STEPS = 5  # over which E must gain, where that is asked
-SATISFIED = 1.5e-10  # typical overlap below which overlaps out of balance count as satisfied (U/N_Δ = 1e-20)
+SATISFIED = 1.5e-10  # units: typical overlap below which overlaps out of balance count as satisfied (U/N_Δ = 1e-20)
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -36,7 +36,7 @@ class MinimizeResult(Brief):
         U and ‖Jᵀu'‖/‖u'‖.
     n_overlaps : int
     status : str
-        "satisfied" (no overlap left, or a typical one below 1.5e-10), "converged" (a minimum), "saddle",
+        "satisfied" (no overlap left, or a typical one below 1.5e-10 units), "converged" (a minimum), "saddle",
         "stalled", "step-limit", "stopped" (early, by a `Watch`), "interrupted".
     n_steps, n_evaluations, seconds
         What it took.
@@ -75,7 +75,7 @@ class MinimizeResult(Brief):
     @property
     def jammed(self) -> bool:
         """Whether overlaps are those of jamming: typically `jamming_overlap`, or as small as can be resolved."""
-        return self.typical_overlap <= self.system.jamming_overlap or not self.resolved
+        return self.typical_overlap <= self.system.jamming_overlap * self.system.unit or not self.resolved
 
     @property
     def fitted(self) -> bool:
@@ -106,7 +106,8 @@ class Solver(ABC):
     max_steps : int
         Points visited at most.
     force_tolerance : float or None
-        Where given, a point is converged instead when no component of ∂E/∂x is larger.
+        Where given, a point is converged instead when no component of ∂E/∂x is larger (in the units of U over those of
+        x).
     least_gain : float
         The fraction of E that five steps must gain, else the run ends as stalled; 0: no such test.
     """
@@ -274,7 +275,8 @@ class Solver(ABC):
             if self.sees_curvature and objective.is_saddle(kept):
                 return "", kept
             return "converged", kept
-        if free and objective.system.potential.typical_overlap(point.energy, point.n_overlaps) < SATISFIED:
+        potential, least = objective.system.potential, SATISFIED * objective.unit
+        if free and potential.typical_overlap(point.energy, point.n_overlaps) < least:
             return "satisfied", point
         return "", point
 

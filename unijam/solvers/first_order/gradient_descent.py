@@ -17,7 +17,7 @@ class _Memory(NamedTuple):
 
 @dataclass(frozen=True)
 class GradientDescent(Descent):
-    """y ← y − learning_rate ∂E/∂y; where no rate is given, 1 / (largest curvature at the start)."""
+    """y ← y − learning_rate ∂E/∂y; the rate is that of a force, in units of 1/stiffness; where none is given, 1 / (largest curvature at the start)."""
 
     def iterate(self, objective: Objective, point: Point) -> Iterator[Point]:
         step, found = point.memory or (0, self._found(objective, point))
