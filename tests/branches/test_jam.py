@@ -22,7 +22,7 @@ def test_jammed_states_are_converged_at_the_overlap_asked_for(jammed, name, seed
     assert (packing.status, packing.reason) == ("converged", "")
     assert all(s.status == "converged" for s in packing.states)
     last = packing.states[-1]
-    assert 0 < last.typical_overlap <= last.system.jamming_overlap
+    assert 0 < last.typical_overlap <= last.system.jamming_overlap * last.system.unit
     c = packing.system.constraints(packing.x)
     assert last.typical_overlap == pytest.approx(
         np.sqrt((to_numpy(c.delta)[to_numpy(c.overlaps)] ** 2).mean()), rel=1e-6
@@ -359,6 +359,8 @@ def test_single_precision_jams_at_what_it_resolves():
 
 def test_an_autodiff_system_knows_its_precision():
     class Point(uj.AutodiffSystem):
+        initial = (0.0, 0.0)
+
         def delta(self, x):
             return 1 - x
 

@@ -99,12 +99,49 @@ def test_a_potential_that_is_no_power_of_small_overlaps_is_asked_for_its_exponen
         def force(self, delta):
             return super().force(delta - 0.1)
 
+    with pytest.raises(ValueError, match="exponent of DeadZone = nan is not valid: .*given by the class"):
+        assert DeadZone().exponent
+
+
+def test_the_law_of_small_overlaps_is_found_in_any_unit_and_of_any_stiffness():
     class OfTensors(OwnHertzian):
         def force(self, delta):
             return torch.relu(delta) ** 1.5
 
-    for kind in (DeadZone, OfTensors):
-        with pytest.raises(
-            ValueError, match=f"exponent of {kind.__name__} = nan is not valid: .*given by the class"
-        ):
-            assert kind().exponent
+    class Cosh(uj.Potential):  # at small Δ a difference of large numbers
+        def __init__(self, width):
+            self.width = width
+
+        def energy(self, delta):
+            return np.cosh(delta.clip(0) / self.width) - 1
+
+        def force(self, delta):
+            return np.sinh(delta.clip(0) / self.width) / self.width
+
+        def stiffness(self, delta):
+            return np.cosh(delta.clip(0) / self.width) / self.width**2 * (delta > 0)
+
+    def stiffer(kind, k):
+        class Stiffer(kind):
+            def energy(self, delta):
+                return k * super().energy(delta)
+
+            def force(self, delta):
+                return k * super().force(delta)
+
+            def stiffness(self, delta):
+                return k * super().stiffness(delta)
+
+        return Stiffer
+
+    assert (OfTensors().exponent, OfTensors().modulus) == pytest.approx((2.5, 1.0), rel=1e-12)
+    for width in (1e-6, 1.0, 1e6):
+        assert (Cosh(width).exponent, Cosh(width).modulus) == pytest.approx((2.0, width**-2.0), rel=1e-4)
+        assert uj.LinearHinge(width).modulus == pytest.approx(1 / width, rel=1e-12)
+    for kind, exponent in ((uj.Harmonic, 2.0), (uj.Hertzian, 2.5)):
+        for k in (1e-3, 1e6):
+            soft = stiffer(kind, k)()
+            assert (soft.exponent, soft.modulus) == pytest.approx((exponent, k), rel=1e-12)
+            u = float(soft.energy(np.array([1e-7]))[0])
+            assert soft.typical_overlap(3 * u, 3) == pytest.approx(1e-7, rel=1e-12)
+            assert soft.force_unit(1e-4) == pytest.approx(float(soft.force(np.array([1e-4]))[0]))

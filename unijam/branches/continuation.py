@@ -22,6 +22,9 @@ MAX_LOG_STEP = math.log(10.0)  # of τ, one stage
 STARTS = (0.3, 0.2, 0.45)  # scales at which the quench of a ReLU network begins: much higher ones cost units
 SOFTEST = 4.0  # β of the softplus it begins with
 MIN_LOG_STEP = math.log(1.02)
+RISE, MOST_RISE = 0.05, 10.0  # of a satisfied system's scale, in its units: at first, and at most
+GENTLE_RISE = 0.2  # at most where the unit grows with the scale, as the mean diameter does
+LEAST_RISE = 1e-3  # below which a scale that the system refuses is not come any nearer to
 
 
 def conjugate_force(system: ConstrainedSystem, x: Array) -> float:
@@ -113,13 +116,32 @@ def _by_smooth_ones(system: ConstrainedSystem, x: Array, scale: float) -> Minimi
 
 
 def _raised(system: ConstrainedSystem, x: Array, solver: Solver | None = None) -> MinimizeResult:
-    """A minimum; the scale is raised, twice as much each time, while it is satisfied."""
-    rise = 0.05
+    """A minimum; while it is satisfied the scale is raised, by twice as much each time.
+
+    Where the system refuses a scale (a particle wider than half the box), it is raised by less from then on.
+    """
+    rise, free = RISE, True
     while True:
         state = minimize(system, x, solver)
-        if state.status != "satisfied" or rise > 10:
+        if state.status != "satisfied" or rise > MOST_RISE:
             return state
-        system, rise = system.at(scale=(system.scale or 0.0) + rise), 2 * rise
+        while refusal(system, system.scale + rise * system.unit):
+            rise, free = rise / 2, False
+            if rise < LEAST_RISE:
+                return state
+        raised = system.at(scale=system.scale + rise * system.unit)
+        if free:
+            rise = 2 * rise if raised.unit == system.unit else min(2 * rise, GENTLE_RISE)
+        system = raised
+
+
+def refusal(system: ConstrainedSystem, scale: float) -> str:
+    """Why a system cannot have a scale, "" where it can."""
+    try:
+        system.at(scale=scale)
+    except ValueError as error:
+        return str(error)
+    return ""
 
 
 def settle(objective: Objective, x: Array) -> MinimizeResult:
@@ -159,7 +181,9 @@ def walk(
     tau = conjugate_force(state.system, state.x)
     step, objective = MAX_LOG_STEP / 2, Objective(state.system, conjugate=tau)
     while not arrived(state):
-        step = min(step, MAX_LOG_STEP / 2 if state.typical_overlap > 0.05 else MAX_LOG_STEP)
+        step = min(
+            step, MAX_LOG_STEP / 2 if state.typical_overlap > 0.05 * state.system.unit else MAX_LOG_STEP
+        )
         objective = objective.going_on(state.system, conjugate=tau * math.exp(sign * step))
         following = settle(objective, state.x)
         if following.status == "interrupted":

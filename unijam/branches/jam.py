@@ -23,7 +23,18 @@ from ..support.validation import (
     require_positions,
     require_system,
 )
-from .continuation import at_scale, conjugate_force, distance_to_threshold, quench, settle, walk
+from .continuation import (
+    LEAST_RISE,
+    at_scale,
+    conjugate_force,
+    distance_to_threshold,
+    quench,
+    refusal,
+    settle,
+    walk,
+)
+
+NEAR_REFUSAL = 1.1  # times its scale: a way up that ended so near to what the system refuses ended there
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -40,7 +51,7 @@ class JamResult(Brief):
         threshold is NaN where no state bore force, and so no branch was met.
     status : str
         "converged" only where the state reached is a converged minimum and the one asked for: at jamming,
-        √(2U/N_Δ) ≤ `system.jamming_overlap`, or 100 rounding errors of Δ (single precision). "satisfied": no
+        √(2U/N_Δ) ≤ `system.jamming_overlap` units, or 100 rounding errors of Δ (single precision). "satisfied": no
         overlap is left there (unjammed). Else what ended the way ("stalled", "saddle", "step-limit", "interrupted").
     reason : str
         One sentence where the status is not "converged".
@@ -197,9 +208,9 @@ def _jammed(
 
 
 def _require_linear(system: ConstrainedSystem, x: Array) -> None:
-    """Δ must be λ c − g(x): its change with λ is compared over one step and over two."""
+    """Δ must be λ c − g(x): its change with λ is compared over one step and over two, towards zero."""
     scale = system.scale or 0.0
-    step = 1e-3 * max(abs(scale), 1.0)
+    step = -1e-3 * scale or 1e-3 * system.unit
     here, near, far = (system.at(scale=scale + k * step).constraints(x).delta for k in (0, 1, 2))
     require_finite(here, f"{type(system).__name__}.delta(x)")
     if here.shape == near.shape == far.shape and here.shape[0]:  # packings list other pairs at another scale
@@ -247,6 +258,10 @@ class _Way:
             self.reason = (
                 f"no overlap is left at {self.name} = {self.control(state):.6g}, to which it was raised."
             )
+            there = state.system
+            beyond = refusal(there, (there.scale or 0.0) + 2 * LEAST_RISE * there.unit)
+            if beyond:
+                self.reason = f"{self.reason[:-1]}; beyond, {beyond}"
         return state
 
     def to_jamming(self, x: Array) -> None:
@@ -295,10 +310,10 @@ class _Way:
         """To a pressure, by way of τ, lowered or raised."""
         state = self.quench(self.start, x)
         if not self.status:
-            try:
-                self._walk_to(pressure, state)
-            except ValueError as error:  # the particles have grown too large
-                raise ValueError(f"pressure = {pressure!r} is out of reach: {error}") from None
+            self._walk_to(pressure, state)
+            beyond = refusal(self.last.system, NEAR_REFUSAL * (self.last.system.scale or 0.0))
+            if self.status not in ("converged", "interrupted") and beyond and _pressure(self.last) < pressure:
+                raise ValueError(f"pressure = {pressure!r} is out of reach: {beyond}")
         self._explain()
 
     def _walk_to(self, pressure: float, state: MinimizeResult) -> None:

@@ -1,6 +1,8 @@
 """A system whose author writes only Δ(x): torch derives Jᵀw, Jv, J and Σ w ∇∇Δ, all in reverse mode."""
 
+import math
 from abc import abstractmethod
+from functools import cached_property
 from itertools import accumulate
 from typing import Any, Self
 
@@ -16,7 +18,7 @@ from .kinks import HeldKinks, Kinks
 from .system import ConstrainedSystem, Constraints
 
 KERNEL = 1e-9  # of the largest singular value of J, below which others may be those of a kernel
-NEARBY = 1e-3  # of the mean |x| + 1: how far the second look at the symmetries is taken
+NEARBY = 1e-3  # of the mean |x| + step_unit: how far the second look at the symmetries is taken
 CHUNK = 2**24  # numbers in one batch of backward passes
 
 
@@ -33,6 +35,9 @@ class AutodiffSystem(ConstrainedSystem):
         A start; anything else that holds numbers becomes a float64 tensor.
     members : (m, k) integer tensor or None
         Which particles, or which datum, each constraint is about; None stands for its number.
+    unit : float
+        The size of a typical Δ, by which overlaps, steps and rounding are measured: the largest |Δ| at `initial`, or
+        what the class sets (`self.unit = 1e-6`).
 
     Examples
     --------
@@ -70,6 +75,18 @@ class AutodiffSystem(ConstrainedSystem):
             changes["initial"] = _start(changes["initial"])
         return super().at(**changes)
 
+    @cached_property
+    def unit(self) -> float:  # type: ignore[override]
+        """The largest |Δ| at `initial`: there some constraints are far from being met; 1 where all Δ vanish."""
+        delta = self.constraints(self.initial).delta
+        largest = float(delta.abs().max()) if len(delta) else 0.0
+        return largest if 0.0 < largest < math.inf else 1.0
+
+    @property
+    def step_unit(self) -> float:
+        """`unit`, or the largest coordinate of `initial` where that is more."""
+        return max(self.unit, float(self.initial.abs().max()))
+
     def constraints(self, x: Tensor, reach: float = 0.0) -> "AutodiffConstraints":
         """All the constraints at x, gaps of any width included."""
         return AutodiffConstraints(self, x)
@@ -86,15 +103,15 @@ class AutodiffSystem(ConstrainedSystem):
             return here
         generator = torch.Generator().manual_seed(0)
         away = torch.randn(len(x), generator=generator, dtype=x.dtype).to(x.device)
-        near = self._kernel(x + NEARBY * (1 + x.abs().mean()) * away)
+        near = self._kernel(x + NEARBY * (self.step_unit + x.abs().mean()) * away)
         if len(near) >= len(here):
             return here
         rows = torch.linalg.svd(near @ here.T, full_matrices=False).Vh
         return rows @ here
 
     def resolution(self, x: Tensor) -> float:
-        """The rounding error of one Δ of order one, 1e-15 in double and 5e-7 in single precision."""
-        return 1e-15 * (torch.finfo(x.dtype).eps / torch.finfo(torch.float64).eps)
+        """The rounding error of one Δ of order `unit`: 1e-15 of it in double and 5e-7 in single precision."""
+        return 1e-15 * self.unit * (torch.finfo(x.dtype).eps / torch.finfo(torch.float64).eps)
 
     def _kernel(self, x: Tensor) -> Tensor:
         jacobian = self.constraints(x).jacobian()

@@ -1,7 +1,9 @@
 """Potentials u(Δ): energy u, force u', stiffness u'' of each signed distance Δ; but for cross-entropy 0 for Δ ≤ 0."""
 
 import math
+import sys
 from abc import ABC, abstractmethod
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import cached_property
@@ -11,6 +13,11 @@ import numpy as np
 from ..support.arrays import Array, namespace
 from ..support.validation import is_whole, require
 
+SMALL = 2.0 ** -np.arange(
+    -60, 100
+)  # Δ in falling order, in any unit: among them the limit Δ → 0 is looked for
+ALIKE = 1e-3  # relative difference of neighbouring values where a limit is reached
+
 
 class Potential(ABC):
     """What one constraint, or k coupled ones, cost as a function of the signed distances (m,).
@@ -18,8 +25,11 @@ class Potential(ABC):
     Attributes
     ----------
     exponent : float
-        a of u ∝ Δ^a for small overlaps: U = Δ^a/a defines the typical overlap, a U/τ the distance from jamming.
-        Where a subclass does not give it, it is Δ u'/u at Δ = 1e-5 (2 without finite range).
+        a of u ∝ Δ^a for small overlaps; a U/τ is the distance from jamming. Where a subclass does not give it, it is
+        the limit of Δ u'/u as Δ → 0 (2 without finite range).
+    modulus : float
+        k of u = k Δ^a/a for small overlaps, read off u itself: a potential may have any stiffness. 1 without finite
+        range, and where u cannot be evaluated alone.
     kink : float
         The jump of u' at Δ = 0.
     coupled : int
@@ -54,14 +64,23 @@ class Potential(ABC):
     def exponent(self) -> float:
         if not self.finite_range:
             return 2.0
-        small, found = np.array([1e-5]), math.nan
-        with suppress(TypeError, AttributeError), np.errstate(all="ignore"):  # functions of tensors alone
-            found = float((small * self.force(small) / self.energy(small))[0])
+        found = _limit(lambda small: small * self.force(small) / self.energy(small))
         field = f"exponent of {type(self).__name__}"
-        require(
-            0 < found < math.inf, field, found, "positive, and given by the class where u(1e-5) does not tell"
-        )
+        wanted = "positive, and given by the class where u and u' near Δ = 0 do not tell"
+        require(0 < found < math.inf, field, found, wanted)
         return found
+
+    @cached_property
+    def modulus(self) -> float:
+        if not self.finite_range or self.coupled > 1:
+            return 1.0
+        a = self.exponent
+        found = _limit(lambda small: a * self.energy(small) / small**a)
+        return found if 0 < found < math.inf else 1.0
+
+    def force_unit(self, unit: float) -> float:
+        """k unit^(a − 1): u' of an overlap of one unit, were u the power law that it is for small ones."""
+        return self.modulus * unit ** (self.exponent - 1.0)
 
     @abstractmethod
     def energy(self, delta: Array) -> Array:
@@ -76,8 +95,30 @@ class Potential(ABC):
         """u''(Δ), (m,), or (m/k, k, k) of k > 1 coupled constraints."""
 
     def typical_overlap(self, energy: float, n_overlaps: int) -> float:
-        """(a U/N_Δ)^(1/a), √(2U/N_Δ) for the harmonic potential, in units of Δ."""
-        return (self.exponent * energy / max(n_overlaps, 1)) ** (1 / self.exponent)
+        """(a U/(k N_Δ))^(1/a), √(2U/N_Δ) for the harmonic potential, in units of Δ."""
+        return (self.exponent * energy / (self.modulus * max(n_overlaps, 1))) ** (1 / self.exponent)
+
+
+def _limit(values: Callable[[Array], Array]) -> float:
+    """The limit of a function of Δ as Δ → 0, NaN where none is found: in the last stretch of `SMALL` where it is level.
+
+    Below that rounding spoils what is the small difference of large numbers, as cosh Δ − 1. The function may be one of
+    arrays or of tensors alone.
+    """
+    torch = sys.modules.get("torch")
+    for convert in (np.array, torch.from_numpy) if torch else (np.array,):
+        with suppress(TypeError, AttributeError, ValueError), np.errstate(all="ignore"):
+            found = np.asarray(values(convert(SMALL)))
+            level = abs(np.diff(found)) < ALIKE * abs(found[1:])
+            ends = np.flatnonzero(level[1:] & level[:-1])
+            if not len(ends):
+                return math.nan
+            steps = np.flatnonzero(~level[: ends[-1] + 2])
+            first, last = steps[-1] + 1 if len(steps) else 0, ends[-1] + 2
+            if first == 0 and last < len(SMALL) - 1:  # level for large Δ: a limit, but not this one
+                return math.nan
+            return float(np.median(found[first : last + 1]))
+    return math.nan
 
 
 @dataclass(frozen=True)
@@ -95,7 +136,7 @@ class Harmonic(Potential):
     exponent = 2.0
 
     def energy(self, delta: Array) -> Array:
-        return 0.5 * self.force(delta) ** 2
+        return 0.5 * delta.clip(0) ** 2  # not by way of the force, which a subclass may have scaled
 
     def force(self, delta: Array) -> Array:
         return delta.clip(0)
@@ -133,7 +174,8 @@ class Hertzian(Potential):
         require(math.isfinite(a) and a >= 2, "exponent", a, "a finite number of at least 2")
 
     def energy(self, delta: Array) -> Array:
-        return self.force(delta) * delta / self.exponent
+        overlap = delta * (delta > 0)
+        return overlap ** (self.exponent - 1) * delta / self.exponent
 
     def force(self, delta: Array) -> Array:
         overlap = delta * (delta > 0)
@@ -185,18 +227,18 @@ class LinearHinge(Potential):
         return 0.0 if self.width else 1.0
 
     def energy(self, delta: Array) -> Array:
-        force = self.force(delta)
+        force = self._force(delta)
         return force * (delta - 0.5 * self.width * force)
 
     def force(self, delta: Array) -> Array:
+        return self._force(delta)
+
+    def _force(self, delta: Array) -> Array:
         beyond = (delta > self.width) * (0.0 * delta + 1.0)
         return beyond if not self.width else beyond + self._rounded(delta) * delta / self.width
 
     def stiffness(self, delta: Array) -> Array:
         return self._rounded(delta) * (0.0 * delta + 1.0 / (self.width or 1.0))
-
-    def typical_overlap(self, energy: float, n_overlaps: int) -> float:
-        return super().typical_overlap((self.width or 1.0) * energy, n_overlaps)
 
     def _rounded(self, delta: Array) -> Array:
         return (delta > 0) & (delta <= self.width)
@@ -287,6 +329,10 @@ class Held(Potential):
     @property
     def kink(self) -> float:  # type: ignore[override]
         return self.base.kink
+
+    @property
+    def modulus(self) -> float:  # type: ignore[override]
+        return self.base.modulus
 
     def energy(self, delta: Array) -> Array:
         return self._replaced(self.base.energy(delta), self.base.kink * self.slopes * delta[self.index])

@@ -83,12 +83,16 @@ class Constraints(Brief, ABC):
         return self.stiffness(stiffness) + self.curvature(weights)
 
     def loading(self) -> Array:
-        """c_i = ∂Δ_i/∂scale, (m,); exact, because Δ is linear in the scale."""
+        """c_i = ∂Δ_i/∂scale, (m,); exact but for rounding, because Δ is linear in the scale."""
         if self.system.scale is None:
             raise ValueError(
                 "loading asks how Δ depends on the scale, and this system has none (control is None)."
             )
-        return self.system.at(scale=self.system.scale + 1.0).constraints(self.x).delta - self.delta
+        step = max(
+            abs(self.system.scale), self.system.unit
+        )  # as long as λ is: what is added is not lost in rounding
+        raised = self.system.at(scale=self.system.scale + step).constraints(self.x)
+        return (raised.delta - self.delta) / step
 
     def bearing(self) -> tuple[Array, Array]:
         """Masks of the degrees of freedom, (n_dof,), and of the constraints, (m,), that bear force.
@@ -208,9 +212,13 @@ class ConstrainedSystem(Brief, ABC):
     control : str or None
         The user's name of the parameter that jams the system, readable as an attribute.
     unit : float
-        The unit in which overlaps and gaps are reported (particles: the mean diameter).
+        The size of a typical length of Δ (particles: the mean diameter): whatever is compared with a Δ is a multiple
+        of it, so that a system behaves alike in any unit.
+    step_unit : float
+        The same of x (by default `unit`): the longest steps are fractions of it.
     jamming_overlap : float
-        √(2U/N_Δ) at which `jam` calls a state jammed, or that of 100 resolutions, if larger (single precision).
+        √(2U/N_Δ) in units of `unit` at which `jam` calls a state jammed, or that of 100 resolutions, if larger (single
+        precision).
     memory_limit : int
         Bytes that derivatives of a matrix-free system, and bases of vectors, may take.
     handover : float
@@ -281,6 +289,19 @@ class ConstrainedSystem(Brief, ABC):
     def n_dof(self) -> int:
         """The number of degrees of freedom."""
         return int(self.initial.shape[-1])
+
+    @property
+    def step_unit(self) -> float:
+        """The size of a typical change of a degree of freedom, of which the longest steps are fractions."""
+        return self.unit
+
+    @property
+    def coordinate_lengths(self) -> Array | None:
+        """What one unit of each coordinate of x is worth as a length, (n_dof,), where some are angles; None: ones.
+
+        Gradients, J, H and their spectra are quoted in x times this, so that they do not depend on the unit of length.
+        """
+        return None
 
     @property
     def matrix_free(self) -> bool:
@@ -361,12 +382,12 @@ class ConstrainedSystem(Brief, ABC):
         return x
 
     def lengths(self, x: Array) -> Array | None:
-        """What solvers multiply x by, (n_dof,), at most 1, so that its parts are alike in stiffness; None: ones."""
+        """What solvers multiply x by, (n_dof,), so that its parts are alike in stiffness; None: ones."""
         return None
 
     def resolution(self, x: Array) -> float:
-        """The rounding error of one Δ_i, in units of Δ (default: Δ of order one in double precision)."""
-        return 1e-15
+        """The rounding error of one Δ_i, in units of Δ (default: Δ of order `unit` in double precision)."""
+        return 1e-15 * self.unit
 
     def redundancy(self, x: Array) -> Redundancy:
         """Dead units, copies and trapped data at x: of networks; nothing for other systems."""

@@ -228,7 +228,8 @@ def across_symmetries(h: Array, bearing: Callable[[], Array], symmetries: Array)
         return Operator(product, h.like, h.memory), rho
     if sp.issparse(h):
         diagonal, mask = h.diagonal(), bearing()
-        rho = float(np.abs(diagonal[mask]).mean()) if mask.any() else 1.0
+        counted = mask if mask.any() else diagonal != 0  # what overlaps but is not held, else
+        rho = float(np.abs(diagonal[counted]).mean()) if counted.any() else 1.0
         stiff = np.where(mask, 0.0, TETHER * rho)
         for direction in symmetries:
             free = np.abs(direction) * mask * (stiff == 0)

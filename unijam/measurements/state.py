@@ -8,7 +8,7 @@ import numpy as np
 from ..core.system import ConstrainedSystem
 from ..spectra import HessianDecomposition, decompose_hessian
 from ..statistics import ConstraintCount, count_constraints
-from ..support.arrays import Array, to_numpy
+from ..support.arrays import Array, over, to_numpy
 from ..support.printing import Brief
 from ..support.validation import require_constraints
 
@@ -82,12 +82,12 @@ class MeasuredState(Brief):
 
     @cached_property
     def kernel_modes(self) -> np.ndarray:
-        """Eigenvectors of Hp on the kernel of H0, (n_dof, k), in the order of `kernel_prestress`."""
+        """Changes of x along the eigenvectors of Hp on the kernel of H0, (n_dof, k), in the order of `kernel_prestress`."""
         hessian = self.hessian
         held = hessian.kernel.T @ (hessian.hp @ hessian.kernel)
         modes = np.zeros((len(hessian.bearing), hessian.kernel.shape[1]))
         modes[hessian.bearing] = hessian.kernel @ np.linalg.eigh(held)[1]
-        return modes
+        return over(modes.T, self.system.coordinate_lengths).T
 
     def distances(self, reach: float = 0.0) -> np.ndarray:
         """Δ of the bearing constraints, (m,), gaps up to `reach` included; both in reported units."""

@@ -34,7 +34,8 @@ class Ellipses(Packing):
     """Ellipses of one shape and several sizes, semi-axes R√α and R/√α, in a periodic rectangle.
 
     x = `pack(positions, angles)`, (3n,): first the n positions, row by row, then the n angles of the long
-    axes, in radians (times `angle_length`, one unit of the box, so that every coordinate is a length).
+    axes, in radians. Where angles stand beside lengths, in gradients, J, H and their spectra, they are taken times
+    `angle_length`, the typical distance (V/n)^(1/2) of particles: one at number density one.
 
     Parameters
     ----------
@@ -62,8 +63,6 @@ class Ellipses(Packing):
     """
 
     orientations: ClassVar[int] = 1
-    angle_length: ClassVar[float] = 1.0
-
     aspect_ratio: float
 
     def __post_init__(self) -> None:
@@ -128,6 +127,19 @@ class Ellipses(Packing):
         root = math.sqrt(self.aspect_ratio)
         return self.radii * root, self.radii / root
 
+    @cached_property
+    def angle_length(self) -> float:
+        """What a radian is worth as a length: (V/n)^(1/2), which does not move with the radii."""
+        side = float(self.sides[0])
+        return side * math.sqrt(self.sides[1] / side) / self.n**0.5
+
+    @cached_property
+    def coordinate_lengths(self) -> Array | None:
+        """One for positions, `angle_length` for angles, (3n,); None where that is one too."""
+        if self.angle_length == 1.0:
+            return None
+        return np.concatenate((np.ones(2 * self.n), np.full(self.n, self.angle_length)))
+
     @property
     def largest_diameter(self) -> float:
         """The longest axis of any ellipse, in the units of the box."""
@@ -136,14 +148,15 @@ class Ellipses(Packing):
     def lengths(self, x: Array) -> Array | None:
         """Of an angle √(e² + 2eΔ), e = a − b: a turn moves Δ by e, forces on curved edges give a stiffness 2eΔ.
 
-        Δ is the typical overlap at x. In these lengths a turn is as stiff as a move however round an ellipse is.
+        Δ is the typical overlap at x; at most one mean diameter. In these lengths a turn is as stiff as a move however
+        round an ellipse is.
         """
         eccentric = np.subtract(*self.semi_axes)
         if not eccentric.any():
             return None
         overlaps = np.maximum(self.constraints(x).delta, 0.0)
         typical = math.sqrt(float(overlaps @ overlaps) / max(int((overlaps > 0).sum()), 1))
-        turns = np.minimum(np.sqrt(eccentric * (eccentric + 2.0 * typical)), 1.0)
+        turns = np.minimum(np.sqrt(eccentric * (eccentric + 2.0 * typical)), self.unit)
         return np.concatenate((np.ones(2 * self.n), turns))
 
     def constraints(self, x: Array, reach: float = 0.0) -> "EllipseConstraints":
@@ -276,7 +289,8 @@ class EllipseConstraints(Constraints):
         used = bearing & overlaps
         (i, j), (x, y, of_i, of_j) = self.members[used].T, self.slopes[:, used] ** 2
         moves = np.bincount(i, x, n) + np.bincount(j, x, n), np.bincount(i, y, n) + np.bincount(j, y, n)
-        squares = self.system.pack(np.column_stack(moves), np.bincount(i, of_i, n) + np.bincount(j, of_j, n))
+        turns = (np.bincount(i, of_i, n) + np.bincount(j, of_j, n)) / self.system.angle_length**2
+        squares = self.system.pack(np.column_stack(moves), turns)
         moved = squares > 1e-24 * squares.max(initial=0.0)
         return moved & self.system.pack(np.column_stack((backbone, backbone)), backbone), bearing
 

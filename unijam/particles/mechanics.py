@@ -12,7 +12,7 @@ import scipy.sparse as sp
 
 from ..core.system import Constraints, hessian
 from ..linalg import across_symmetries, factor_sparse
-from ..support.arrays import Array
+from ..support.arrays import Array, over
 from ..support.printing import Brief
 from ..support.validation import require, require_constraints
 from .ellipses import EllipseConstraints
@@ -214,7 +214,8 @@ def elastic_moduli(system: Packing, x: Array) -> ElasticModuli:
     overlaps = c.overlaps & constraints
     require(overlaps.any(), "the number of bearing overlaps at x", 0, "positive: nothing bears force")
     force = system.potential.force(c.delta)
-    unbalanced = float(np.linalg.norm(c.vjp(force)) / np.linalg.norm(force))
+    left = over(c.vjp(force), system.coordinate_lengths)
+    unbalanced = float(np.linalg.norm(left) / np.linalg.norm(force))
     require(
         unbalanced <= BALANCE, "the relative gradient at x", unbalanced, f"at most {BALANCE:g}, a minimum"
     )

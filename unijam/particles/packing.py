@@ -95,6 +95,7 @@ class Packing(ConstrainedSystem):
     """
 
     control: ClassVar[str] = "packing_fraction"  # type: ignore[misc]
+    jamming_overlap: ClassVar[float] = 1e-8  # type: ignore[misc]
     orientations: ClassVar[int] = 0
 
     initial: Array
@@ -174,11 +175,6 @@ class Packing(ConstrainedSystem):
         return self.scale
 
     @property
-    def jamming_overlap(self) -> float:  # type: ignore[override]
-        """1e-8 mean diameters: the typical overlap √(2U/N_Δ) at which a packing is called jammed."""
-        return 1e-8 * self.scale
-
-    @property
     def volume(self) -> float:
         """V of the box, the product of its sides."""
         return math.prod(self.sides.tolist())
@@ -186,7 +182,8 @@ class Packing(ConstrainedSystem):
     @property
     def packing_fraction(self) -> float:
         """φ, the volume of the particles (overlaps counted twice) over that of the box."""
-        return ball_volume(self.dimension) * float((self.radii**self.dimension).sum()) / self.volume
+        content = np.multiply.reduce([self.radii] * self.dimension)  # products, unlike pow, scale exactly
+        return ball_volume(self.dimension) * float(content.sum()) / self.volume
 
     def positions(self, x: Array) -> Array:
         """The positions in x, a view (n, d); not wrapped into the box."""
@@ -256,8 +253,8 @@ class Packing(ConstrainedSystem):
         return apart
 
     def resolution(self, x: Array) -> float:
-        """The rounding error of one Δ: 4e-16 longest sides (or largest coordinates, where x has drifted away)."""
-        return 4e-16 * max(float(self.sides.max()), float(np.abs(x).max()))
+        """The rounding error of one Δ: 4e-16 longest sides (or largest positions, where x has drifted away)."""
+        return 4e-16 * max(float(self.sides.max()), float(np.abs(x[: self.n * self.dimension]).max()))
 
 
 def require_packing(system: Any) -> None:

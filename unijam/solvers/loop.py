@@ -94,7 +94,7 @@ class MinimizeResult(Brief):
     @property
     def jammed(self) -> bool:
         """Whether overlaps are those of jamming: typically `jamming_overlap`, or as small as can be resolved."""
-        return self.typical_overlap <= self.system.jamming_overlap or not self.resolved
+        return self.typical_overlap <= self.system.jamming_overlap * self.system.unit or not self.resolved
 
     @property
     def fitted(self) -> bool:
@@ -126,7 +126,8 @@ class Solver(ABC):
     max_steps : int
         Points visited at most.
     force_tolerance : float or None
-        Where given, a point is converged instead when no component of ∂E/∂x is larger.
+        Where given, a point is converged instead when no component of ∂E/∂x is larger (in the units of U over those of
+        x).
     least_gain : float
         The fraction of E that five steps must gain, else the run ends as stalled; 0: no such test.
     """

@@ -31,6 +31,11 @@ class Objective:
         Degrees of freedom that may move (first-order solvers only).
     evaluate : function or None
         A `scaled_evaluator` of the system, of whatever scale, to go on with.
+
+    Attributes
+    ----------
+    unit, force_unit : float
+        A typical Δ, and u' of an overlap as large: what lengths and forces are compared with.
     """
 
     def __init__(
@@ -42,6 +47,8 @@ class Objective:
         evaluate: Callable | None = None,
     ) -> None:
         self.system, self.weight_decay, self.conjugate, self.mask = system, weight_decay, conjugate, mask
+        self.unit = system.unit
+        self.force_unit = system.potential.force_unit(self.unit)
         self.n_evaluations = 0
         self.reference = system.scale or 0.0
         self.scale_weight = 1.0
@@ -81,11 +88,11 @@ class Objective:
     def start(self, x: Array, c: Constraints | None = None) -> Array:
         """y at x and the system's own scale, in units chosen here; c are the constraints there."""
         plain = self.as_it_is or self.system.matrix_free
-        self.lengths = None if plain else self.system.lengths(x)
+        self.lengths = self.system.coordinate_lengths if plain else self.system.lengths(x)
         if self.conjugate is not None:
             c = c or self.system.constraints(x)
             loading = c.loading()[c.overlaps]
-            self.scale_weight = max(float((loading * loading).sum()), 1.0) ** 0.5
+            self.scale_weight = (float((loading * loading).sum()) or 1.0) ** 0.5
         return self.y(x, self.scale_weight * self.reference)
 
     def y(self, x: Array, last: float | Array) -> Array:
@@ -102,10 +109,10 @@ class Objective:
         return point
 
     def relative_gradient(self, point: Point) -> float:
-        """The residual with ∂E/∂x itself."""
+        """The residual with ∂E/∂x itself, angles taken as lengths."""
         if self.lengths is None or not 0 < point.force < math.inf:
             return point.residual
-        gradient = point.gradient[: len(self.lengths)] * self.lengths
+        gradient = over(point.gradient[: len(self.lengths)] * self.lengths, self.system.coordinate_lengths)
         tension = 0.0 if self.conjugate is None else abs(float(point.gradient[-1])) * self.scale_weight
         return max(math.sqrt(dot(gradient, gradient)) / point.force, tension / (self.conjugate or 1.0))
 
@@ -141,9 +148,23 @@ class Objective:
 
     def __call__(self, y: Array, memory: Any = None) -> Point:
         x = self.x(y)
-        found = self.evaluate(x, self.scale(y)) if self.scaled else self.evaluate(x)
+        try:
+            found = self.evaluate(x, self.scale(y)) if self.scaled else self.evaluate(x)
+        except ValueError:
+            if not self.refuses(self.scale(y)):
+                raise
+            found = math.nan, x * math.nan, math.nan, 0, math.nan
         point = self.point(y, *found)
         return point if memory is None else point._replace(memory=memory)
+
+    def refuses(self, scale: float | None) -> bool:
+        """Whether the scale moves and the system cannot have this one: a step there is refused as one to NaN is."""
+        if self.moving:
+            try:
+                self.system.at(scale=scale)
+            except ValueError:
+                return True
+        return False
 
     def point(
         self,
@@ -232,8 +253,8 @@ class Objective:
 
     def near_rounding(self, point: Point) -> bool:
         """Whether the gradient is so small that rounding may be all of it (cheap: most points are far from that)."""
-        if self.far is None:
-            self.far = 1e4 * self.system.resolution(self.x(point.y))
+        if self.far is None:  # as a force: a rounding error of Δ times the stiffness of a typical overlap
+            self.far = 1e4 * self.system.resolution(self.x(point.y)) * (self.force_unit / self.unit)
         return point.residual * point.typical_force < self.far
 
     def tolerance(self, point: Point, gradient_tolerance: float) -> float:
@@ -276,7 +297,8 @@ class Objective:
     def is_saddle(self, point: Point) -> bool:
         """Whether a stationary point has a direction of negative curvature, or no curvature at all."""
         model = self.model(point)
-        return model.rho == 0 or model.negative_modes(point.residual * point.typical_force) > 0
+        uncertainty = point.residual * point.typical_force / self.unit  # a stiffness
+        return model.rho == 0 or model.negative_modes(uncertainty) > 0
 
     def gauss_newton(self, point: Point, matrix_free: bool | None = None) -> GaussNewton | NormalEquations:
         """The Gauss-Newton model at the point: Jacobian and residuals of the overlaps, or H0 of coupled constraints."""
@@ -315,7 +337,8 @@ class Objective:
         c = self.constraints_at(point)
         system = c.system
         stiffness = system.potential.stiffness(c.delta)
-        vector, largest = over(c.vjp(weigh(stiffness, c.delta)), self.lengths), 1.0
+        typical = self.force_unit / self.unit
+        vector, largest = over(c.vjp(weigh(stiffness, c.delta)), self.lengths), typical
         for _ in range(n_products):
             norm = math.sqrt(float(vector @ vector))
             if norm == 0:
@@ -323,7 +346,7 @@ class Objective:
             along = over(vector / norm, self.lengths)
             vector = over(c.vjp(weigh(stiffness, c.jvp(along))), self.lengths)
             largest = math.sqrt(float(vector @ vector))
-        return max(largest, 1e-12) + self.weight_decay
+        return max(largest, 1e-12 * typical) + self.weight_decay
 
 
 def append(x: Array, last: float | Array) -> Array:

@@ -11,7 +11,7 @@ import numpy as np
 from ..core.system import ConstrainedSystem, energy, gradient, kinks
 from ..core.tolerances import STATIONARY
 from ..linalg import orthonormal_rows, rank_of
-from ..support.arrays import Array, namespace, to_numpy
+from ..support.arrays import Array, namespace, over, to_numpy
 from ..support.validation import require_constraints
 from .decomposition import HessianDecomposition, decompose_hessian
 
@@ -42,7 +42,7 @@ class Certificate:
         Whether ∇z of the kinks have full rank.
     n_negative, n_zero : int
         Negative and zero modes of H on the kinks' tangent space, symmetries included. An eigenvalue is zero within ten
-        times ‖∇U‖/√N_Δ, what a gradient makes of it, or within five machine epsilons of the largest.
+        times ‖∇U‖/√N_Δ over `unit`, what a gradient makes of it, or within five machine epsilons of the largest.
     n_symmetries : int
         Those that hold beyond first order, so that H vanishes along them.
 
@@ -114,7 +114,7 @@ def certify(system: ConstrainedSystem, x: Array) -> Certificate:
     x = c.x
     force = system.potential.force(c.delta)
     size = float(force @ force) ** 0.5
-    residual = gradient(system, c)
+    residual = over(gradient(system, c), system.coordinate_lengths)
     norm = float(residual @ residual) ** 0.5
     h = decompose_hessian(system, x)
     values, dof = h.eigenvalues("total"), c.bearing()[0]
@@ -122,8 +122,9 @@ def certify(system: ConstrainedSystem, x: Array) -> Certificate:
     typical = float(np.abs(h.force) @ (h.jacobian**2).sum(1)) / max(h.jacobian.shape[1], 1)
     largest = max(float(np.abs(values).max(initial=0.0)), typical)
     epsilon = float(namespace(x).finfo(x.dtype).eps)
-    zero = max(10 * norm / max(h.force.size, 1) ** 0.5, ROUNDING * epsilon * largest)
-    rounding = 3.5 * system.resolution(x) * c.sensitivity() / size if size else 0.0
+    left = norm / max(h.force.size, 1) ** 0.5 / system.unit  # as a stiffness
+    zero = max(10 * left, ROUNDING * epsilon * largest)
+    rounding = 3.5 * system.resolution(x) * c.sensitivity(system.coordinate_lengths) / size if size else 0.0
     slopes, n_degenerate = np.empty(0), 0
     if system.kinks is not None:
         held = kinks(c)

@@ -8,7 +8,7 @@ import numpy as np
 from ..core.potentials import Held
 from ..core.system import ConstrainedSystem, Constraints, hessian, kinks
 from ..linalg import NULL_MODE, null_space, orthonormal_rows, projection
-from ..support.arrays import Array, to_numpy
+from ..support.arrays import Array, over, over_both, to_numpy
 from ..support.printing import Brief
 from ..support.validation import require_constraints, require_finite, require_positions
 from .matrix_free import MatrixFreeHessian
@@ -19,6 +19,8 @@ BALANCED = 1e-5  # relative gradient of a state at which forces are taken to bal
 @dataclass(frozen=True, eq=False, repr=False)
 class HessianDecomposition(Brief):
     """H0 and Hp at a state, from its bearing overlaps.
+
+    Coordinates that are angles count as lengths: x is taken times `system.coordinate_lengths`.
 
     Where the system is held on kinks, H is a second derivative only on their tangent space, the kernel of all ∇z:
     eigenvalues and kernels are those there, and ∇z joins ∇Δ in states of self stress.
@@ -199,15 +201,16 @@ def decompose_hessian(system: ConstrainedSystem, x: Array) -> HessianDecompositi
     inside = to_numpy(dof)
     indices = np.flatnonzero(to_numpy(overlaps))
     h0, hp = _blocks(system, c, indices, dof)
-    held = kinks(c)
+    held, lengths, symmetries = kinks(c), system.coordinate_lengths, system.symmetries(x)
+    symmetries = symmetries if lengths is None else symmetries * lengths
     return HessianDecomposition(
         h0=h0,
         hp=hp,
-        jacobian=to_numpy(c.jacobian(overlaps))[:, inside],
+        jacobian=to_numpy(over(c.jacobian(overlaps), lengths))[:, inside],
         force=to_numpy(system.potential.force(c.delta)[overlaps]),
-        symmetries=to_numpy(orthonormal_rows(system.symmetries(x)[:, dof])),
+        symmetries=to_numpy(orthonormal_rows(symmetries[:, dof])),
         bearing=inside,
-        kinks=to_numpy(held.jacobian(held.held))[:, inside],
+        kinks=to_numpy(over(held.jacobian(held.held), lengths))[:, inside],
         _system=system,
         _x=x,
         _overlaps=indices,
@@ -224,4 +227,5 @@ def _blocks(
         select[system.potential.index] = True
     h0, hp = hessian(system, c, select)
     require_finite(h0.diagonal() + hp.diagonal(), f"the diagonal of H of {type(system).__name__}")
+    h0, hp = (over_both(h, system.coordinate_lengths) for h in (h0, hp))
     return h0[dof][:, dof], hp[dof][:, dof]

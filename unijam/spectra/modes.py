@@ -13,7 +13,7 @@ import scipy.sparse.linalg as spla
 from ..core.system import ConstrainedSystem, hessian
 from ..linalg import factor_sparse, is_operator, orthonormal_rows, refuse_operator
 from ..particles.packing import Packing
-from ..support.arrays import Array, to_numpy
+from ..support.arrays import Array, over_both, to_numpy
 from ..support.printing import Brief
 from ..support.validation import is_whole, require, require_constraints
 
@@ -31,7 +31,7 @@ class VibrationalModes(Brief):
     eigenvalues : (k,) array
         λ, in contact stiffnesses (networks: in units of the loss).
     vectors : (n_dof, k) array
-        Orthonormal columns; zero on what bears no force.
+        Orthonormal columns, in x times `system.coordinate_lengths`; zero on what bears no force.
     participation : (k,) array
         (Σ|u_i|²)²/(n Σ|u_i|⁴) over the n particles (elsewhere: degrees of freedom) that bear force, between 1/n and 1.
 
@@ -96,8 +96,10 @@ def vibrational_modes(system: ConstrainedSystem, x: Array, n_modes: int | None =
             "vibrational_modes", len(x), "extreme_eigenvalues() or spectrum() of decompose_hessian"
         )
     inside = to_numpy(dof)
-    h = (h0 + hp)[dof][:, dof]
-    symmetries = to_numpy(orthonormal_rows(system.symmetries(x) * dof)[:, dof])
+    lengths, symmetries = system.coordinate_lengths, system.symmetries(x) * dof
+    h = over_both(h0 + hp, lengths)[dof][:, dof]
+    symmetries = symmetries if lengths is None else symmetries * lengths
+    symmetries = to_numpy(orthonormal_rows(symmetries)[:, dof])
     n, available = len(symmetries.T), len(symmetries.T) - len(symmetries)
     k = available if n_modes is None else n_modes
     if not (n_modes is None and available == 0):

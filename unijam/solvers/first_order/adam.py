@@ -27,8 +27,10 @@ class Adam(Descent):
     Attributes
     ----------
     learning_rate : float, function of the step (from 0) or None
-        The step of every degree of freedom. None: the typical step of gradient descent at the start, root mean
-        square gradient over the largest curvature, lowered as 1/√(1 + t/100).
+        The step of every degree of freedom, in units of x. None: the typical step of gradient descent at the start,
+        root mean square gradient over the largest curvature, lowered as 1/√(1 + t/100).
+    epsilon : float
+        Added to the root of the second moment, in units of the force of an overlap of one `unit`.
 
     Notes
     -----
@@ -55,7 +57,7 @@ class Adam(Descent):
     def iterate(self, objective: Objective, point: Point) -> Iterator[Point]:
         step, found, first, second = point.memory or self._fresh(objective, point)
         first, second = 1.0 * first, 1.0 * second  # another run may go on from the same result
-        evaluate = self.evaluations(objective)
+        evaluate, epsilon = self.evaluations(objective), self.epsilon * objective.force_unit
         if self.sampled:
             point = evaluate(point.y, step, None)
         while True:
@@ -70,7 +72,7 @@ class Adam(Descent):
                 self.beta1,
                 self.beta2,
                 rate * unbias / (1 - self.beta1**step),
-                self.epsilon * unbias,
+                epsilon * unbias,
             )
             point = evaluate(y, step, _Memory(step, found, first, second))
             yield point

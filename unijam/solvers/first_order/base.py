@@ -55,5 +55,5 @@ class FirstOrder(Solver):
             rounding=objective.rounding or 0.0,
             near_rounding=0.0 if objective.rounding else near,
             largest_force=self.force_tolerance or 0.0,
-            least_energy=opening(objective) ** a / a,
+            least_energy=objective.system.potential.modulus * opening(objective) ** a / a,
         )

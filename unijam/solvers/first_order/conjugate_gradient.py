@@ -26,7 +26,7 @@ class ConjugateGradient(FirstOrder):
     Attributes
     ----------
     max_step : float
-        The largest change of a degree of freedom in one step.
+        The largest change of a degree of freedom in one step, in units of the system's `step_unit`.
     refresh : int
         Iterations after which the gradient is evaluated anew instead of extrapolated.
 
@@ -64,7 +64,7 @@ class ConjugateGradient(FirstOrder):
             trial_step=1.0 / objective.largest_curvature(point, 3),
             iterations=0,
             anew=False,
-            rules=Rules(self.max_step, self.refresh, self.gradient_tolerance),
+            rules=Rules(self.max_step * objective.system.step_unit, self.refresh, self.gradient_tolerance),
         )
 
     @staticmethod

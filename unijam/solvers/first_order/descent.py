@@ -55,11 +55,12 @@ class Descent(Solver):
         objective.as_it_is = True
         return objective
 
-    def perhaps_finished(self, point: Point) -> np.ndarray:
+    def perhaps_finished(self, objective: Objective, point: Point) -> np.ndarray:
         """Of points with a leading axis: which may be converged or satisfied, so that a look is worth while."""
-        least = 1e6 * float(np.finfo(str(point.y.dtype).rpartition(".")[2]).eps)
+        least = 1e6 * float(np.finfo(str(point.y.dtype).rpartition(".")[2]).eps) * objective.force_unit
         n_overlaps = np.maximum(point.n_overlaps, 1)
-        near = (point.energy < 1e-18 * n_overlaps) | (point.residual * point.force < least * n_overlaps**0.5)
+        small = 1e-18 * objective.force_unit * objective.unit
+        near = (point.energy < small * n_overlaps) | (point.residual * point.force < least * n_overlaps**0.5)
         sure = (point.n_overlaps == 0) | (point.residual <= self.gradient_tolerance)
         return near | sure | (self.force_tolerance is not None)
 

@@ -22,9 +22,9 @@ class Fire(FirstOrder):
     Attributes
     ----------
     max_time_step : float or None
-        None: 0.9 / √(largest curvature at the start); above 1.2 of that it fails.
+        In units of 1/√(stiffness). None: 0.9 / √(largest curvature at the start); above 1.2 of that it fails.
     max_step : float
-        The largest change of a degree of freedom in one step.
+        The largest change of a degree of freedom in one step, in units of the system's `step_unit`.
 
     Notes
     -----
@@ -59,7 +59,7 @@ class Fire(FirstOrder):
     def begin(self, objective: Objective, point: Point) -> "Motion":
         longest = self.max_time_step or 0.9 / math.sqrt(objective.largest_curvature(point))
         rules = Rules(
-            *(longest, self.max_step, self.acceleration, self.braking),
+            *(longest, self.max_step * objective.system.step_unit, self.acceleration, self.braking),
             *(self.mixing, self.mixing_decay, self.delay),
         )
         return Motion(point, point.residual == 0, 0.0 * point.y, 0.0, 0.25 * longest, self.mixing, 0, rules)

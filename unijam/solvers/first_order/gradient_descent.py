@@ -22,7 +22,7 @@ class GradientDescent(Descent):
     Attributes
     ----------
     learning_rate : float, function of the step (from 0) or None
-        None: 1 over the largest curvature at the start.
+        In units of 1/stiffness: it turns a force into a step. None: 1 over the largest curvature at the start.
 
     Examples
     --------

@@ -122,7 +122,7 @@ def _judge(
     if not np.isfinite(point.value).all():
         rows = np.flatnonzero(~np.isfinite(point.value)).tolist()
         ended |= {row: ("stalled", _row(point, row)) for row in rows}
-    for row in np.flatnonzero(solver.perhaps_finished(point)).tolist():
+    for row in np.flatnonzero(solver.perhaps_finished(singles[todo[0]], point)).tolist():
         single = singles[todo[row]]
         status, kept = solver.verdict(single, _row(point, row))
         if status:

@@ -61,7 +61,7 @@ class _Pieces(NamedTuple):
 
 
 class ProximalModel:
-    """The model at a point; steps are at most `max_step` long, in units of |y|, or of 1 where |y| is smaller."""
+    """The model at a point; steps are at most `max_step` long, in units of |y|, or of `step_unit` where that is more."""
 
     def __init__(self, objective: KinkedObjective, point: Point, max_step: float) -> None:
         self.objective, self.point = objective, point
@@ -79,7 +79,7 @@ class ProximalModel:
         fractions = point.y[:0] if held is None else self.kinks.fractions(held[1])
         rows = self._rows(self.kinks.held)
         mean = max(float(abs(xp.diagonal(h)).mean()), float((h * h).sum()) ** 0.5 / len(h))
-        size = max(float(point.y @ point.y) ** 0.5, 1.0)
+        size = max(float(point.y @ point.y) ** 0.5, objective.system.step_unit)
         self.stiffness = mean or float(point.gradient @ point.gradient) ** 0.5 / size or 1.0  # U linear
         self.longest = max_step * size
         if objective.conjugate is not None:

@@ -33,7 +33,7 @@ class ProximalNewton(Solver):
     Attributes
     ----------
     max_step : float
-        The longest step, in units of |x|, or of 1 where |x| is smaller.
+        The longest step, in units of |x|, or of the system's `step_unit` where |x| is smaller.
     initial_shift : float
         In units of the mean diagonal of H.
 

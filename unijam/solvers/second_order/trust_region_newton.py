@@ -29,7 +29,7 @@ class TrustRegionNewton(Solver):
     Attributes
     ----------
     max_step : float
-        The largest change of a degree of freedom that is tried at first.
+        The largest change of a degree of freedom that is tried at first, in units of the system's `step_unit`.
     patience, fall : int, float
         Steps within which the relative gradient must fall to this share of the least so far, else the method ends;
         0 steps: no such test.
@@ -68,7 +68,7 @@ class TrustRegionNewton(Solver):
         require(self.initial_shift >= 0, "initial_shift", self.initial_shift, "zero or positive")
 
     def iterate(self, objective: Objective, point: Point) -> Iterator[Point]:
-        shift, failures = -1.0, 0
+        shift, failures, max_step = -1.0, 0, self.max_step * objective.system.step_unit
         best, since = point.residual, 0
         if (eased := self._eased(objective, point)) is not point:
             point = eased
@@ -76,15 +76,15 @@ class TrustRegionNewton(Solver):
         while True:
             model = objective.model(point)
             if shift < 0:
-                shift = self.initial_shift * model.rho * min(1.0, point.typical_force)
+                shift = self.initial_shift * model.rho * min(1.0, point.typical_force / objective.force_unit)
             if self.converged(objective, point):  # asked to go on from here: a saddle
                 reached = leave_saddle(objective, point, model.lowest_mode())
                 if reached is None:
                     return
             else:
                 accuracy = min(0.1, point.residual**0.5)
-                step, shift = model.step(point.gradient, shift, 10 * self.max_step, accuracy)
-                reached, t = _search(objective, point, step, min(1.0, self.max_step / float(abs(step).max())))
+                step, shift = model.step(point.gradient, shift, 10 * max_step, accuracy)
+                reached, t = _search(objective, point, step, min(1.0, max_step / float(abs(step).max())))
                 if t > 0.9:
                     shift = max(shift / 4, model.floor)
                 elif t < 0.25:
@@ -159,7 +159,8 @@ def leave_saddle(objective: Objective, point: Point, mode: Array) -> Point | Non
     """The lowest point met along a direction of negative curvature, doubling the distance while E falls."""
     if float(point.gradient @ mode) > 0:
         mode = -mode
-    best, t = None, point.typical_force / max(float(abs(mode).max()), 1e-300)
+    typical = objective.unit * (point.typical_force / objective.force_unit)
+    best, t = None, typical / max(float(abs(mode).max()), 1e-300)
     for _ in range(40):
         trial = objective(point.y + t * mode)
         if trial.value >= (best or point).value:
