@@ -1,10 +1,25 @@
 """A compiler for loops over arrays that do not overlap, vectorised as suits the processor."""
 
+from typing import Any
+
 import llvmlite.binding as llvm
+from numba.core import config
 from numba.core.compiler import Compiler, DefaultPassBuilder
 from numba.core.compiler_machinery import register_pass
 from numba.core.lowering import Lower
 from numba.core.typed_passes import NativeLowering
+
+
+_config: Any = config  # its attributes are made when it is read
+
+
+def _gathers_slowly(processor: str, features: str) -> bool:
+    """Whether code for this processor has gather instructions that cost more than the single loads they replace.
+
+    Only AVX2 and its successors gather. A processor or a list of features that says nothing (generic code, Apple's and
+    Arm's processors, `NUMBA_CPU_FEATURES` empty) is left to LLVM.
+    """
+    return processor.startswith("znver") and "+avx2" in features.split(",")
 
 
 class _LoadsOneByOne(Lower):
@@ -12,8 +27,10 @@ class _LoadsOneByOne(Lower):
 
     def setup_function(self, fndesc):
         super().setup_function(fndesc)
-        features = f"{self.library.codegen._tm_features},+prefer-no-gather"
-        set.add(self.function.attributes, f'"target-features"="{features}"')  # llvmlite knows few by name
+        # the attribute replaces the features of the module, so it repeats them; an empty item would be refused
+        features = ",".join(filter(None, (self.library.codegen._tm_features, "+prefer-no-gather")))
+        # `set.add`, since llvmlite's own `add` refuses attributes that it does not know by name
+        set.add(self.function.attributes, f'"target-features"="{features}"')
 
 
 @register_pass(mutates_CFG=True, analysis_only=False)
@@ -32,7 +49,8 @@ class DistinctArrays(Compiler):
     def define_pipelines(self):
         self.state.flags.noalias = True
         passes = DefaultPassBuilder.define_nopython_pipeline(self.state)
-        if llvm.get_host_cpu_name().startswith("znver"):
+        features = self.state.targetctx.codegen()._tm_features
+        if _gathers_slowly(_config.CPU_NAME or llvm.get_host_cpu_name(), features):
             passes.passes = [
                 (_LoweringOneByOne, what) if made is NativeLowering else (made, what)
                 for made, what in passes.passes
