@@ -8,6 +8,7 @@ from .branches.follow import Branch, follow
 from .branches.jam import JamResult, jam
 from .core.kinks import Kinks
 from .core.potentials import CrossEntropy, Harmonic, Hertzian, LinearHinge, Potential
+from .core.saving import load, save
 from .core.system import ConstrainedSystem, Constraints, energy, gradient, hessian
 from .ensemble import EnsembleError, Recipe, Sample, run_ensemble
 from .ensemble.names import introduce
@@ -132,11 +133,13 @@ __all__ = [
     "jam",
     "jamming_margins",
     "lammps_input",
+    "load",
     "minimize",
     "plot_packing",
     "read_gsd",
     "read_lammps",
     "run_ensemble",
+    "save",
     "softplus_to_relu",
     "stress",
     "test_error",

@@ -281,6 +281,12 @@ class ConstrainedSystem(Brief, ABC):
     n_data: int | None = None
     kinks: HeldKinks | None = None
 
+    def __new__(cls, *arguments: Any, **keywords: Any) -> Self:
+        made = super().__new__(cls)
+        if not dataclasses.is_dataclass(cls):  # a dataclass keeps its arguments as fields
+            object.__setattr__(made, "_made_of", (arguments, keywords))
+        return made
+
     @abstractmethod
     def constraints(self, x: Array, reach: float = 0.0) -> Constraints:
         """The constraints at x: every Δ_i > −reach (farther gaps may be missing)."""
@@ -396,6 +402,11 @@ class ConstrainedSystem(Brief, ABC):
     def reduced(self, x: Array) -> "tuple[ConstrainedSystem, Array] | None":
         """The same Δ with fewer degrees of freedom (dead units dropped, copies merged), or None."""
         return self.redundancy(x).reduced
+
+
+def made_of(system: ConstrainedSystem) -> tuple[tuple[Any, ...], dict[str, Any]] | None:
+    """The arguments that a system's constructor was called with; None where that is not known."""
+    return getattr(system, "_made_of", None)
 
 
 def kinks(c: Constraints) -> Kinks:

@@ -1,6 +1,8 @@
-"""The source that a sample was measured by: every module of the user and of this package that its class and its
-measurement import, directly or through others. Comments, docstrings and layout are no part of it, and neither is what
-only shows what was measured, or what stands under ``if __name__ == "__main__"``.
+"""The source that a sample was measured by, as a digest.
+
+It is every module of the user and of this package that the sample's class and its measurement import, directly or
+through others. Comments, docstrings and layout are no part of it, and neither is what only shows what was measured,
+or what stands under ``if __name__ == "__main__"``.
 """
 
 import ast

@@ -23,7 +23,7 @@ def goes_on(system: ConstrainedSystem, method: Any, earlier: MinimizeResult) -> 
 def _made_of(system: ConstrainedSystem) -> dict[str, Any]:
     """What a system was made of, and not what follows from it, where that is known."""
     if not dataclasses.is_dataclass(system):
-        return vars(system)
+        return {name: value for name, value in vars(system).items() if name != "_made_of"}
     return {field.name: getattr(system, field.name) for field in dataclasses.fields(system) if field.init}
 
 
