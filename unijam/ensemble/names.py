@@ -15,7 +15,7 @@ def introduce(module: str, names: Iterable[str], showing: Iterable[str]) -> None
 
 
 def full_name(name: str) -> str:
-    """ "module:Class" of a short name; any other name as it is."""
+    """The name "module:Class" of a short one; any other name as it is."""
     return f"{PUBLIC[name]}:{name}" if name in PUBLIC else name
 
 

@@ -1,5 +1,7 @@
-"""The source that a sample was measured by: every module of the user and of this package that its class and its
-measurement import, directly or through others. Comments, docstrings and layout are no part of it, and neither is what
+"""The source that a sample was measured by.
+
+Every module of the user and of this package that its class and its measurement import, directly or through others,
+belongs to it. Comments, docstrings and layout are no part of it, and neither is what
 only shows what was measured, or what stands under ``if __name__ == "__main__"``.
 """
 

@@ -192,6 +192,7 @@ def _tasks(recipes: Any, seeds: Any) -> dict[Key, Recipe]:
         isinstance(given, Mapping) and given, "recipes", recipes, "a Recipe, or a mapping of names to Recipes"
     )
     tasks: dict[Key, Recipe] = {}
+    recipe: Any
     for name, entry in given.items():
         recipe, own = entry if isinstance(entry, tuple) and len(entry) == 2 else (entry, seeds)
         require(isinstance(recipe, Recipe), "a recipe", recipe, "a Recipe, or (Recipe, seeds)")

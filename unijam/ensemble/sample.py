@@ -52,7 +52,8 @@ class Sample(Brief):
     def read(cls, path: Path) -> tuple[Self | None, dict[str, Any]]:
         """Read an npz file and what is kept beside the fields; None where there is none, or it is not whole."""
         try:
-            with np.load(path, allow_pickle=False) as file:
+            # opened here: np.load leaves a file open in which it finds no archive
+            with path.open("rb") as stream, np.load(stream, allow_pickle=False) as file:
                 read = {field.name: file[field.name] for field in dataclasses.fields(cls)}
                 beside = json.loads(str(file[PROVENANCE])) if PROVENANCE in file else {}
         except UNREADABLE:
