@@ -31,6 +31,18 @@ class EnsembleError(RuntimeError):
     Attributes
     ----------
     failures : tuple of Failure
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> import unijam as uj
+    >>> from unijam.measurements import measure_jammed
+    >>> free = uj.Recipe("FullyConnected", {"weights": "free"})  # has no scale, so that `jam` refuses it
+    >>> try:
+    ...     _ = uj.run_ensemble(free, measure_jammed, 2, store=tempfile.mkdtemp(), n_workers=1, progress=False)
+    ... except uj.EnsembleError as error:
+    ...     [failure.seed for failure in error.failures]
+    [0, 1]
     """
 
     def __init__(self, failures: Sequence[Failure], n_tasks: int, store: Path) -> None:

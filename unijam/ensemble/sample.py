@@ -23,7 +23,20 @@ UNREADABLE = (OSError, ValueError, KeyError, EOFError, NotImplementedError, zipf
 
 @dataclass(frozen=True, eq=False, repr=False)
 class Sample(Brief):
-    """Base of all samples: a frozen dataclass whose fields are numbers, strings and arrays of numbers."""
+    """Base of all samples: a frozen dataclass whose fields are numbers, strings and arrays of numbers.
+
+    Examples
+    --------
+    >>> from dataclasses import dataclass
+    >>> from pathlib import Path
+    >>> import unijam as uj
+    >>> @dataclass(frozen=True, eq=False, repr=False)
+    ... class Energy(uj.Sample):
+    ...     energy: float
+    >>> Energy(0.25).save(Path("sample.npz"))
+    >>> Energy.load(Path("sample.npz")).energy
+    0.25
+    """
 
     def save(self, path: Path, provenance: Mapping[str, Any] | None = None) -> None:
         """Write an npz file, whole or not at all, with what is to be kept beside the fields.
