@@ -22,7 +22,9 @@ for system in uj.Ellipses.random(n=12), uj.SoftSpheres.random(n=20):
 OTHERS = [
     ("generic", None),  # numba's word for no features beyond the least of an architecture
     pytest.param("generic", "+sse2,+sse4.1", marks=pytest.mark.slow),
-    pytest.param(None, "", marks=pytest.mark.slow),  # an empty list, as where LLVM does not know the processor
+    pytest.param(
+        None, "", marks=pytest.mark.slow
+    ),  # an empty list, as where LLVM does not know the processor
 ]
 
 
@@ -31,11 +33,19 @@ def test_packings_on_other_instructions(name, features, tmp_path):
     asked = {"NUMBA_CPU_NAME": name, "NUMBA_CPU_FEATURES": features, "NUMBA_CACHE_DIR": str(tmp_path)}
     kept = {key: value for key, value in os.environ.items() if key not in asked}
     kept |= {key: value for key, value in asked.items() if value is not None}
-    run = subprocess.run([sys.executable, "-c", EVALUATIONS], env=kept, cwd=ROOT, capture_output=True, text=True)
+    run = subprocess.run(
+        [sys.executable, "-c", EVALUATIONS], env=kept, cwd=ROOT, capture_output=True, text=True
+    )
     assert run.returncode == 0, run.stderr[-2000:]
 
 
 def test_only_processors_that_gather_are_told_not_to():
     assert _gathers_slowly("znver3", "+avx,+avx2,+fma")
-    for name, features in (("znver1", ""), ("generic", "+avx2"), ("apple-m1", "+neon"), ("", ""), ("znver4", "-avx2")):
+    for name, features in (
+        ("znver1", ""),
+        ("generic", "+avx2"),
+        ("apple-m1", "+neon"),
+        ("", ""),
+        ("znver4", "-avx2"),
+    ):
         assert not _gathers_slowly(name, features)

@@ -9,7 +9,6 @@ from numba.core.compiler_machinery import register_pass
 from numba.core.lowering import Lower
 from numba.core.typed_passes import NativeLowering
 
-
 _config: Any = config  # its attributes are made when it is read
 
 

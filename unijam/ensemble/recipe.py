@@ -100,7 +100,7 @@ class Recipe:
         require(isinstance(drawn[0], ConstrainedSystem), f"what {self.kind} draws", drawn[0], "a system")
         if r == 1:
             return drawn[0]
-        stack = getattr(type(drawn[0]), "stack", None)
+        stack: Any = getattr(type(drawn[0]), "stack", None)
         require(stack is not None, "replicas", r, f"1: {self.kind} cannot stack systems")
         return stack(drawn)
 

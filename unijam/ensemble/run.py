@@ -31,6 +31,18 @@ class EnsembleError(RuntimeError):
     Attributes
     ----------
     failures : tuple of Failure
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> import unijam as uj
+    >>> from unijam.measurements import measure_jammed
+    >>> free = uj.Recipe("FullyConnected", {"weights": "free"})  # has no scale, so that `jam` refuses it
+    >>> try:
+    ...     _ = uj.run_ensemble(free, measure_jammed, 2, store=tempfile.mkdtemp(), n_workers=1, progress=False)
+    ... except uj.EnsembleError as error:
+    ...     [failure.seed for failure in error.failures]
+    [0, 1]
     """
 
     def __init__(self, failures: Sequence[Failure], n_tasks: int, store: Path) -> None:
@@ -192,6 +204,7 @@ def _tasks(recipes: Any, seeds: Any) -> dict[Key, Recipe]:
         isinstance(given, Mapping) and given, "recipes", recipes, "a Recipe, or a mapping of names to Recipes"
     )
     tasks: dict[Key, Recipe] = {}
+    recipe: Any
     for name, entry in given.items():
         recipe, own = entry if isinstance(entry, tuple) and len(entry) == 2 else (entry, seeds)
         require(isinstance(recipe, Recipe), "a recipe", recipe, "a Recipe, or (Recipe, seeds)")

@@ -23,7 +23,20 @@ UNREADABLE = (OSError, ValueError, KeyError, EOFError, NotImplementedError, zipf
 
 @dataclass(frozen=True, eq=False, repr=False)
 class Sample(Brief):
-    """Base of all samples: a frozen dataclass whose fields are numbers, strings and arrays of numbers."""
+    """Base of all samples: a frozen dataclass whose fields are numbers, strings and arrays of numbers.
+
+    Examples
+    --------
+    >>> from dataclasses import dataclass
+    >>> from pathlib import Path
+    >>> import unijam as uj
+    >>> @dataclass(frozen=True, eq=False, repr=False)
+    ... class Energy(uj.Sample):
+    ...     energy: float
+    >>> Energy(0.25).save(Path("sample.npz"))
+    >>> Energy.load(Path("sample.npz")).energy
+    0.25
+    """
 
     def save(self, path: Path, provenance: Mapping[str, Any] | None = None) -> None:
         """Write an npz file, whole or not at all, with what is to be kept beside the fields.
@@ -52,7 +65,8 @@ class Sample(Brief):
     def read(cls, path: Path) -> tuple[Self | None, dict[str, Any]]:
         """Read an npz file and what is kept beside the fields; None where there is none, or it is not whole."""
         try:
-            with np.load(path, allow_pickle=False) as file:
+            # opened here: np.load leaves a file open in which it finds no archive
+            with path.open("rb") as stream, np.load(stream, allow_pickle=False) as file:
                 read = {field.name: file[field.name] for field in dataclasses.fields(cls)}
                 beside = json.loads(str(file[PROVENANCE])) if PROVENANCE in file else {}
         except UNREADABLE:

@@ -127,7 +127,7 @@ def _sample(recipe: Recipe, key: Key, measurement: Measurement) -> Sample | Fail
 
 
 def failure(recipe: Recipe, key: Key, error: Exception) -> Failure:
-    """What is kept of an error."""
+    """What became of a sample that could not be measured: the error in one sentence, and its traceback."""
     said = " ".join(str(error).split())
     sentence = f"{type(error).__name__}: {said}" if said else type(error).__name__
     return Failure(key[0], recipe, key[1], sentence, "".join(traceback.format_exception(error)))

@@ -12,7 +12,17 @@ from ..core.saving import saved_by
 from ..support.validation import require
 from .network import Network
 
-REBUILT = {"function", "initial", "inputs", "labels", "potential", "margin", "memory_limit", "dense_limit", "kinks"}
+REBUILT = {
+    "function",
+    "initial",
+    "inputs",
+    "labels",
+    "potential",
+    "margin",
+    "memory_limit",
+    "dense_limit",
+    "kinks",
+}
 
 
 def _take_apart(network: Network) -> dict[str, Any]:

@@ -18,7 +18,9 @@ class Progress:
     """
 
     def __init__(self, shown: bool, title: str, total: int | None = None, done: int = 0) -> None:
-        self.title, self.last, self.line, self.task = title, 0.0, None, None
+        self.title, self.last = title, 0.0
+        self.line: Any = None  # rich's Status or Progress
+        self.task: Any = None
         if not shown:
             return
         from rich.console import Console
@@ -56,10 +58,9 @@ class Progress:
         self._show(f"{self.title}: {text}", 1)
 
     def _show(self, text: str, parts: int) -> None:
-        line: Any = self.line
-        if line is None:
+        if self.line is None:
             return
         if self.task is None:
-            line.update(text)
+            self.line.update(text)
         else:
-            line.update(self.task, advance=parts, description=text)
+            self.line.update(self.task, advance=parts, description=text)
