@@ -343,8 +343,8 @@ def test_a_pressure_is_reached_as_well_as_rounding_allows():
 
 
 def test_a_pressure_out_of_reach_is_told():
-    with pytest.raises(ValueError, match=r"^pressure = 10.0 is out of reach: the largest diameter = .*box"):
-        uj.jam(uj.SoftSpheres.random(n=64), pressure=10.0)
+    with pytest.raises(ValueError, match=r"^pressure = 100.0 is out of reach: the largest diameter = .*box"):
+        uj.jam(uj.SoftSpheres.random(n=64), pressure=100.0)
 
 
 def test_single_precision_jams_at_what_it_resolves():
