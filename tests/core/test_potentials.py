@@ -99,7 +99,7 @@ def test_a_potential_that_is_no_power_of_small_overlaps_is_asked_for_its_exponen
         def force(self, delta):
             return super().force(delta - 0.1)
 
-    with pytest.raises(ValueError, match="exponent of DeadZone = nan is not valid: .*given by the class"):
+    with pytest.raises(ValueError, match=r"exponent of DeadZone = nan is not valid: .*given by the class"):
         assert DeadZone().exponent
 
 
@@ -122,7 +122,7 @@ def test_the_law_of_small_overlaps_is_found_in_any_unit_and_of_any_stiffness():
             return np.cosh(delta.clip(0) / self.width) / self.width**2 * (delta > 0)
 
     def stiffer(kind, k):
-        class Stiffer(kind):
+        class Stiffer(kind):  # type: ignore[valid-type, misc]
             def energy(self, delta):
                 return k * super().energy(delta)
 

@@ -65,7 +65,7 @@ def test_a_transition_is_resumed_from_its_store(tmp_path, monkeypatch):
     recipe = Recipe(kind="FullyConnected", parameters=LINEAR | {"input_dimension": 15})
     first = uj.find_transition(recipe, 10, 60, seeds=2, store=tmp_path, n_workers=1, tolerance=0.1)
     assert len(list(tmp_path.glob("*.npz"))) == 2
-    monkeypatch.setattr("unijam.ensemble.run._sample", None)  # nothing is computed again
+    monkeypatch.setattr("unijam.ensemble.workers._sample", None)  # nothing is computed again
     again = uj.find_transition(recipe, 10, 60, seeds=2, store=tmp_path, n_workers=1, tolerance=0.1)
     assert again.n_data == first.n_data and again.algorithm == first.algorithm
 

@@ -125,11 +125,12 @@ def _raised(system: ConstrainedSystem, x: Array, solver: Solver | None = None) -
         state = minimize(system, x, solver)
         if state.status != "satisfied" or rise > MOST_RISE:
             return state
-        while refusal(system, system.scale + rise * system.unit):
+        scale = system.scale or 0.0
+        while refusal(system, scale + rise * system.unit):
             rise, free = rise / 2, False
             if rise < LEAST_RISE:
                 return state
-        raised = system.at(scale=system.scale + rise * system.unit)
+        raised = system.at(scale=scale + rise * system.unit)
         if free:
             rise = 2 * rise if raised.unit == system.unit else min(2 * rise, GENTLE_RISE)
         system = raised

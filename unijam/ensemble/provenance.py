@@ -62,7 +62,10 @@ def source_digest(things: Iterable[Any]) -> str:
 @cache
 def _read(name: str, path: str, stamp: tuple[int, int]) -> tuple[str, tuple[str, ...]]:
     """The digest of a module's tree, and the modules of the user and of this package that it imports."""
-    tree = ast.parse(Path(path).read_bytes())
+    try:
+        tree = ast.parse(Path(path).read_bytes())
+    except SyntaxError as error:  # it was changed since it was imported
+        raise ValueError(f"{path} is not valid: line {error.lineno} is not Python ({error.msg}).") from None
     tree.body = [node for node in tree.body if not _is_guard(node, "'__main__'")]
     return _digest(tree), tuple(sorted(set(_imported(name, tree))))
 

@@ -82,7 +82,7 @@ class MeasuredState(Brief):
 
     @cached_property
     def kernel_modes(self) -> np.ndarray:
-        """Changes of x along the eigenvectors of Hp on the kernel of H0, (n_dof, k), in the order of `kernel_prestress`."""
+        """Changes of x along the eigenvectors of Hp on ker H0, (n_dof, k), in the order of `kernel_prestress`."""
         hessian = self.hessian
         held = hessian.kernel.T @ (hessian.hp @ hessian.kernel)
         modes = np.zeros((len(hessian.bearing), hessian.kernel.shape[1]))

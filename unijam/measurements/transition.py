@@ -18,14 +18,18 @@ import numpy as np
 from ..core.system import ConstrainedSystem
 from ..ensemble import Recipe, run_ensemble
 from ..solvers import FitSearch
+<<<<<<< HEAD
 from ..support.interrupts import deferred, pressed
+=======
+from ..statistics import estimate
+from ..support.interrupts import deferred, uncut
+>>>>>>> fdf043be44103337d9ec9bbfecb1234fc6e9c1db
 from ..support.printing import Brief
 from ..support.progress import Progress
 from ..support.validation import is_whole, require
 from .thresholds import SizeSample, ThresholdSample, measure_size, measure_threshold
 
 RESAMPLES = 2000
-CONFIDENCE = (2.5, 97.5)  # per cent
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -272,13 +276,14 @@ def _require_bracketed(
 
 def _median(samples: Sequence[Any]) -> tuple[float, tuple[float, float], float]:
     """The median of the thresholds, its 95 % and their spread; each resampled start lies anywhere in its bracket."""
-    random, brackets = np.random.default_rng(0), np.array([s.bracket for s in samples])
-    drawn = brackets[random.integers(0, len(samples), (RESAMPLES, len(samples)))]
-    somewhere = drawn[..., 0] + random.random(drawn.shape[:2]) * (drawn[..., 1] - drawn[..., 0])
-    interval = np.percentile(np.median(somewhere, axis=1), CONFIDENCE)
-    thresholds = brackets.mean(1)
+    place, brackets = np.random.default_rng(1), np.array([s.bracket for s in samples])
+
+    def somewhere(drawn: np.ndarray) -> float:
+        return float(np.median(drawn[:, 0] + place.random(len(drawn)) * (drawn[:, 1] - drawn[:, 0])))
+
+    found, thresholds = estimate(somewhere, brackets, n_draws=RESAMPLES), brackets.mean(1)
     spread = float(thresholds.std(ddof=1)) if len(thresholds) > 1 else float("nan")
-    return float(np.median(thresholds)), (float(interval[0]), float(interval[1])), spread
+    return float(np.median(thresholds)), (found.low, found.high), spread
 
 
 def _jump(samples: Sequence[Any]) -> dict[str, Any]:
@@ -302,7 +307,5 @@ def _mean(values: Sequence[float]) -> tuple[float, tuple[float, float]]:
     """The mean and its 95 % by resampling; NaN of nothing."""
     if not values:
         return float("nan"), (float("nan"), float("nan"))
-    numbers, random = np.array(values), np.random.default_rng(0)
-    again = numbers[random.integers(0, len(numbers), (RESAMPLES, len(numbers)))].mean(1)
-    low, high = np.percentile(again, CONFIDENCE)
-    return float(numbers.mean()), (float(low), float(high))
+    found = estimate(np.mean, np.array(values), n_draws=RESAMPLES)
+    return found.value, (found.low, found.high)

@@ -98,7 +98,7 @@ class MinimizeResult(Brief):
 
     @property
     def fitted(self) -> bool:
-        """Whether U = 0 to rounding: no overlap, U/N_Δ < 1e-20 unit², or a minimum whose overlaps are those of jamming."""
+        """Whether U = 0 to rounding: no overlap, U/N_Δ < 1e-20 unit², or a minimum with the overlaps of jamming."""
         small = is_fitted(self.system, self.energy, self.n_overlaps)
         return small or (self.status == "converged" and self.jammed)
 

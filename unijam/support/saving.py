@@ -81,8 +81,8 @@ class Writer:
             wanted = "numbers, strings, arrays, lists, dicts and what is made of them"
             raise ValueError(f"{place} = {brief(value)} cannot be saved: a file holds {wanted}.")
         kind, parts = found
-        written = {name: self.write(part, f"{place}.{name}") for name, part in parts.items()}
-        return {TAG: kind, "parts": written}
+        made_of = {name: self.write(part, f"{place}.{name}") for name, part in parts.items()}
+        return {TAG: kind, "parts": made_of}
 
     def _kept(self, array: np.ndarray) -> str:
         name = f"a{len(self.arrays)}"

@@ -61,7 +61,7 @@ class _Pieces(NamedTuple):
 
 
 class ProximalModel:
-    """The model at a point; steps are at most `max_step` long, in units of |y|, or of `step_unit` where that is more."""
+    """The model at a point; steps are at most `max_step` long, in units of |y| or of `step_unit` if larger."""
 
     def __init__(self, objective: KinkedObjective, point: Point, max_step: float) -> None:
         self.objective, self.point = objective, point
