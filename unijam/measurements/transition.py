@@ -18,12 +18,8 @@ import numpy as np
 from ..core.system import ConstrainedSystem
 from ..ensemble import Recipe, run_ensemble
 from ..solvers import FitSearch
-<<<<<<< HEAD
-from ..support.interrupts import deferred, pressed
-=======
 from ..statistics import estimate
-from ..support.interrupts import deferred, uncut
->>>>>>> fdf043be44103337d9ec9bbfecb1234fc6e9c1db
+from ..support.interrupts import deferred, pressed
 from ..support.printing import Brief
 from ..support.progress import Progress
 from ..support.validation import is_whole, require
