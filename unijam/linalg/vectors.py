@@ -6,20 +6,19 @@ Compiled code may call `dot`, `products`, `moved` and `blend` too.
 """
 
 import numpy as np
-from numba import njit
-from numba.extending import overload
 
+from ..compiled import COMPILED, loop, overload
 from ..support.arrays import Array, namespace
 
 
 def dot(a: Array, b: Array) -> float:
     """a·b."""
-    return _dot(a, b) if _is_vector(a) else float(a @ b)
+    return _dot(a, b) if COMPILED and _is_vector(a) else float(a @ b)
 
 
 def products(a: Array, b: Array) -> tuple[float, float]:
     """a·a and a·b."""
-    if _is_vector(a):
+    if COMPILED and _is_vector(a):
         return _products(a, b)
     square, product = _scalars(a @ a, a @ b)
     return square, product
@@ -27,14 +26,14 @@ def products(a: Array, b: Array) -> tuple[float, float]:
 
 def moved(y: Array, step: float, direction: Array) -> Array:
     """y + step × direction, a new array."""
-    if _is_vector(y):
+    if COMPILED and _is_vector(y):
         return _moved(y, step, direction)
     return y + step * direction
 
 
 def blend(a: float, v: Array, b: float, w: Array) -> tuple[Array, float, float, float]:
     """u = a v + b w, a new array; u·u, u·v and the largest |component| of u."""
-    if _is_vector(v):
+    if COMPILED and _is_vector(v):
         return _blend(a, v, b, w)
     u = a * v + b * w
     square, product, largest = _scalars(u @ u, u @ v, abs(u).max())
@@ -75,7 +74,7 @@ def _scalars(*values: Array) -> list[float]:
 _fast = {"contract", "nsz", "reassoc", "nnan", "ninf"}  # sums in any order; no NaN is looked for
 
 
-@njit(nogil=True, cache=True, forceinline=True, fastmath=_fast)
+@loop(forceinline=True, fastmath=_fast)
 def _dot(a, b):
     product = 0.0
     for i in range(len(a)):
@@ -83,7 +82,7 @@ def _dot(a, b):
     return product
 
 
-@njit(nogil=True, cache=True, forceinline=True, fastmath=_fast)
+@loop(forceinline=True, fastmath=_fast)
 def _products(a, b):
     square, product = 0.0, 0.0
     for i in range(len(a)):
@@ -92,7 +91,7 @@ def _products(a, b):
     return square, product
 
 
-@njit(nogil=True, cache=True, forceinline=True, fastmath=_fast)
+@loop(forceinline=True, fastmath=_fast)
 def _moved(y, step, direction):
     new = np.empty(len(y))
     for i in range(len(new)):
@@ -100,7 +99,7 @@ def _moved(y, step, direction):
     return new
 
 
-@njit(nogil=True, cache=True, forceinline=True, fastmath=_fast)
+@loop(forceinline=True, fastmath=_fast)
 def _blend(a, v, b, w):
     u = np.empty(len(v))
     square, product = 0.0, 0.0
@@ -115,7 +114,7 @@ def _blend(a, v, b, w):
     return u, square, product, np.int64(largest).view(np.float64)
 
 
-@njit(nogil=True, cache=True, forceinline=True, fastmath=_fast)
+@loop(forceinline=True, fastmath=_fast)
 def _adam_move(new, y, gradient, first, second, keep1, keep2, rate, epsilon):
     for i in range(len(new)):
         first[i] = keep1 * first[i] + (1 - keep1) * gradient[i]
