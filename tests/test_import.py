@@ -19,6 +19,12 @@ def test_import_loads_neither_torch_nor_matplotlib():
     assert modules_after("import unijam") & {"torch", "matplotlib", "pandas"} == set()
 
 
+def test_import_loads_no_distributions():
+    """scipy.stats takes as long as all the rest; its quantiles are in scipy.special."""
+    code = "import sys, unijam; assert 'scipy.stats' not in sys.modules"
+    subprocess.run([sys.executable, "-c", code], check=True)
+
+
 def test_packings_need_no_torch():
     code = "import unijam as uj; uj.minimize(uj.SoftSpheres.random(n=20)); uj.Ellipses.random(n=20)"
     assert modules_after(code) & {"torch", "matplotlib"} == set()

@@ -1,1 +1,9 @@
-"""What touches numba's internals: vectors in registers, dispatch of compiled functions, arrays that do not overlap."""
+"""Compiled loops: the only room that imports numba and llvmlite.
+
+Other rooms take their decorators from here: `loop`, `inline`, `overload`, and `implements` with its stubs from
+`dispatch`; numbers side by side in one register from `simd`.
+"""
+
+from .loops import COMPILED, inline, loop, overload
+
+__all__ = ["COMPILED", "inline", "loop", "overload"]

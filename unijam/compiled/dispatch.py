@@ -5,10 +5,7 @@ NamedTuple. A method of minimisation can so run inside one compiled call on any 
 compiled, and neither imports the other.
 """
 
-import zlib
 from collections.abc import Callable
-from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 import numpy as np
@@ -18,33 +15,32 @@ from numba.core.imputils import impl_ret_borrowed, impl_ret_untracked
 from numba.extending import intrinsic, overload
 
 from ..support.arrays import Array
+from .cache import note_stand_in
 
-_sources = {__file__}
 _tuples: Any = types.BaseTuple  # its kinds have `types`, which it does not declare
 
 
-def implements(stub: Callable, kind: type, *calls: ModuleType) -> Callable[[Callable], Callable]:
-    """Decorate the function that is `stub` in compiled code where the first argument is a `kind`.
+def implements(stub: Callable, kind: type) -> Callable[[Callable], Callable]:
+    """Decorate the function that compiled code runs in place of `stub` where the first argument is a `kind`.
 
-    It is inlined: of the arrays handed on, each call would count the references, twice. `calls` are the modules,
-    besides its own, of what it calls.
+    Parameters
+    ----------
+    stub : function
+        What compiled code names, as `listed_forces`.
+    kind : type
+        A NamedTuple, the class of the first argument.
     """
 
     def register(function: Callable) -> Callable:
         def choose(first, *rest):
             return function if isinstance(first, types.NamedTuple) and first.instance_class is kind else None
 
+        # inlined: a call would count the references to each array that it hands on, up and down
         overload(stub, strict=False, jit_options={"forceinline": True})(choose)
-        _sources.update((function.__code__.co_filename, stub.__code__.co_filename))
-        _sources.update(str(module.__file__) for module in calls)
+        note_stand_in(stub, function)
         return function
 
     return register
-
-
-def fingerprint() -> int:
-    """A number that changes with the sources of what is registered (of itself numba sees one file only)."""
-    return zlib.crc32(b"".join(Path(name).read_bytes() for name in sorted(_sources)))
 
 
 def _unnamed_type(kind: Any) -> Any:

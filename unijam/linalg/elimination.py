@@ -10,8 +10,8 @@ from dataclasses import dataclass
 import numpy as np
 import scipy.sparse as sp
 import scipy.sparse.linalg as spla
-from numba import njit
 
+from ..compiled import loop
 from ..support.arrays import Array
 from .supernodes import Panels, analyse, factorise, graph_of, nodes_of, solve
 
@@ -102,7 +102,7 @@ def _order(indices: np.ndarray, indptr: np.ndarray) -> np.ndarray:
     return np.argsort(spla.splu(with_diagonal(laplacian, degrees + 1.0), **how).perm_c)
 
 
-@njit(nogil=True, cache=True)
+@loop
 def _diagonal_places(indices: Array, indptr: Array) -> Array:
     """Where the diagonal is stored in a csc matrix with sorted indices; −1 first where some of it is not."""
     places = np.empty(len(indptr) - 1, dtype=np.int64)

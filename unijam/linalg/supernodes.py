@@ -6,11 +6,11 @@ There are no row exchanges: the signs of D are the inertia.
 Source: E. G. Ng and B. W. Peyton, SIAM J. Sci. Comput. 14, 1034 (1993); here each panel updates those after it.
 """
 
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
-from numba import njit
 
+from ..compiled import loop
 from ..support.arrays import Array
 
 WIDEST = 32  # columns of a panel: more leave the first cache
@@ -41,11 +41,10 @@ class Panels(NamedTuple):
     panel: Array
 
 
-_flags: dict[str, Any] = {"nogil": True, "cache": True, "error_model": "numpy"}
 _fast = {"contract", "nsz", "reassoc", "arcp"}
 
 
-@njit(**_flags)
+@loop
 def nodes_of(indices: Array, indptr: Array) -> tuple[Array, Array]:
     """The node of each column, (n,), and the first column of each: columns of equal pattern, diagonal included."""
     n, count = len(indptr) - 1, 0
@@ -69,7 +68,7 @@ def nodes_of(indices: Array, indptr: Array) -> tuple[Array, Array]:
     return node, first[:count].copy()
 
 
-@njit(**_flags)
+@loop
 def graph_of(indices: Array, indptr: Array, node: Array, first: Array) -> tuple[Array, Array]:
     """(indices, indptr) of the graph of nodes, each with itself, sorted."""
     count = len(first)
@@ -93,7 +92,7 @@ def graph_of(indices: Array, indptr: Array, node: Array, first: Array) -> tuple[
     return neighbours[:filled].copy(), ends
 
 
-@njit(**_flags)
+@loop
 def analyse(indices: Array, indptr: Array, order: Array, node: Array) -> tuple[Array, ...]:
     """The panels of L for a graph of nodes, the order of these, and the node of each column of the matrix."""
     count, n = len(order), len(node)
@@ -175,7 +174,7 @@ def analyse(indices: Array, indptr: Array, order: Array, node: Array) -> tuple[A
     return moved, columns[: n_panels + 1].copy(), starts, rows, offsets, panel
 
 
-@njit(fastmath=_fast, **_flags)
+@loop(fastmath=_fast)
 def factorise(data: Array, indices: Array, indptr: Array, shift: float, panels: Panels) -> tuple[Array, int]:
     """The values of L, with D on the diagonal, and how many D are negative: −1 where one vanishes or is NaN."""
     place, columns, starts, rows, offsets, panel = panels
@@ -258,7 +257,7 @@ def factorise(data: Array, indices: Array, indptr: Array, shift: float, panels: 
     return values, n_negative
 
 
-@njit(fastmath=_fast, **_flags)
+@loop(fastmath=_fast)
 def solve(values: Array, panels: Panels, rhs: Array) -> Array:
     """x of L D Lᵀ x = rhs, (n,), in the matrix's own order."""
     place, columns, starts, rows, offsets, _ = panels

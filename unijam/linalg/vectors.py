@@ -8,20 +8,19 @@ Compiled code may call `dot`, `products`, `moved` and `blend` too.
 from typing import Any
 
 import numpy as np
-from numba import njit
-from numba.extending import overload
 
+from ..compiled import COMPILED, loop, overload
 from ..support.arrays import Array, namespace
 
 
 def dot(a: Array, b: Array) -> float:
     """a·b."""
-    return _dot(a, b) if _is_vector(a) else float(a @ b)
+    return _dot(a, b) if COMPILED and _is_vector(a) else float(a @ b)
 
 
 def products(a: Array, b: Array) -> tuple[float, float]:
     """a·a and a·b."""
-    if _is_vector(a):
+    if COMPILED and _is_vector(a):
         square, product = _products(a, b)
     else:
         square, product = _scalars(a @ a, a @ b)
@@ -30,14 +29,14 @@ def products(a: Array, b: Array) -> tuple[float, float]:
 
 def moved(y: Array, step: float, direction: Array) -> Array:
     """y + step × direction, a new array."""
-    if _is_vector(y):
+    if COMPILED and _is_vector(y):
         return _moved(y, step, direction)
     return y + step * direction
 
 
 def blend(a: float, v: Array, b: float, w: Array) -> tuple[Array, float, float, float]:
     """u = a v + b w, a new array; u·u, u·v and the largest |component| of u."""
-    if _is_vector(v):
+    if COMPILED and _is_vector(v):
         u, square, product, largest = _blend(a, v, b, w)
         return u, square, product, largest
     u = a * v + b * w
@@ -80,7 +79,7 @@ def _scalars(*values: Array) -> list[float]:
 _fast = {"contract", "nsz", "reassoc", "nnan", "ninf"}  # sums in any order; no NaN is looked for
 
 
-@njit(nogil=True, cache=True, forceinline=True, fastmath=_fast)
+@loop(forceinline=True, fastmath=_fast)
 def _dot(a: Array, b: Array) -> Any:
     product = 0.0
     for i in range(len(a)):
@@ -88,7 +87,7 @@ def _dot(a: Array, b: Array) -> Any:
     return product
 
 
-@njit(nogil=True, cache=True, forceinline=True, fastmath=_fast)
+@loop(forceinline=True, fastmath=_fast)
 def _products(a: Array, b: Array) -> Any:
     square, product = 0.0, 0.0
     for i in range(len(a)):
@@ -97,7 +96,7 @@ def _products(a: Array, b: Array) -> Any:
     return square, product
 
 
-@njit(nogil=True, cache=True, forceinline=True, fastmath=_fast)
+@loop(forceinline=True, fastmath=_fast)
 def _moved(y: Array, step: float, direction: Array) -> Any:
     new = np.empty(len(y))
     for i in range(len(new)):
@@ -105,7 +104,7 @@ def _moved(y: Array, step: float, direction: Array) -> Any:
     return new
 
 
-@njit(nogil=True, cache=True, forceinline=True, fastmath=_fast)
+@loop(forceinline=True, fastmath=_fast)
 def _blend(a: float, v: Array, b: float, w: Array) -> Any:
     u = np.empty(len(v))
     square, product = 0.0, 0.0
@@ -120,7 +119,7 @@ def _blend(a: float, v: Array, b: float, w: Array) -> Any:
     return u, square, product, np.int64(largest).view(np.float64)
 
 
-@njit(nogil=True, cache=True, forceinline=True, fastmath=_fast)
+@loop(forceinline=True, fastmath=_fast)
 def _adam_move(
     new: Array,
     y: Array,

@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping, Sequence
 
 import numpy as np
 from scipy.optimize import brentq, least_squares
-from scipy.stats import beta
+from scipy.special import betaincinv
 
 from ..statistics import Estimate, estimate, exponent_of_means, power_law
 from ..theory.spectra import effective_medium
@@ -154,8 +154,8 @@ def isostatic_fraction(samples: Sequence[BranchSample]) -> Estimate:
         table(samples, "n_overlaps")[:, 0, small][:, 0] - table(samples, "n_effective")[:, 0, small][:, 0]
     )
     n, k = len(surplus), int((surplus == 1).sum())
-    low = beta.ppf(0.025, k, n - k + 1) if k else 0.0
-    return Estimate(k / n, float(low), float(beta.ppf(0.975, k + 1, n - k)) if k < n else 1.0)
+    low = betaincinv(k, n - k + 1, 0.025) if k else 0.0
+    return Estimate(k / n, float(low), float(betaincinv(k + 1, n - k, 0.975)) if k < n else 1.0)
 
 
 def shape_curves(shapes: Mapping[float, Sequence[BranchSample]]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

@@ -11,9 +11,9 @@ from typing import Annotated, Any, ClassVar, Self
 
 import numpy as np
 import scipy.sparse as sp
-from numba import njit
 from pydantic import Field
 
+from ..compiled import loop
 from ..core.potentials import Harmonic
 from ..core.system import OVERLAP_RESOLUTIONS, Constraints
 from ..support.arrays import Array
@@ -360,7 +360,7 @@ class _NearPairs:
         self.served = 0
 
 
-@njit(nogil=True, cache=True, error_model="numpy")
+@loop
 def assemble(first, second, blocks, n):
     """Symmetric csc matrix (data, indices, indptr) of a 4 × 4 block in (r_x, r_y, angle_i, angle_j) a pair.
 

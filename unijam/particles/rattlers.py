@@ -1,8 +1,8 @@
 """Rattlers: particles that their contacts cannot hold, removed until none is left."""
 
 import numpy as np
-from numba import njit
 
+from ..compiled import loop
 from ..support.arrays import Array
 from ..support.validation import require
 
@@ -35,7 +35,7 @@ def bearing_particles(contacts: Array, n: int, minimum: int) -> np.ndarray:
     return _peel(pairs, n, minimum)
 
 
-@njit(nogil=True, cache=True)
+@loop
 def _peel(contacts, n, minimum):
     """Each contact is looked at once a removed end: O(n + m)."""
     degree = np.zeros(n, dtype=np.int64)

@@ -13,6 +13,7 @@ from typing import Any, ClassVar, Self
 import numpy as np
 import scipy.sparse as sp
 
+from ..compiled import COMPILED
 from ..compiled.simd import WIDTH
 from ..core.potentials import Harmonic, Hertzian
 from ..core.system import Constraints
@@ -114,7 +115,7 @@ class SoftSpheres(Packing):
 
     def _forces(self) -> SphereForces:
         known = type(self.potential) in (Harmonic, Hertzian)  # a subclass may be stiffer
-        compiled = known and self.dimension in (2, 3) and self.n >= WIDTH
+        compiled = COMPILED and known and self.dimension in (2, 3) and self.n >= WIDTH
         return CompiledForces(self) if compiled else SphereForces(self)
 
 

@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from ..compiled import COMPILED
 from ..core.system import ConstrainedSystem, Constraints, whole_hessian
 from ..linalg import Elimination, Operator, QuadraticModel, across_symmetries, with_decay
 from ..linalg.gauss_newton import GaussNewton, NormalEquations
@@ -237,7 +238,7 @@ class Objective:
     @property
     def in_bursts(self) -> bool:
         """Whether `compiled` serves: the evaluator has a kernel, and nothing is added to E."""
-        return hasattr(self.evaluate, "kernel") and not self.weight_decay
+        return COMPILED and hasattr(self.evaluate, "kernel") and not self.weight_decay
 
     def canonical(self, point: Point) -> Point:
         """The point in the system's gauge (the same object where nothing is to be done)."""

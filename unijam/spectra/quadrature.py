@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-import scipy.stats
+from scipy.special import stdtrit  # Student's quantiles; scipy.stats takes as long to import as all the rest
 
 from ..linalg import Operator, Projection, Tridiagonal, lanczos
 from ..statistics import Estimate
@@ -57,9 +57,7 @@ class SpectralQuadrature(Brief):
         bounds = np.array([_bounds(p, threshold) for p in self.probes])  # (probes, 3)
         low, value, high = bounds.mean(axis=0)
         if len(bounds) > 1:
-            error = (
-                scipy.stats.t.ppf(0.975, len(bounds) - 1) * bounds.std(axis=0, ddof=1) / len(bounds) ** 0.5
-            )
+            error = stdtrit(len(bounds) - 1, 0.975) * bounds.std(axis=0, ddof=1) / len(bounds) ** 0.5
             low, high = low - error[0], high + error[2]
         return Estimate(self.size * value, self.size * max(low, 0.0), self.size * min(high, 1.0))
 

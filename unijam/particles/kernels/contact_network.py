@@ -1,10 +1,11 @@
 """Numba loops over pairs of spheres: overlaps and normals, Jᵀw, Jv, and sparse matrices in blocks of d × d."""
 
 import numpy as np
-from numba import njit
+
+from ...compiled import loop
 
 
-@njit(nogil=True, cache=True, error_model="numpy")
+@loop
 def overlaps(positions, sides, radii, pairs):
     """Δ = σ − r, r and n = (r_i − r_j)/r of each pair by nearest images; n = 0 where centres coincide."""
     m, d = len(pairs), positions.shape[1]
@@ -26,7 +27,7 @@ def overlaps(positions, sides, radii, pairs):
     return delta, distance, normals
 
 
-@njit(nogil=True, cache=True)
+@loop
 def push(pairs, normals, weights, n):
     """Jᵀ w: each pair adds −w n to its first and w n to its second particle."""
     d = normals.shape[1]
@@ -40,7 +41,7 @@ def push(pairs, normals, weights, n):
     return total
 
 
-@njit(nogil=True, cache=True)
+@loop
 def closing(pairs, normals, direction):
     """J v: how fast each pair closes, −n·(v_i − v_j)."""
     m, d = normals.shape
@@ -52,7 +53,7 @@ def closing(pairs, normals, direction):
     return speed
 
 
-@njit(nogil=True, cache=True)
+@loop
 def assemble(pairs, normals, along, isotropic, n):
     """Σ (along n nᵀ + isotropic 1) on the separations of pairs in lexicographic order: data, indices, indptr.
 

@@ -7,14 +7,11 @@ before it, gradients back after it.
 from typing import NamedTuple
 
 import numpy as np
-from numba import njit
-from numba.extending import register_jitable
 
-from ...compiled import simd as lanes
+from ...compiled import inline, loop
 from ...compiled.dispatch import implements, listed_forces, renewed_list
 from ...compiled.simd import WIDTH, beyond, fill, larger, near, own, power, put, root, several, total, whole
 from ...support.arrays import Array
-from . import neighbours, pair_list
 from .pair_list import list_pairs, suitable_skin
 
 TINY = 1e-300  # added to r²: coincident centres get a finite force, zero, since their separation is zero
@@ -70,7 +67,7 @@ class Origin(NamedTuple):
     worth: float
 
 
-@njit(nogil=True, cache=True, error_model="numpy")
+@loop
 def _sweep(y, g, space, exponent, hertz, kernel, factor, limit):
     """∇U; Σ u' Δ, Σ u'², the number of Δ above the threshold, Σ u' σ; particles farther than √limit from home.
 
@@ -127,7 +124,7 @@ def _listed_forces(kernel, y, gradient, scale):
     return forces(kernel, y, gradient, scale, slack * slack if slack > 0 else -1.0)
 
 
-@njit(nogil=True, cache=True, error_model="numpy", forceinline=True)
+@loop(forceinline=True)
 def forces(kernel, y, gradient, scale, limit):
     """U (negative where a particle is farther than √limit from home), Σ u'², N_Δ, Σ u' c; ∇U is filled in."""
     a, factor = kernel.exponent, scale / kernel.unit
@@ -141,7 +138,7 @@ def forces(kernel, y, gradient, scale, limit):
     return work / a, squares, np.int64(count), load / kernel.unit
 
 
-@register_jitable(forceinline=True)
+@inline(forceinline=True)
 def _by_exponent(y, gradient, space, exponent, kernel, factor, limit):
     if exponent == 2.0:
         _, squares, count, load, far = _sweep(y, gradient, space, None, None, kernel, factor, limit)
@@ -151,7 +148,7 @@ def _by_exponent(y, gradient, space, exponent, kernel, factor, limit):
     return _sweep(y, gradient, space, exponent - 1.0, None, kernel, factor, limit)
 
 
-@njit(nogil=True, cache=True, error_model="numpy")
+@loop
 def evaluate(kernel, x, places, scale, limit):
     """The same, and ∇U, in the user's numbering: `places` says where each entry of y is in x."""
     y, listed, gradient = np.zeros(len(x) + 1), np.empty(len(x) + 1), np.empty(len(x))
@@ -163,7 +160,7 @@ def evaluate(kernel, x, places, scale, limit):
     return energy, gradient, square, count, load
 
 
-@implements(renewed_list, DiscList, lanes, neighbours, pair_list)
+@implements(renewed_list, DiscList)
 def _renewed_list(kernel, origin, y, scale, served):
     factor, n_dof = scale / kernel.unit, len(y) - 1
     if not 0.0 < factor * kernel.width <= 0.5 * kernel.sides.min():  # no particle, or wider than half the box

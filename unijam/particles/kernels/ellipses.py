@@ -8,16 +8,12 @@ from math import sqrt
 from typing import NamedTuple
 
 import numpy as np
-from numba import njit
 
-from ...compiled import noalias as distinct_arrays
-from ...compiled import simd as lanes
+from ...compiled import loop
 from ...compiled.dispatch import implements, listed_forces, renewed_list
-from ...compiled.noalias import DistinctArrays
 from ...support.arrays import Array
-from . import neighbours, pair_list, perram_wertheim
 from .pair_list import suitable_skin
-from .perram_wertheim import FLAGS, contacts, near_pairs, push_pair
+from .perram_wertheim import FAST, contacts, near_pairs, push_pair
 
 
 class EllipseList(NamedTuple):
@@ -71,7 +67,7 @@ class Origin(NamedTuple):
     worth: float
 
 
-@njit(pipeline_class=DistinctArrays, **FLAGS)
+@loop(distinct=True, fastmath=FAST)
 def outdated(x, ratio, built, built_ratio, skin, radii, alpha):
     """How many particles moved, turned and grew by more than half the skin since built; NaN counts."""
     n, count, wide, thin = len(radii), 0, sqrt(alpha), 1.0 / sqrt(alpha)
@@ -87,7 +83,7 @@ def outdated(x, ratio, built, built_ratio, skin, radii, alpha):
     return count
 
 
-@njit(**FLAGS)
+@loop(fastmath=FAST)
 def forces(listed, x, total, ratio):
     """Σ Δ², overlaps above the threshold and Σ Δ σ over the Δ = σ (ratio − √F) > 0 of listed pairs; ∇ ½ΣΔ² filled in.
 
@@ -112,7 +108,7 @@ def forces(listed, x, total, ratio):
     return squares, count, load
 
 
-@njit(**FLAGS)
+@loop(fastmath=FAST)
 def evaluate(listed, x, ratio):
     """`forces`, and ∇ ½ΣΔ² itself."""
     total = np.empty(3 * len(listed.radii))
@@ -120,20 +116,20 @@ def evaluate(listed, x, ratio):
     return squares, count, load, total
 
 
-@implements(listed_forces, EllipseList, distinct_arrays, perram_wertheim)
+@implements(listed_forces, EllipseList)
 def _listed_forces(listed, y, gradient, scale):
     size = 3 * len(listed.radii)
     squares, count, load = forces(listed, y[:size], gradient[:size], scale / listed.unit)
     return 0.5 * squares, squares, np.int64(count), load / listed.unit
 
 
-@njit(**FLAGS)
+@loop(fastmath=FAST)
 def room(listed, origin, ratio):
     """How thick a skin may be at λ, if of every pair no image but the nearest may be near; negative: none may."""
     return 0.5 * origin.sides.min() - 2.0 * ratio * sqrt(listed.alpha) * listed.radii.max()
 
 
-@njit(**FLAGS)
+@loop(fastmath=FAST)
 def renewed(listed, origin, x, ratio, served):
     """The members of a list made at x and λ, of the same system as one that served for so many evaluations.
 
@@ -148,7 +144,7 @@ def renewed(listed, origin, x, ratio, served):
     return (*made, *ends, shift, t, np.empty(len(t)), np.empty((4, len(t))))
 
 
-@implements(renewed_list, EllipseList, lanes, neighbours, pair_list)
+@implements(renewed_list, EllipseList)
 def _renewed_list(listed, origin, y, scale, served):
     x, ratio = y[: 3 * len(listed.radii)], scale / listed.unit
     if not (ratio > 0.0 and room(listed, origin, ratio) >= 0.0 and np.isfinite(x).all()):

@@ -6,8 +6,8 @@ Distances are between nearest images, |r − L round(r/L)| along each axis.
 from typing import Any
 
 import numpy as np
-from numba import njit
 
+from ...compiled import COMPILED, loop, overload
 from ...compiled.simd import WIDTH, below, note, several, whole
 from ...support.arrays import Array
 from ...support.validation import require
@@ -48,8 +48,10 @@ def neighbour_pairs(positions: Array, box_length: Any, reaches: Array, skin: flo
     require(shape in ((), (d,)), "the shape of box_length", shape, f"() or ({d},), one for each axis")
     sides = np.full(d, box_length, dtype=np.float64)
     positions = np.require(positions, np.float64, ["C", "W"])
-    if n > 0 and d <= 3:
+    if n > 0 and d <= 3:  # one axis more would need 27 runs of cells for each
         return pairs_by_cells(positions.reshape(-1), sides, half)
+    if not COMPILED:
+        return _pairs_of_all(positions, sides, half)
     wrapped, room = wrap(positions, sides), 16 * n + 64
     while True:
         pairs = np.empty((room, 2), dtype=np.int64)
@@ -59,7 +61,7 @@ def neighbour_pairs(positions: Array, box_length: Any, reaches: Array, skin: flo
         room = found  # the search counts on when room is short, so now it is known
 
 
-@njit(nogil=True, cache=True, error_model="numpy")
+@loop
 def wrap(positions, sides):
     """Positions folded into [0, L) along each axis: a new array of the same shape."""
     wrapped = np.empty_like(positions)
@@ -71,9 +73,34 @@ def wrap(positions, sides):
     return wrapped
 
 
-@njit(nogil=True, cache=True, error_model="numpy")
+def _pairs_of_all(positions: Array, sides: Array, half: Array) -> np.ndarray:
+    """All pairs in any dimension by trying all, (m, 2): the same without compiled code."""
+    found = [np.empty((0, 2), dtype=np.int64)]
+    for i in range(len(half) - 1):
+        along = positions[i + 1 :] - positions[i]
+        along = along - sides * np.rint(along / sides)
+        near = i + 1 + np.flatnonzero((along**2).sum(axis=1) < (half[i] + half[i + 1 :]) ** 2)
+        found.append(np.column_stack((np.full(len(near), i), near)))
+    return np.concatenate(found)
+
+
 def pairs_by_cells(x, sides, reaches):
-    """All pairs in up to three dimensions, (m, 2), in lexicographic order."""
+    """All pairs in up to three dimensions, (m, 2), in lexicographic order; compiled code runs `_pairs_by_cells`.
+
+    Parameters
+    ----------
+    x : (n d,) array
+        Positions, row by row, anywhere.
+    sides, reaches : (d,) and (n,) arrays
+        Of the box and the particles.
+    """
+    if COMPILED:
+        return _pairs_by_cells(x, sides, reaches)
+    return _pairs_of_all(x.reshape(len(reaches), -1), sides, reaches)
+
+
+@loop
+def _pairs_by_cells(x, sides, reaches):
     n = len(reaches)
     wide, cells, fold = grid(sides, reaches)
     points, near = np.empty((n, 3)), np.empty((4, n + WIDTH))
@@ -97,7 +124,10 @@ def pairs_by_cells(x, sides, reaches):
     return pairs
 
 
-@njit(nogil=True, cache=True, error_model="numpy")
+overload(pairs_by_cells)(lambda x, sides, reaches: lambda x, sides, reaches: _pairs_by_cells(x, sides, reaches))
+
+
+@loop
 def _sort_row(row):
     """Insertion sort of the second column, in place."""
     for a in range(1, len(row)):
@@ -109,7 +139,7 @@ def _sort_row(row):
         row[b + 1, 1] = value
 
 
-@njit(nogil=True, cache=True, error_model="numpy")
+@loop
 def grid(sides, reaches):
     """Sides of the box and cells along them, (3,), one along axes that it lacks; whether to seek nearest images."""
     d, width, many = len(sides), 2.0 * reaches.max(), _crowded(len(reaches), sides)
@@ -123,7 +153,7 @@ def grid(sides, reaches):
     return wide, cells, fold
 
 
-@njit(nogil=True, cache=True, error_model="numpy")
+@loop
 def _crowded(n, sides):
     """Cells along each side, (d,) of floats, if n particles had one each: more only cost time."""
     d = len(sides)
@@ -147,7 +177,7 @@ def _crowded(n, sides):
     return cells
 
 
-@njit(nogil=True, cache=True, error_model="numpy")
+@loop
 def into_cells(x, wide, cells, reaches, points, near, sorted_by_cell, cell_of):
     """Particles in the order of cells, their places in the box and reaches, (4, n + WIDTH); where each cell begins."""
     n, d = len(reaches), len(x) // len(reaches)
@@ -166,7 +196,7 @@ def into_cells(x, wide, cells, reaches, points, near, sorted_by_cell, cell_of):
     return start
 
 
-@njit(nogil=True, cache=True, error_model="numpy")
+@loop
 def search(near, wide, cells, fold, start, pairs):
     """Each pair s, t, as sorted, once, and how many they are; `pairs` is longer if need be."""
     nx, ny, nz = cells
@@ -226,7 +256,7 @@ def search(near, wide, cells, fold, start, pairs):
     return pairs, found
 
 
-@njit(nogil=True, cache=True, error_model="numpy")
+@loop
 def _fill_cells(positions, sides, counts, start, order, slots):
     """Counting sort of particles by cell: order[start[c]:start[c+1]] are those of cell c = slots[i]."""
     start[:] = 0
@@ -251,7 +281,7 @@ def _fill_cells(positions, sides, counts, start, order, slots):
     start[len(start) - 1] = n
 
 
-@njit(nogil=True, cache=True, error_model="numpy")
+@loop
 def _search_all(positions, sides, half, pairs):
     """All pairs by trying all: any dimension, any cutoff; returns how many there are, fitting or not."""
     n, d = positions.shape

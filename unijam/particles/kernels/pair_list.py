@@ -9,9 +9,8 @@ are plain; the others are folded.
 from math import sqrt
 
 import numpy as np
-from numba import njit
-from numba.extending import register_jitable
 
+from ...compiled import inline, loop
 from ...compiled.simd import LANE, WIDTH
 from .neighbours import FOLDED, grid, into_cells, search
 
@@ -24,7 +23,7 @@ def workspace(n):
     return np.empty(7 * n + 4 * WIDTH), np.empty(6 * n, dtype=np.int64), np.empty(8 * n + 64, dtype=np.int64)
 
 
-@njit(nogil=True, cache=True, error_model="numpy")
+@loop
 def list_pairs(x, sides, radii, factor, skin, room):
     """The list of all pairs of n ≥ WIDTH particles, nearer than factor (R_i + R_j) + skin, which may not exceed a side.
 
@@ -76,7 +75,7 @@ def list_pairs(x, sides, radii, factor, skin, room):
     return places, back, home, counts, partner, sums, (floats, integers, pairs)
 
 
-@njit(nogil=True, cache=True, error_model="numpy")
+@loop
 def _mark(x, sides, skin, sorted_by_cell, pairs, spread, partners):
     """Partners of each, as sorted, (n, 2): plain and folded; pairs of the latter are marked."""
     n, d, most = len(sorted_by_cell), len(sides), np.full(3, np.inf)
@@ -98,7 +97,7 @@ def _mark(x, sides, skin, sorted_by_cell, pairs, spread, partners):
         partners[t, folded] += 1
 
 
-@njit(nogil=True, cache=True, error_model="numpy")
+@loop
 def _number(sorted_by_cell, partners, key, order, new):
     """In each block a counting sort by partners: the particle of each number, and the number of each as sorted."""
     n, first = len(sorted_by_cell), np.empty(258, dtype=np.int64)
@@ -117,7 +116,7 @@ def _number(sorted_by_cell, partners, key, order, new):
             order[i], new[s] = sorted_by_cell[s], i
 
 
-@njit(nogil=True, cache=True, error_model="numpy")
+@loop
 def _entries(sorted_by_cell, radii, new, pairs, partners, size):
     """Entries of each group, and their partners and sums of radii, where there is no pair of no size."""
     n, groups = len(new), (len(new) + WIDTH - 1) // WIDTH
@@ -146,7 +145,7 @@ def _entries(sorted_by_cell, radii, new, pairs, partners, size):
     return counts, partner, sums
 
 
-@register_jitable
+@inline
 def suitable_skin(skin, served, worth, unit):
     """The skin after one that lasted for so many evaluations: a list serves as long as its skin is thick."""
     best = sqrt(worth * skin / max(served, 1))

@@ -13,27 +13,21 @@ Source: J. W. Perram and M. S. Wertheim, J. Comput. Phys. 58, 409 (1985).
 """
 
 from math import sqrt
-from typing import Any
 
 import numpy as np
-from numba import njit
 
-from ...compiled.noalias import DistinctArrays
+from ...compiled import loop
 from .neighbours import pairs_by_cells
 
 LAST = 3e-9  # of two corrections: what is then left is of the order of its square
 MANY = 0.05  # share of the pairs from which on another step for all is cheaper than a search for each
 TINY = 1e-100  # squared distance below which two centres coincide: √F = 0, without a direction
 
-FLAGS: dict[str, Any] = {
-    "cache": True,
-    "nogil": True,
-    "error_model": "numpy",
-    "fastmath": {"nsz", "arcp"},
-}
+# −0 may be 0, and a quotient a product with the inverse; terms keep their order, on which the accuracy of F rests
+FAST = {"nsz", "arcp"}
 
 
-@njit(**FLAGS)
+@loop(fastmath=FAST)
 def coefficients(rx, ry, ci, si, ri, cj, sj, rj, alpha):
     """q_i, q_j, d_i, m, d_j of F(t), for one pair; ri, rj are R²."""
     ui, ni = rx * ci + ry * si, ry * ci - rx * si
@@ -45,7 +39,7 @@ def coefficients(rx, ry, ci, si, ri, cj, sj, rj, alpha):
     return qi, qj, ri * ri, mixed, rj * rj
 
 
-@njit(**FLAGS)
+@loop(fastmath=FAST)
 def value(t, qi, qj, di, mixed, dj):
     """(F(t), denominator of F(t)): a lower bound of F at any t."""
     w = 1.0 - t
@@ -53,7 +47,7 @@ def value(t, qi, qj, di, mixed, dj):
     return w * t * (w * qi + t * qj) / denominator, denominator
 
 
-@njit(**FLAGS)
+@loop(fastmath=FAST)
 def approach(t, qi, qj, di, mixed, dj):
     """The step from t towards the root of h = F'(t) denominator², the last correction to it, and h.
 
@@ -74,7 +68,7 @@ def approach(t, qi, qj, di, mixed, dj):
     return step - last, last, h0
 
 
-@njit(**FLAGS)
+@loop(fastmath=FAST)
 def maximise(t, bound, qi, qj, di, mixed, dj):
     """(t*, F, denominator), from a start t; an F(t) above `bound` is returned at once."""
     low, high = 0.0, 1.0
@@ -97,7 +91,7 @@ def maximise(t, bound, qi, qj, di, mixed, dj):
     return t, f, denominator
 
 
-@njit(**FLAGS)
+@loop(fastmath=FAST)
 def gradient(t, denominator, rx, ry, ci, si, ri, cj, sj, rj, alpha):
     """∂F/∂(r_x, r_y, angle_i, angle_j) at t*: by the envelope theorem, t held."""
     w, flat = 1.0 - t, 1.0 / alpha
@@ -112,7 +106,7 @@ def gradient(t, denominator, rx, ry, ci, si, ri, cj, sj, rj, alpha):
     return p * vx, p * vy, p * fi, p * fj
 
 
-@njit(**FLAGS)
+@loop(fastmath=FAST)
 def hessian(t, rx, ry, ci, si, ri, cj, sj, rj, alpha, factor, out):
     """Fill out, (4, 4), with factor × the second derivatives of √F: from F_qq − F_qt F_tqᵀ / F_tt."""
     w, p, p1, flat = 1.0 - t, t * (1.0 - t), 1.0 - 2.0 * t, 1.0 / alpha
@@ -156,7 +150,7 @@ def hessian(t, rx, ry, ci, si, ri, cj, sj, rj, alpha, factor, out):
             out[m, k] = out[k, m]
 
 
-@njit(pipeline_class=DistinctArrays, **FLAGS)
+@loop(distinct=True, fastmath=FAST)
 def axes(angles, cos, sin):
     """Fill cos and sin of angles, (n,), by Cody and Waite's reduction and fdlibm's polynomials."""
     for k in range(len(angles)):
@@ -178,7 +172,7 @@ def axes(angles, cos, sin):
         sin[k] = -across if turn >= 2.0 else across
 
 
-@njit(**FLAGS)
+@loop(fastmath=FAST)
 def near_pairs(x, sides, radii, alpha, ratio, skin, reach):
     """Pairs i < j with √F < ratio + reach/σ whose centres are nearer than ratio (a_i + a_j) + skin.
 
@@ -207,7 +201,7 @@ def near_pairs(x, sides, radii, alpha, ratio, skin, reach):
     return first[:found].copy(), second[:found].copy(), shift[:, :found].copy(), t[:found].copy()
 
 
-@njit(pipeline_class=DistinctArrays, **FLAGS)
+@loop(distinct=True, fastmath=FAST)
 def slopes(x, cos, sin, radii, alpha, first, second, shift, t, root, rows):
     """Fill √F, (m,), and rows (4, m), ∂√F/∂(r_x, r_y, angle_i, angle_j), after one step of t.
 
@@ -238,7 +232,7 @@ def slopes(x, cos, sin, radii, alpha, first, second, shift, t, root, rows):
     return bad
 
 
-@njit(**FLAGS)
+@loop(fastmath=FAST)
 def contacts(x, radii, alpha, first, second, shift, t, root, rows):
     """Bring t, √F and its slopes up to date; where centres coincide √F and the slopes are zero."""
     n = len(radii)
@@ -263,7 +257,7 @@ def contacts(x, radii, alpha, first, second, shift, t, root, rows):
                 rows[row, k] = 0.5 * g[row] / root[k]
 
 
-@njit(**FLAGS)
+@loop(fastmath=FAST)
 def hessians(x, radii, alpha, first, second, shift, t, factors):
     """Second derivatives of √F in (r_x, r_y, angle_i, angle_j), times factors (m,): (m, 4, 4)."""
     n, out = len(radii), np.zeros((len(first), 4, 4))
@@ -278,7 +272,7 @@ def hessians(x, radii, alpha, first, second, shift, t, factors):
     return out
 
 
-@njit(inline="always", **FLAGS)
+@loop(inline="always", fastmath=FAST)
 def push_pair(total, n, i, j, rows, k, weight):
     """Add weight × rows[:, k], in (r_x, r_y, angle_i, angle_j), to what moves particles i and j, r = r_j − r_i."""
     total[2 * i] -= weight * rows[0, k]
@@ -289,7 +283,7 @@ def push_pair(total, n, i, j, rows, k, weight):
     total[2 * n + j] += weight * rows[3, k]
 
 
-@njit(**FLAGS)
+@loop(fastmath=FAST)
 def push(first, second, rows, weights, n):
     """Jᵀ w, (3n,), of rows (4, m) in (r_x, r_y, angle_i, angle_j)."""
     total = np.zeros(3 * n)
@@ -298,7 +292,7 @@ def push(first, second, rows, weights, n):
     return total
 
 
-@njit(**FLAGS)
+@loop(fastmath=FAST)
 def outer(rows, weights):
     """weights × rows ⊗ rows: (4, m), (m,) -> (m, 4, 4)."""
     out = np.empty((len(weights), 4, 4))

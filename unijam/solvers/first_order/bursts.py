@@ -5,14 +5,12 @@ serves every system, compiled it runs here in the numbering of the evaluator's l
 its tests; within one a few numbers tell when there is something for it to look at.
 """
 
-from functools import cache
 from typing import Any, NamedTuple
 
 import numpy as np
-from numba import njit
-from numba.extending import register_jitable
 
-from ...compiled.dispatch import borrowed, fingerprint, named, reordered, unnamed
+from ...compiled import inline, loop
+from ...compiled.dispatch import borrowed, named, reordered, unnamed
 from ...support.arrays import Array
 from ..objective import Objective
 from ..point import Point
@@ -70,7 +68,7 @@ class Bursts:
         taken = 0
         while True:
             kernel, origin, served = self.evaluator.kernel, self.evaluator.origin, self.evaluator.served
-            plain, fresh, self.evaluator.served, more, stale = _burst()(
+            plain, fresh, self.evaluator.served, more, stale = _burst(
                 self.state, self.compiled, origin, served, most - taken, ends
             )
             self.state = named(plain, self.state)
@@ -129,34 +127,28 @@ def _mapped(state: Any, change: Any) -> Any:
     return tuple.__new__(type(state), members)
 
 
-@cache
-def _burst():
-    """The compiled loop; numba's cache knows it by the sources of all that it calls."""
+@loop
+def _burst(state, objective, origin, served, most, ends):
+    """The state after at most so many iterations, the last list where it is new, evaluations by it, and how many.
 
-    def burst(state, objective, origin, served, most, ends):
-        """The state after at most so many iterations, the last list where it is new, evaluations by it, and how many.
-
-        And whether the next step is not for compiled code: it is longer than a list serves, or no list is made here.
-        States and lists are unnamed.
-        """
-        state, taken, stale = _stretch(state, objective, most, ends)
-        served, fresh = served + taken, None
-        while stale:
-            objective, origin, order = relisted(objective, origin, state.point.y, served)
-            if len(order) == 0:
-                break
-            fresh, served = (unnamed(objective.kernel), unnamed(origin)), 0
-            state, more, stale = _stretch(reordered(state, order), objective, most - taken, ends)
-            served, taken = served + more, taken + more
-            if more == 0:
-                break
-        return unnamed(state), fresh, served, taken, stale
-
-    burst.__qualname__ = f"burst_{fingerprint():08x}"
-    return njit(nogil=True, cache=True, error_model="numpy")(burst)
+    And whether the next step is not for compiled code: it is longer than a list serves, or no list is made here.
+    States and lists are unnamed.
+    """
+    state, taken, stale = _stretch(state, objective, most, ends)
+    served, fresh = served + taken, None
+    while stale:
+        objective, origin, order = relisted(objective, origin, state.point.y, served)
+        if len(order) == 0:
+            break
+        fresh, served = (unnamed(objective.kernel), unnamed(origin)), 0
+        state, more, stale = _stretch(reordered(state, order), objective, most - taken, ends)
+        served, taken = served + more, taken + more
+        if more == 0:
+            break
+    return unnamed(state), fresh, served, taken, stale
 
 
-@register_jitable
+@inline
 def _stretch(state, objective, most, ends):
     """The state after at most so many iterations, how many they were, and whether the list no longer serves."""
     objective = borrowed(objective)
@@ -171,7 +163,7 @@ def _stretch(state, objective, most, ends):
     return state, most, False
 
 
-@register_jitable
+@inline
 def _worth_a_look(point, moving, ends):
     if not np.isfinite(point.value):
         return True

@@ -4,10 +4,9 @@ import math
 from typing import NamedTuple
 
 import numpy as np
-from numba.extending import register_jitable
 
+from ...compiled import inline
 from ...compiled.dispatch import borrowed, implements, listed_forces, renewed_list
-from ...linalg import vectors
 from ...linalg.vectors import dot
 from ...support.arrays import Array
 from ..objective import Objective
@@ -34,7 +33,7 @@ def evaluated(objective: Objective, y: Array) -> Point:
     return objective(y)
 
 
-@implements(evaluated, CompiledObjective, vectors)
+@implements(evaluated, CompiledObjective)
 def _evaluated(objective, kept):
     written = np.empty(len(kept))
     y, gradient = borrowed(kept), borrowed(written)
@@ -79,7 +78,7 @@ def _relisted(objective, origin, y, served):
     return renewed, origin, order
 
 
-@register_jitable(forceinline=True)
+@inline(forceinline=True)
 def _x_and_scale(objective, y):
     scale = y[-1] / objective.scale_weight if objective.moving else objective.reference
     return y * objective.units if len(objective.units) else y, scale

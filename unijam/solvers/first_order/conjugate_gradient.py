@@ -6,8 +6,7 @@ The gradient at the accepted point is extrapolated from the trial's, exact while
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from numba.extending import register_jitable
-
+from ...compiled import inline
 from ...compiled.dispatch import borrowed, implements
 from ...linalg.vectors import blend, dot, moved, products
 from ...support.arrays import Array
@@ -154,7 +153,7 @@ def _advance(state, objective):
     return _turned(s, trial, base, gradient, square, product, slope, trial_step)
 
 
-@register_jitable
+@inline
 def _turned(s, point, base, gradient, square, product, carried, trial_step):
     """The state at `base`, where the gradient is known and the slope along the old direction is `carried`."""
     beta = max(0.0, (square - product) / s.square)
