@@ -196,7 +196,7 @@ def test_a_system_of_ones_own_in_any_unit(k):
 def test_the_unit_of_a_system_of_ones_own():
     assert Corners(1e-3).unit == pytest.approx(1e-3 * Corners(1.0).unit)
     assert Corners(1.0, unit=3.0).unit == 3.0
-    assert Corners(1.0, unit=3.0).resolution(torch.zeros(6, dtype=torch.float64)) == 3e-15
+    assert Corners(1.0, unit=4.0).resolution(torch.zeros(6, dtype=torch.float64)) == 4e-15
 
 
 @pytest.mark.parametrize("n", [6, 7, 8, 10, 12, 16])
