@@ -7,6 +7,7 @@ import pkgutil
 import re
 import textwrap
 from enum import EnumMeta
+from pathlib import Path
 from types import ModuleType
 
 import pytest
@@ -93,3 +94,17 @@ def test_everything_public_has_a_docstring():
         name for name, thing in public_things() if isinstance(thing, kinds) and not inspect.getdoc(thing)
     ]
     assert missing == []
+
+
+def test_a_statistical_test_says_where_its_bound_comes_from():
+    silent = []
+    for path in Path(__file__).parent.rglob("test_*.py"):
+        tree = ast.parse(path.read_text("utf-8"))
+        whole = any(
+            isinstance(node, ast.Assign) and "mark.statistical" in ast.unparse(node) for node in tree.body
+        )
+        for node in tree.body:
+            if isinstance(node, ast.FunctionDef) and node.name.startswith("test_"):
+                marked = whole or any("mark.statistical" in ast.unparse(d) for d in node.decorator_list)
+                silent += [f"{path.name}: {node.name}"] if marked and not ast.get_docstring(node) else []
+    assert silent == []

@@ -96,18 +96,21 @@ def test_energy_goes_with_the_square_of_the_distance(jammed, name, seed):
         assert np.polyfit(x, np.log(values), 1)[0] == pytest.approx(exponent, abs=0.02 * exponent)
 
 
+@pytest.mark.statistical
 def test_the_threshold_of_discs_is_that_of_the_literature(jammed):
     """φ_J lies between 0.80 and 0.86 for 64 polydisperse discs (0.842 ± 0.01 · √(1000/64) for small systems)."""
     thresholds = [jammed("discs", seed).threshold for seed in range(20)]
     assert 0.82 < np.mean(thresholds) < 0.85 and min(thresholds) > 0.78
 
 
+@pytest.mark.statistical
 def test_the_thresholds_of_perceptrons_are_those_of_the_literature(jammed):
     """−0.557 ± 0.05 at load 5 (local minima from a random start, N = 100; protocol and N make the difference)."""
     thresholds = [jammed("perceptron", seed).threshold for seed in range(5)]
     assert np.mean(thresholds) == pytest.approx(-0.557, abs=0.05)
 
 
+@pytest.mark.statistical
 def test_ellipses_jam_denser_than_discs(jammed):
     """φ_J = 0.89 ± 0.02 near the peak at aspect ratio 1.4 (Delaney et al. 2005; Donev et al. 2007)."""
     thresholds = [jammed("ellipses", seed).threshold for seed in range(3)]

@@ -10,6 +10,7 @@ from unijam.theory.ground_states import gardner_capacity
 LINEAR = {"depth": 0, "input_dimension": 40, "bias": False}
 
 
+@pytest.mark.statistical
 def test_the_margin_of_linear_networks_is_gardners(tmp_path):
     """α_c(κ) = P/N at the mean margin, within its width at N = 40; κ_J falls with P, below zero beyond P = 2N."""
     recipe = Recipe(kind="FullyConnected", parameters=LINEAR)

@@ -24,6 +24,7 @@ def transition():
     return uj.find_transition(linear, 60, 240, seeds=8, search=uj.FitSearch(reheats=0))
 
 
+@pytest.mark.statistical
 def test_linear_networks_fit_twice_as_many_data_as_they_have_weights(transition):
     """Cover's N* = P/2: P separable with probability ½ at 2N, a binomial of standard deviation √(2N)."""
     assert transition.n_effective == 60
@@ -43,6 +44,7 @@ def test_linear_networks_jump_to_isostaticity(transition):
     assert "FitSearch" in transition.algorithm
 
 
+@pytest.mark.statistical
 @pytest.mark.parametrize("load", [2.5, 4.0])
 def test_minima_of_linear_networks_have_the_exact_energy_and_overlaps(load):
     """U/N and N_Δ/N of Gardner's theory within 3 standard errors; the shift by finite N is below one."""

@@ -6,6 +6,7 @@ import pytest
 from unijam.statistics import estimate, exponent_of_means, half_crossing, power_law
 
 
+@pytest.mark.statistical
 def test_intervals_hold_the_truth_as_often_as_they_say():
     """Means of 40 exponential numbers: the true mean lies in 95 % of the intervals (at 40, in a little fewer)."""
     rng = np.random.default_rng(0)

@@ -23,6 +23,7 @@ def draw(law, exponent, n_systems, m, seed, scale=1.0):
     return [scale * LAWS[law](rng, exponent, m) for _ in range(n_systems)]
 
 
+@pytest.mark.statistical
 @pytest.mark.parametrize(
     ("law", "theta", "n_systems", "m"),
     [
@@ -36,6 +37,7 @@ def draw(law, exponent, n_systems, m, seed, scale=1.0):
     ],
 )
 def test_intervals_hold_the_true_theta(law, theta, n_systems, m):
+    """190 of 200 intervals at 95 % are expected: three binomial deviations, 9, below; above, 99 % would be too wide."""
     draws = 200
     laws = [
         delta_statistics(draw(law, theta, n_systems, m, seed), seed=seed, n_bootstrap=100).theta
@@ -48,6 +50,7 @@ def test_intervals_hold_the_true_theta(law, theta, n_systems, m):
     assert np.median([e.value for e in found]) == pytest.approx(theta, abs=0.04)
 
 
+@pytest.mark.statistical
 @pytest.mark.parametrize(
     ("law", "gamma", "n_systems", "m"),
     [
@@ -57,6 +60,7 @@ def test_intervals_hold_the_true_theta(law, theta, n_systems, m):
     ],
 )
 def test_intervals_hold_the_true_gamma(law, gamma, n_systems, m):
+    """As for θ: 190 of 200 are expected, three binomial deviations are 9."""
     draws = 200
     laws = [
         delta_statistics(draw(law, -gamma, n_systems, m, seed, -0.01), seed=seed, n_bootstrap=100).gamma
@@ -78,7 +82,9 @@ def test_systems_are_resampled_not_values():
     assert apart.high - apart.low > 2 * (together.high - together.low)
 
 
+@pytest.mark.statistical
 def test_a_single_system_resamples_its_values():
+    """95 of 100 are expected; three standard deviations of a binomial of 100 at 0.95 are 6.5."""
     held = 0
     for seed in range(100):
         e = delta_statistics(draw("exponential", 0.3, 1, 1000, seed), seed=seed, n_bootstrap=100).theta
@@ -160,7 +166,9 @@ def test_the_resolution_bounds_both_windows():
     assert "less than one decade above 0.75" in blurred.gamma.reason
 
 
+@pytest.mark.statistical
 def test_densities_are_normalised_and_follow_the_law_within_their_errors():
+    """Within two errors lie 95 % of the bins of a normal law; 80 % are allowed."""
     density = delta_statistics(draw("exponential", 0.0, 30, 1000, 3)).overlap_density
     assert np.all(density.error > 0)
     pull = (density.density - np.exp(-density.centres)) / density.error
@@ -171,7 +179,9 @@ def test_densities_are_normalised_and_follow_the_law_within_their_errors():
     )
 
 
+@pytest.mark.statistical
 def test_the_p_values_of_true_laws_are_uniform():
+    """Kolmogorov and Smirnov's test at the level 0.01."""
     rng = np.random.default_rng(2)
     family = CutOffPowerLaw(0.0, 1.5, 2)
     p_values = []

@@ -117,7 +117,9 @@ def test_the_perceptron_at_jamming_is_isostatic_without_margin_and_hypostatic_wi
         assert state.overlap_ratio == pytest.approx(ratio, abs=5e-5)
 
 
+@pytest.mark.statistical
 def test_a_simulated_perceptron_has_the_predicted_energy_overlaps_and_prestress():
+    """Four standard errors of the mean of four instances, measured at n = 400."""
     n, margin = 300, 0.5
     load = 1.44 * gardner_capacity(margin)
     states = []
