@@ -70,6 +70,11 @@ class AutodiffSystem(ConstrainedSystem):
             changes["initial"] = _start(changes["initial"])
         return super().at(**changes)
 
+    @property
+    def sparse(self) -> bool:
+        """Torch gives J as a dense tensor."""
+        return False
+
     def constraints(self, x: Tensor, reach: float = 0.0) -> "AutodiffConstraints":
         """All the constraints at x, gaps of any width included."""
         return AutodiffConstraints(self, x)

@@ -8,15 +8,21 @@ import numpy as np
 
 from ..core.system import ConstrainedSystem
 from ..ensemble.sample import Sample
-from ..solvers import Adam, FitSearch, MinimizeResult, Objective, Watch, minimize, softplus_to_relu
-from ..solvers.loop import joined
+from ..solvers import (
+    Adam,
+    FitSearch,
+    MinimizeResult,
+    Objective,
+    Watch,
+    joined,
+    minimize,
+    softplus_to_relu,
+    solver_for,
+)
 from ..solvers.replicas.run import ReplicaResult
-from ..solvers.second_order.newton import newton_for
 from ..spectra import certify, decompose_hessian
 from ..statistics import count_constraints
 from ..support.arrays import Array, to_numpy
-
-STEPS = 100  # of Newton's method, from where Adam stopped
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -82,7 +88,7 @@ def measure_descent(
             (run.system, kept[t], "running") if t in kept else (run.system, run.x, run.status) for t in times
         ]
         below = (
-            run if run.fitted else newton_for(run.system, max_steps=STEPS).run(Objective(run.system), run.x)
+            run if run.fitted else solver_for(run.system, "minimum below").run(Objective(run.system), run.x)
         )
         rows.append([_state(*state) for state in [*states, (below.system, below.x, _status(below))]])
     return _sample(runs[0].system, rows, [result.seconds / len(runs)] * len(runs))

@@ -5,7 +5,8 @@ from abc import abstractmethod
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from ..loop import SATISFIED, Solver
+from ...core.tolerances import SATISFIED
+from ..loop import Solver
 from ..objective import Objective
 from ..point import Point
 from .bursts import Bursts, Ends
