@@ -87,6 +87,11 @@ class AutodiffSystem(ConstrainedSystem):
         """`unit`, or the largest coordinate of `initial` where that is more."""
         return max(self.unit, float(self.initial.abs().max()))
 
+    @property
+    def sparse(self) -> bool:
+        """Torch gives J as a dense tensor."""
+        return False
+
     def constraints(self, x: Tensor, reach: float = 0.0) -> "AutodiffConstraints":
         """All the constraints at x, gaps of any width included."""
         return AutodiffConstraints(self, x)

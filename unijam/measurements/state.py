@@ -5,12 +5,12 @@ from functools import cached_property
 
 import numpy as np
 
+from ..core.border import require_constraints
 from ..core.system import ConstrainedSystem
 from ..spectra import HessianDecomposition, decompose_hessian
 from ..statistics import ConstraintCount, count_constraints
 from ..support.arrays import Array, over, to_numpy
 from ..support.printing import Brief
-from ..support.validation import require_constraints
 
 ROUNDING = 1e-13  # of the largest eigenvalue of H: a mode below this is not negative, but zero
 

@@ -10,11 +10,12 @@ from itertools import combinations
 import numpy as np
 import scipy.sparse as sp
 
+from ..core.border import require_constraints
 from ..core.system import Constraints, hessian
 from ..linalg import across_symmetries, factor_sparse
 from ..support.arrays import Array, over
 from ..support.printing import Brief
-from ..support.validation import require, require_constraints
+from ..support.validation import require
 from .ellipses import EllipseConstraints
 from .kernels import perram_wertheim
 from .packing import Packing, require_packing

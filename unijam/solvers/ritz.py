@@ -15,7 +15,7 @@ from ..linalg import Operator, projection
 from ..linalg.krylov import Projection, lanczos
 from ..support.arrays import Array, is_torch, namespace
 from ..support.interrupts import is_interrupt
-from .loop import MinimizeResult
+from .result import MinimizeResult
 
 PRODUCTS = 20  # with H: a few per cent of a run
 ROUNDING = 5.0  # of an eigenvalue of H, in machine epsilons of the largest

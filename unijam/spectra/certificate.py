@@ -8,11 +8,12 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from ..core.border import require_constraints
+from ..core.capabilities import gauge_directions
 from ..core.system import ConstrainedSystem, energy, gradient, kinks
 from ..core.tolerances import STATIONARY
 from ..linalg import orthonormal_rows, rank_of
 from ..support.arrays import Array, namespace, over, to_numpy
-from ..support.validation import require_constraints
 from .decomposition import HessianDecomposition, decompose_hessian
 
 STEP = 1e-8  # of |x|: how far a kink is left to see whether U rises
@@ -143,7 +144,7 @@ def certify(system: ConstrainedSystem, x: Array) -> Certificate:
         independent=rank_of(np.linalg.svd(h.kinks, compute_uv=False), h.kinks.shape) == n_kinks,
         n_negative=int((values < -zero).sum()),
         n_zero=int((np.abs(values) <= zero).sum()),
-        n_symmetries=orthonormal_rows(system.gauge_directions(x)[:, dof]).shape[0],
+        n_symmetries=orthonormal_rows(gauge_directions(system, x)[:, dof]).shape[0],
     )
 
 

@@ -5,12 +5,13 @@ from functools import cached_property
 
 import numpy as np
 
+from ..core.border import require_constraints, require_positions
 from ..core.potentials import Held
 from ..core.system import ConstrainedSystem, Constraints, hessian, kinks
 from ..linalg import NULL_MODE, null_space, orthonormal_rows, projection
 from ..support.arrays import Array, over, over_both, to_numpy
 from ..support.printing import Brief
-from ..support.validation import require_constraints, require_finite, require_positions
+from ..support.validation import require_finite
 from .matrix_free import MatrixFreeHessian
 
 BALANCED = 1e-5  # relative gradient of a state at which forces are taken to balance

@@ -10,12 +10,13 @@ import scipy.linalg
 import scipy.sparse as sp
 import scipy.sparse.linalg as spla
 
+from ..core.border import require_constraints
 from ..core.system import ConstrainedSystem, hessian
 from ..linalg import factor_sparse, is_operator, orthonormal_rows, refuse_operator
 from ..particles.packing import Packing
 from ..support.arrays import Array, over_both, to_numpy
 from ..support.printing import Brief
-from ..support.validation import is_whole, require, require_constraints
+from ..support.validation import is_whole, require
 
 SMALL = 600  # degrees of freedom up to which the dense matrix is the quicker way to a few modes
 LARGEST_DENSE = 12000

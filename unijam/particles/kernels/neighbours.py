@@ -124,7 +124,9 @@ def _pairs_by_cells(x, sides, reaches):
     return pairs
 
 
-overload(pairs_by_cells)(lambda x, sides, reaches: lambda x, sides, reaches: _pairs_by_cells(x, sides, reaches))
+overload(pairs_by_cells)(
+    lambda x, sides, reaches: lambda x, sides, reaches: _pairs_by_cells(x, sides, reaches)
+)
 
 
 @loop

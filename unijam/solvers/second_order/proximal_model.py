@@ -11,6 +11,7 @@ p = −M⁻¹(g0 + Σ_C s q ∇z + Σ_G s ∇Δ); kinks with 0 < s < 1 there are
 import math
 from typing import NamedTuple, Self
 
+from ...core.capabilities import gauge_directions
 from ...core.kinks import DEGENERATE, Kinks
 from ...core.system import whole_hessian
 from ...linalg import Factor, across_symmetries, factor_dense
@@ -72,7 +73,7 @@ class ProximalModel:
         h = whole_hessian(c.system, c)
         free = objective.weight_decay and objective.conjugate is None
         if not free:
-            h, _ = across_symmetries(h, lambda: c.bearing()[0], objective.system.gauge_directions(x))
+            h, _ = across_symmetries(h, lambda: c.bearing()[0], gauge_directions(objective.system, x))
         if objective.weight_decay:
             h.diagonal().add_(objective.weight_decay)
         held = c.system.kinks

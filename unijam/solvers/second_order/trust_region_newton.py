@@ -14,6 +14,7 @@ from ...support.validation import require
 from ..first_order.conjugate_gradient import ConjugateGradient
 from ..history import SPARSE
 from ..loop import Solver
+from ..models import newton_model
 from ..objective import Objective
 from ..point import Point
 
@@ -74,7 +75,7 @@ class TrustRegionNewton(Solver):
             point = eased
             yield point
         while True:
-            model = objective.model(point)
+            model = newton_model(objective, point)
             if shift < 0:
                 shift = self.initial_shift * model.rho * min(1.0, point.typical_force / objective.force_unit)
             if self.converged(objective, point):  # asked to go on from here: a saddle
