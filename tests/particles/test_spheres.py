@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 import unijam as uj
 from unijam import Fire, jam, minimize
 from unijam.core.potentials import Harmonic, Hertzian, Potential
-from unijam.core.system import OVERLAP_RESOLUTIONS, energy, gradient, hessian
+from unijam.core.system import energy, gradient, hessian
+from unijam.core.tolerances import OVERLAP_RESOLUTIONS
 from unijam.particles import SoftSpheres
 
 RADII = ["monodisperse", "bidisperse", "uniform"]

@@ -5,6 +5,7 @@ import torch
 
 import unijam as uj
 from unijam.solvers import Objective
+from unijam.solvers.models import gauss_newton_model, largest_curvature
 
 
 def network(n_data: int, seed: int = 0, **changes) -> uj.FullyConnected:
@@ -25,8 +26,8 @@ def test_steps_without_matrices_are_those_with_them(weights):
     system = network(60, activation="tanh", weights=weights)
     objective = Objective(system, conjugate=3.0 if weights == "spherical" else None)
     point = objective.first(system.initial)
-    dense, free = objective.gauss_newton(point, False), objective.gauss_newton(point, True)
-    damping = 0.3 * objective.largest_curvature(point)
+    dense, free = gauss_newton_model(objective, point, False), gauss_newton_model(objective, point, True)
+    damping = 0.3 * largest_curvature(objective, point)
     steps = [model.step(damping) for model in (dense, free)]
     torch.testing.assert_close(steps[1], steps[0], rtol=0, atol=0.02 * float(steps[0].abs().max()))
     promised = [model.predicted(steps[0]) for model in (dense, free)]

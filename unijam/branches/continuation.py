@@ -6,18 +6,14 @@ runs down its branch to the jamming point.
 
 import math
 from collections.abc import Callable
-from dataclasses import replace
 
-from ..core.system import ConstrainedSystem
+from ..core.capabilities import Softened, redundancy, softest
+from ..core.system import ConstrainedSystem, released
 from ..core.tolerances import STATIONARY
-from ..solvers import MinimizeResult, Objective, Rounds, Solver, TrustRegionNewton, default_solver, minimize
-from ..solvers.choice import is_sparse
-from ..solvers.loop import joined
-from ..solvers.second_order.newton import newton_for
+from ..solvers import Method, MinimizeResult, Objective, TrustRegionNewton, joined, solver_for
 from ..solvers.sequences.softplus_to_relu import rising
 from ..support.arrays import Array
 
-NEARLY = 1e-7  # relative gradient of a state on the way that cannot come as near as `certify` asks
 MAX_LOG_STEP = math.log(10.0)  # of τ, one stage
 STARTS = (0.3, 0.2, 0.45)  # scales at which the quench of a ReLU network begins: much higher ones cost units
 SOFTEST = 4.0  # β of the softplus it begins with
@@ -90,39 +86,46 @@ def quench(system: ConstrainedSystem, x: Array) -> MinimizeResult:
     Lowered from the start as it is, a ReLU network loses units, and traps data: of those the first layer feels
     nothing any more, and two of different labels leave no threshold but 0. A way that traps some is begun anew.
     """
-    if system.softest is None or not bool((x == system.initial).all()):
+    if softest(system) is None or not bool((x == system.initial).all()):
         return _raised(system, x)
     for start in STARTS:
         state = _by_smooth_ones(system, x, min(system.scale or 0.0, start))
-        if state.status in ("satisfied", "interrupted") or not state.system.redundancy(state.x).trapped:
+        if state.status in ("satisfied", "interrupted") or not redundancy(state.system, state.x).trapped:
             break
     return state
 
 
 def _by_smooth_ones(system: ConstrainedSystem, x: Array, scale: float) -> MinimizeResult:
     """Softplus of rising β at falling τ, then the network itself."""
-    rough, system, (softest, *sharper) = TrustRegionNewton(1e-2, 60), system.released(), rising(SOFTEST)
-    state = _raised(system.at(scale=scale).softened(softest), x, rough)
+    rough, system, (first, *sharper) = TrustRegionNewton(1e-2, 60), released(system), rising(SOFTEST)
+    state = _raised(_softened(system, scale, first), x, rough)
     if state.status in ("satisfied", "interrupted"):
         return state
     tau = conjugate_force(state.system, state.x)
     for beta in sharper:
         tau *= math.exp(-MAX_LOG_STEP / 2)
-        soft = system.at(scale=state.system.scale).softened(beta)
+        soft = _softened(system, state.system.scale, beta)
         state = rough.run(Objective(soft, conjugate=tau), state.x)
         if state.status == "interrupted":
             return state
     return settle(Objective(system.at(scale=state.system.scale), conjugate=tau), state.x)
 
 
-def _raised(system: ConstrainedSystem, x: Array, solver: Solver | None = None) -> MinimizeResult:
+def _softened(system: ConstrainedSystem, scale: float | None, beta: float) -> ConstrainedSystem:
+    """The system at a scale, with softplus of sharpness β for ReLU."""
+    assert isinstance(system, Softened)
+    return system.at(scale=scale).softened(beta)
+
+
+def _raised(system: ConstrainedSystem, x: Array, solver: Method | None = None) -> MinimizeResult:
     """A minimum; while it is satisfied the scale is raised, by twice as much each time.
 
     Where the system refuses a scale (a particle wider than half the box), it is raised by less from then on.
     """
     rise, free = RISE, True
     while True:
-        state = minimize(system, x, solver)
+        method = solver or solver_for(system, "nearby minimum")
+        state = method.run(Objective(system), x)
         if state.status != "satisfied" or rise > MOST_RISE:
             return state
         scale = system.scale or 0.0
@@ -151,22 +154,17 @@ def settle(objective: Objective, x: Array) -> MinimizeResult:
     Near kinks Newton's method may not come as near as `certify` asks: what it has reached then will do.
     """
     system = objective.system
-    if is_sparse(system):
-        return Rounds(STATIONARY, newton_first=True).run(objective, x)
-    state = newton_for(system, NEARLY, 300).run(objective, x)
-    if state.status != "converged" or state.relative_gradient <= STATIONARY:
+    state = solver_for(system, "stage").run(objective, x)
+    if system.sparse or state.status != "converged" or state.relative_gradient <= STATIONARY:
         return state
-    nearer = newton_for(system, STATIONARY, 50).run(objective.on(state.system), state.x)
+    nearer = solver_for(system, "polish").run(objective.on(state.system), state.x)
     return joined([state, nearer]) if nearer.status in ("converged", "interrupted") else state
 
 
 def at_scale(state: MinimizeResult, scale: float) -> MinimizeResult:
     """The minimum that a state becomes when its scale is set."""
     system = state.system.at(scale=scale)
-    solver = default_solver(system)
-    if isinstance(solver, Rounds):
-        solver = replace(solver, newton_first=True)
-    return solver.run(Objective(system), state.x)
+    return solver_for(system, "next state").run(Objective(system), state.x)
 
 
 def walk(

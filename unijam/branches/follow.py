@@ -4,16 +4,14 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from ..core.tolerances import STATIONARY
-from ..solvers import MinimizeResult, Objective
-from ..solvers.second_order.newton import newton_for
+from ..core.capabilities import HasData, n_data
+from ..core.tolerances import BRANCH_FALL
+from ..solvers import MinimizeResult, Objective, solver_for
 from ..statistics import count_constraints
 from ..support.interrupts import deferred
 from ..support.printing import Brief
 from ..support.progress import Progress
 from ..support.validation import is_whole, require
-
-FALL = 0.5  # of U: a minimum that is lower by more than this for a few data less is one of another branch
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -104,32 +102,29 @@ def follow(
 
 def _followed(state: MinimizeResult, step: int | None, least: int, progress: bool) -> Branch:
     require(isinstance(state, MinimizeResult), "state", state, "a result of minimize")
-    n_data = state.system.n_data
-    require(n_data is not None, "system", type(state.system).__name__, "one with data")
+    system = state.system
+    require(isinstance(system, HasData), "system", type(system).__name__, "one with data")
     require(state.status == "converged", "status", state.status, "'converged': a minimum to follow")
-    n_data = int(n_data or 0)
-    step = max(1, n_data // 200) if step is None else step
+    left = n_data(system) or 0
+    step = max(1, left // 200) if step is None else step
     require(is_whole(step) and step >= 1, "step", step, "a whole number of at least 1")
     require(
-        is_whole(least) and 1 <= least < n_data,
+        is_whole(least) and 1 <= least < left,
         "least",
         least,
-        f"a whole number of at least 1 and below {n_data}",
+        f"a whole number of at least 1 and below {left}",
     )
     states, ended, ended_energy, initial_step = [state], "", float("nan"), step
     with Progress(progress, "follow") as report:
-        while n_data > least:
-            last, fewer = states[-1], max(least, n_data - step)
-            system = last.system.subset(slice(0, fewer))
-            solver = newton_for(system, STATIONARY)
-            reached = solver.run(Objective(system), last.x)
-            fell = reached.energy < FALL * last.energy
+        while left > least:
+            last, fewer = states[-1], max(least, left - step)
+            system = last.system.subset(slice(0, fewer))  # type: ignore[attr-defined]
+            reached = solver_for(system, "same branch").run(Objective(system), last.x)
+            fell = reached.energy < BRANCH_FALL * last.energy
             if reached.status == "converged" and not reached.fitted and not fell:
                 states.append(reached)
-                n_data, step = fewer, min(2 * step, initial_step)
-                report.say(
-                    f"P = {n_data}, U/P = {reached.energy / n_data:.3e}, {reached.n_overlaps} overlaps"
-                )
+                left, step = fewer, min(2 * step, initial_step)
+                report.say(f"P = {left}, U/P = {reached.energy / left:.3e}, {reached.n_overlaps} overlaps")
             elif step > 1 and reached.status != "interrupted":
                 step = max(1, step // 2)
             else:
@@ -137,9 +132,10 @@ def _followed(state: MinimizeResult, step: int | None, least: int, progress: boo
                 ended_energy = reached.energy / fewer
                 break
     counts = [count_constraints(s.system, s.x) for s in states]
-    sizes = np.array([s.system.n_data for s in states])
+    sizes = np.array([n_data(s.system) for s in states])
+    method = type(solver_for(states[-1].system, "same branch")).__name__
     return Branch(
-        f"{type(newton_for(states[-1].system)).__name__} from each minimum to the next, the last data removed",
+        f"{method} from each minimum to the next, the last data removed",
         sizes,
         np.array([s.energy for s in states]) / sizes,
         np.array([c.n_overlaps for c in counts]),

@@ -8,21 +8,17 @@ import math
 import time
 from dataclasses import dataclass, replace
 
+from ..core.border import require_positions, require_system
+from ..core.capabilities import Layered
 from ..core.system import ConstrainedSystem
-from ..solvers import MinimizeResult, Objective, minimize
+from ..core.tolerances import QUOTED
+from ..particles.packing import Packing
+from ..solvers import MinimizeResult, Objective, solver_for
 from ..support.arrays import Array
 from ..support.interrupts import deferred, is_interrupt
 from ..support.printing import Brief
 from ..support.progress import Progress
-from ..support.validation import (
-    Finite,
-    Positive,
-    checked,
-    require,
-    require_finite,
-    require_positions,
-    require_system,
-)
+from ..support.validation import Finite, Positive, checked, require, require_finite
 from .continuation import (
     LEAST_RISE,
     at_scale,
@@ -86,7 +82,7 @@ class JamResult(Brief):
     target: str = "jamming"
     interrupted: bool = False
 
-    def settled(self, relative_gradient: float = 1e-6) -> MinimizeResult:
+    def settled(self, relative_gradient: float = QUOTED) -> MinimizeResult:
         """The minimum to be measured: with a target, the state reached.
 
         At jamming, the state nearest to it whose relative gradient is at most this (rounding raises it on the way);
@@ -185,7 +181,7 @@ def _jammed(
     require(len(asked) <= 1, "targets", asked, "at most one of pressure, packing_fraction, margin and excess")
     for name in given:
         require(name == system.control, "target", name, f"{system.control}, the control of this system")
-    require(pressure is None or hasattr(system, "pressure"), "target", "pressure", "that of a packing")
+    require(pressure is None or isinstance(system, Packing), "target", "pressure", "that of a packing")
     x = require_positions(system, system.initial if x0 is None else x0)
     way = _Way(system, progress, *asked)
     with way.report:
@@ -266,7 +262,7 @@ class _Way:
 
     def to_jamming(self, x: Array) -> None:
         """Down to the overlap at which a state counts as jammed."""
-        least = self.start.least_threshold
+        least = self.start.least_threshold if isinstance(self.start, Layered) else None
 
         def arrived(state: MinimizeResult) -> bool:
             """Jammed, or below the least threshold: that of the system lies lower still."""
@@ -302,7 +298,7 @@ class _Way:
             ):  # a way that ended early is left at the scale asked for all the same
                 self._set_scale(scale)
         else:
-            self.keep(minimize(target, x))
+            self.keep(solver_for(target, "nearby minimum").run(Objective(target), x))
             self.status = self.last.status
         self._explain()
 

@@ -7,18 +7,22 @@ import copy
 import dataclasses
 from abc import ABC, abstractmethod
 from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Any, Self
+from functools import cached_property
+from typing import Any, Self, TypeVar
 
 from ..linalg import MEMORY, Operator
-from ..support.arrays import Array, column_norms, gram, namespace, over, signs, weigh
+from ..support.arrays import Array, column_norms, gram, is_sparse, namespace, over, signs, together, weigh
 from ..support.printing import Brief
-from ..support.validation import require, require_evaluated
+from ..support.validation import require
+from .hooks import refuse_attribute, refuse_class
 from .kinks import HeldKinks, Kinks
 from .potentials import Harmonic, Potential, holding
+from .tolerances import OVERLAP_RESOLUTIONS
 
 PROBES = 4  # random signs of the data that stand for J where it is no matrix
-OVERLAP_RESOLUTIONS = 15.0  # an overlap is Δ above this many rounding errors of Δ
+UNMOVED = 1e-12  # of the largest column of J: what an overlap moves by less, it does not move
+# after changes of these alone a copy has a J of the same form, and kinks where it had some
+SAME_FORM = {"scale", "initial", "potential", "kinks", "memory_limit"}
 
 
 class Constraints(Brief, ABC):
@@ -97,11 +101,14 @@ class Constraints(Brief, ABC):
     def bearing(self) -> tuple[Array, Array]:
         """Masks of the degrees of freedom, (n_dof,), and of the constraints, (m,), that bear force.
 
-        A degree of freedom that no overlap moves (its column of J below 1e-12 of the largest) bears none.
+        A group of degrees of freedom that belong together (`system.coordinates`) bears force where an overlap moves
+        any direction of it, so that the masks do not depend on the axes; its columns of J are otherwise below 1e-12
+        of the largest.
         """
         columns = self._column_norms()
         largest = columns.max() if int(self.stressed.sum()) else 0.0
-        return (columns > 1e-12 * largest), namespace(self.delta).ones_like(self.delta) > 0
+        moved = together(columns > UNMOVED * largest, self.system.coordinates)
+        return moved, namespace(self.delta).ones_like(self.delta) > 0
 
     def _column_norms(self) -> Array:
         """Of J over what bears force, (n_dof,); estimated, but zero where they are, in a matrix-free system."""
@@ -174,34 +181,12 @@ def _sum(a: Array | None, b: Array | None) -> Array | None:
     return b if a is None else a if b is None else a + b
 
 
-@dataclass(frozen=True, eq=False, repr=False)
-class Redundancy(Brief):
-    """Dead units, copies and trapped data of a network at one x; all empty for other systems.
-
-    Attributes
-    ----------
-    dead : tuple of int
-        Hidden units without effect, numbered through the layers.
-    copies : tuple of (int, int)
-        Hidden units that do what another one does, and that one.
-    trapped : tuple of int
-        Data inside the margin whose signal has vanished before it reaches the first layer: no weight of it can free
-        them. Those that see the same f, n₊ of one label and n₋ of the other, keep U = 2 n₊n₋/(n₊ + n₋) at least
-        (harmonic potential, κ = 1).
-    reduced : (system, x) or None
-        The same f on the data without dead units and copies; None where there are none.
-    """
-
-    dead: tuple[int, ...] = ()
-    copies: tuple[tuple[int, int], ...] = ()
-    trapped: tuple[int, ...] = ()
-    reduced: "tuple[ConstrainedSystem, Array] | None" = None
-
-
 class ConstrainedSystem(Brief, ABC):
     """N degrees of freedom and their constraints; frozen: solvers never change it, `at` makes another.
 
-    A subclass must give `initial` and `constraints`; all the rest has defaults.
+    A subclass must give `initial` and `constraints`; all the rest has defaults. What only some systems can do (choose
+    among data, become smooth, drop redundant units, …) are base classes to inherit besides this one, in
+    `unijam.core.capabilities`.
 
     Attributes
     ----------
@@ -214,28 +199,23 @@ class ConstrainedSystem(Brief, ABC):
     unit : float
         The size of a typical length of Δ (particles: the mean diameter): whatever is compared with a Δ is a multiple
         of it, so that a system behaves alike in any unit.
-    step_unit : float
-        The same of x (by default `unit`): the longest steps are fractions of it.
+    coordinates : int or (n_dof,) integers
+        How many consecutive degrees of freedom belong together, as the d coordinates of a particle, or the group of
+        each: what bears force is asked of whole groups, and so does not depend on the axes.
     jamming_overlap : float
         √(2U/N_Δ) in units of `unit` at which `jam` calls a state jammed, or that of 100 resolutions, if larger (single
         precision).
     memory_limit : int
         Bytes that derivatives of a matrix-free system, and bases of vectors, may take.
-    handover : float
-        Relative gradient at which compiled descent hands a sparse system over to Newton's method.
-    least_threshold : float or None
-        A threshold of the control below this is a trivial solution (a network whose output vanishes), not jamming.
-    convex : bool
-        Whether every minimum of U is a ground state, so that one search for U = 0 is enough.
-    softest : float or None
-        Sharpness β at which a way through `softened` systems begins; None where no such systems are known.
-    n_hidden : int
-        Hidden units, of a network.
-    n_data : int or None
-        The number of data, of which `subset` takes some; None where the constraints are about no data.
     kinks : (members, slopes) or None
         Kinks on which the system is held, (k, 2) and (k,): there h = slope × z instead of max(), |·| or ReLU, so
         that Δ is smooth at a minimum that sits on them. Made by `ProximalNewton`.
+
+    Raises
+    ------
+    ValueError
+        One sentence, where a class or its `__init__` gives a method or property of the contract another meaning
+        (`self.symmetries = …`), or defines a hook without inheriting the capability that it belongs to.
 
     Examples
     --------
@@ -271,14 +251,9 @@ class ConstrainedSystem(Brief, ABC):
     potential: Potential = Harmonic()
     control: str | None = None
     unit: float = 1.0
+    coordinates: Any = 1
     jamming_overlap: float = 1e-7
     memory_limit: int = MEMORY
-    handover: float = 1e-4
-    least_threshold: float | None = None
-    convex: bool = False
-    softest: float | None = None
-    n_hidden: int = 0
-    n_data: int | None = None
     kinks: HeldKinks | None = None
 
     def __new__(cls, *arguments: Any, **keywords: Any) -> Self:
@@ -286,6 +261,14 @@ class ConstrainedSystem(Brief, ABC):
         if not dataclasses.is_dataclass(cls):  # a dataclass keeps its arguments as fields
             object.__setattr__(made, "_made_of", (arguments, keywords))
         return made
+
+    def __init_subclass__(cls) -> None:
+        super().__init_subclass__()
+        refuse_class(cls)
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        refuse_attribute(self, name, value)
+        super().__setattr__(name, value)
 
     @abstractmethod
     def constraints(self, x: Array, reach: float = 0.0) -> Constraints:
@@ -297,22 +280,27 @@ class ConstrainedSystem(Brief, ABC):
         return int(self.initial.shape[-1])
 
     @property
-    def step_unit(self) -> float:
-        """The size of a typical change of a degree of freedom, of which the longest steps are fractions."""
-        return self.unit
-
-    @property
-    def coordinate_lengths(self) -> Array | None:
-        """What one unit of each coordinate of x is worth as a length, (n_dof,), where some are angles; None: ones.
-
-        Gradients, J, H and their spectra are quoted in x times this, so that they do not depend on the unit of length.
-        """
-        return None
-
-    @property
     def matrix_free(self) -> bool:
         """Whether J and H are known by their products alone (J v, Jᵀ w, H v), being too large for matrices."""
         return False
+
+    @property
+    def sparse(self) -> bool:
+        """Whether J is a scipy sparse matrix; looked at once, at the start, unless the class says so."""
+        return self._form[0]
+
+    @property
+    def kinked(self) -> bool:
+        """Whether U has kinks: max(), |·| or ReLU in Δ, looked at once at the start, or a jump of u' at Δ = 0."""
+        return self.potential.kink > 0 or self._form[1]
+
+    @cached_property
+    def _form(self) -> tuple[bool, bool]:
+        """Whether J is sparse, and whether Δ has kinks (those of a matrix-free system are not known)."""
+        if self.matrix_free:
+            return False, False
+        c = self.constraints(self.initial)
+        return is_sparse(c.jacobian(c.overlaps & False)), c.kinks(c.delta).values.shape[0] > 0
 
     @property
     def scale(self) -> float | None:
@@ -352,56 +340,35 @@ class ConstrainedSystem(Brief, ABC):
                 require(
                     name in known, "parameter", name, f"an attribute that makes a {kind}: {', '.join(known)}"
                 )
-            return dataclasses.replace(self, **changes)
-        other = copy.copy(self)
-        for name, value in changes.items():
-            object.__setattr__(other, name, value)
+            other = dataclasses.replace(self, **changes)
+        else:
+            other = copy.copy(self)
+            vars(other).pop("_form", None)
+            for name, value in changes.items():
+                object.__setattr__(other, name, value)
+        if "_form" in vars(self) and set(changes) <= SAME_FORM | {self.control}:
+            vars(other)["_form"] = self._form
         return other
-
-    def softened(self, beta: float) -> "ConstrainedSystem":
-        """The same system with softplus of sharpness β, log(1 + exp(βz))/β, for each ReLU, and no kinks held."""
-        kind = type(self).__name__
-        raise ValueError(f"softest = None is not valid: {kind} knows of no ReLU that softplus could replace.")
-
-    def released(self) -> Self:
-        """The same system with no kinks held."""
-        return self if self.kinks is None else self.at(kinks=None)
-
-    def subset(self, select: Array | slice) -> Self:
-        """The same system with some of its data only (an index, a mask or a slice)."""
-        raise ValueError(f"n_data = None is not valid: {type(self).__name__} has no data to choose from.")
-
-    def replica(self, number: tuple) -> Self:
-        """The system of one replica, or of some, by indices along the leading axes that data have; all share one."""
-        return self
 
     def symmetries(self, x: Array) -> Array:
         """Directions along which no Δ_i changes, (k, n_dof); not necessarily orthonormal."""
         return self.initial[:0, None] * self.initial[None, :]
 
-    def gauge_directions(self, x: Array) -> Array:
-        """Those symmetries that hold beyond first order, so that H says nothing along them, (k', n_dof)."""
-        return self.symmetries(x)
-
     def canonical(self, x: Array) -> Array:
         """x in the gauge in which it is kept and spectra are quoted (x itself where nothing is to be done)."""
         return x
-
-    def lengths(self, x: Array) -> Array | None:
-        """What solvers multiply x by, (n_dof,), so that its parts are alike in stiffness; None: ones."""
-        return None
 
     def resolution(self, x: Array) -> float:
         """The rounding error of one Δ_i, in units of Δ (default: Δ of order `unit` in double precision)."""
         return 1e-15 * self.unit
 
-    def redundancy(self, x: Array) -> Redundancy:
-        """Dead units, copies and trapped data at x: of networks; nothing for other systems."""
-        return Redundancy()
 
-    def reduced(self, x: Array) -> "tuple[ConstrainedSystem, Array] | None":
-        """The same Δ with fewer degrees of freedom (dead units dropped, copies merged), or None."""
-        return self.redundancy(x).reduced
+System = TypeVar("System", bound=ConstrainedSystem)
+
+
+def released(system: System) -> System:
+    """The same system with no kinks held."""
+    return system if system.kinks is None else system.at(kinks=None)
 
 
 def made_of(system: ConstrainedSystem) -> tuple[tuple[Any, ...], dict[str, Any]] | None:
@@ -551,3 +518,9 @@ def whole_hessian(system: ConstrainedSystem, c: Constraints) -> Array:
 def _evaluate(system: ConstrainedSystem, c: Constraints) -> tuple[float, Array, float, int]:
     force = system.potential.force(c.delta)
     return energy(system, c), c.vjp(force), float(force @ force), int(c.overlaps.sum())
+
+
+def require_evaluated(c: Any) -> None:
+    """Raise a `ValueError` where these are no constraints at some x, but x itself, say."""
+    known = isinstance(c, Constraints)
+    require(known, "c", type(c).__name__, "the constraints at x, system.constraints(x)")

@@ -11,9 +11,10 @@ from matplotlib.axes import Axes
 from matplotlib.collections import EllipseCollection
 from matplotlib.patches import Rectangle
 
+from ..core.border import require_positions
 from ..particles.packing import Packing
 from ..support.arrays import Array
-from ..support.validation import require, require_finite, require_positions
+from ..support.validation import require, require_finite
 from .scene import ARROW, INK, Scene, arrows, capsules, images, polygons
 from .spheres import draw_deep
 

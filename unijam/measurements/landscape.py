@@ -8,17 +8,24 @@ import numpy as np
 
 from ..core.system import ConstrainedSystem
 from ..ensemble.sample import Sample
-from ..solvers import Adam, FitSearch, MinimizeResult, Objective, Watch, minimize, softplus_to_relu
+from ..solvers import (
+    Adam,
+    FitSearch,
+    MinimizeResult,
+    Objective,
+    Watch,
+    joined,
+    minimize,
+    softplus_to_relu,
+    solver_for,
+)
 from ..solvers.history import Record
-from ..solvers.loop import joined
 from ..solvers.replicas.run import ReplicaResult
-from ..solvers.second_order.newton import newton_for
 from ..solvers.verdict import is_fitted
 from ..spectra import certify
 from ..support.arrays import Array, to_numpy
 from .state import measure_state
 
-STEPS = 100  # of Newton's method, from where Adam stopped
 NONE = np.empty(0)  # the spectrum of a state without overlaps
 
 
@@ -89,7 +96,7 @@ def measure_descent(
             for t in times
         ]
         below = (
-            run if run.fitted else newton_for(run.system, max_steps=STEPS).run(Objective(run.system), run.x)
+            run if run.fitted else solver_for(run.system, "minimum below").run(Objective(run.system), run.x)
         )
         rows.append([_state(*state) for state in [*states, (below.system, below.x, _status(below))]])
     return _sample(runs[0].system, rows, [result.seconds / len(runs)] * len(runs))

@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from ..branches.jam import jam
+from ..core.capabilities import Layered
 from ..core.system import ConstrainedSystem
 from ..ensemble import Recipe, run_ensemble
 from ..ensemble.sample import Sample
@@ -99,7 +100,7 @@ class MarginCurve(Brief):
 
 def measure_margin(system: ConstrainedSystem) -> MarginSample:
     """Jam a system."""
-    way, least = jam(system), system.least_threshold
+    way, least = jam(system), system.least_threshold if isinstance(system, Layered) else None
     return MarginSample(way.status, way.threshold, system.n_dof, -np.inf if least is None else least)
 
 

@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from ..core.capabilities import HasData, Resizable, n_data
 from ..core.system import ConstrainedSystem
 from ..ensemble.sample import Sample
 from ..solvers import FitSearch, LevenbergMarquardt, MinimizeResult, Objective
@@ -179,7 +180,7 @@ class _Bisection:
             "certified": bool(
                 missed and missed.status == "converged" and certify(missed.system, missed.x).minimum
             ),
-            "energy": missed.energy / int(missed.system.n_data or 1) if missed else 0.0,
+            "energy": missed.energy / (n_data(missed.system) or 1) if missed else 0.0,
             "n_overlaps": counted.n_overlaps if counted else 0,
             "n_kinks": counted.n_kinks if counted else 0,
             "n_effective": counted.n_effective if counted else 0,
@@ -196,18 +197,19 @@ def measure_threshold(
 ) -> ThresholdSample:
     """Bisect, between `low` and all, how many of its data a system can fit; options of `FitSearch` besides."""
     _require_free(system)
-    high = int(system.n_data or 0)
+    assert isinstance(system, HasData)
+    high, data = system.n_data, system
     require(low < high, "low", low, f"below the number of data, {high}")
     method = FitSearch(**search)  # type: ignore[arg-type]
-    done = _Bisection(lambda n: system.subset(slice(0, n)), method, warm=True)
+    done = _Bisection(lambda n: data.subset(slice(0, n)), method, warm=True)
     done.run(low, high, tolerance * high)
     return ThresholdSample(
         algorithm=f"{method}, from fewer data by {type(WARM).__name__} first",
         n_dof=system.n_dof,
         n_symmetric=int(system.symmetries(system.initial).shape[0]),
         n_data=done.sizes,
-        largest_fitted=int(done.fitted.system.n_data or 0) if done.fitted else 0,
-        smallest_missed=int(done.missed.system.n_data or 0) if done.missed else high + 1,
+        largest_fitted=n_data(done.fitted.system) or 0 if done.fitted else 0,
+        smallest_missed=n_data(done.missed.system) or 0 if done.missed else high + 1,
         **done.fields(),
     )
 
@@ -220,7 +222,7 @@ def measure_size(
     The data are the same at each width, the initial weights drawn anew.
     """
     _require_free(system)
-    layers = getattr(system, "depth", 0) and hasattr(system, "resized")
+    layers = isinstance(system, Resizable) and len(system.widths) > 0
     require(layers, "family", type(system).__name__, "one of fully connected networks with hidden layers")
     high = system.widths[0]  # type: ignore[attr-defined]
     require(low < high, "low", low, f"below the width, {high}")
@@ -229,7 +231,7 @@ def measure_size(
     done.run(high, low, tolerance * high)
     return SizeSample(
         algorithm=str(method),
-        n_data=int(system.n_data or 0),
+        n_data=n_data(system) or 0,
         widths=done.sizes,
         largest_missed=_effective(done.missed.system) if done.missed else 0,
         smallest_fitted=_effective(done.fitted.system) if done.fitted else -1,
@@ -242,11 +244,11 @@ def _effective(system: ConstrainedSystem) -> int:
 
 
 def _require_free(system: ConstrainedSystem) -> None:
-    given = hasattr(system, "constraints")
+    given = isinstance(system, ConstrainedSystem)
     require(given, "family", system, "a function that returns a ConstrainedSystem")
     if system.scale is not None:
         raise ValueError(
             f"control = {system.control!r} is not valid: find_transition needs a system without a scale, as a "
             "network with free weights; jam finds the threshold of this one."
         )
-    require(system.n_data is not None, "family", type(system).__name__, "one of systems with data")
+    require(isinstance(system, HasData), "family", type(system).__name__, "one of systems with data")

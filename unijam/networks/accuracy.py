@@ -2,8 +2,9 @@
 
 from typing import Any
 
+from ..core.border import require_positions
 from ..support.arrays import Array
-from ..support.validation import require, require_positions
+from ..support.validation import require
 from .datasets.data_set import DataSet
 from .fully_connected import FullyConnected
 from .network import Network

@@ -8,8 +8,8 @@ import torch
 from pydantic import Field
 from torch import Tensor
 
+from ..core.capabilities import Reducible, Redundancy, Resizable
 from ..core.potentials import Harmonic, Potential
-from ..core.system import Redundancy
 from ..support.validation import Count, Finite, Positive, Seed, Whole, checked, require
 from .datasets.data_set import DataSet
 from .layered.initial import as_tensor, generators, initial_weights, layer_shapes, n_outputs, random_data
@@ -21,7 +21,7 @@ from .symmetries.sphere import layer_norms
 Depth = Annotated[Whole, Field(ge=0)]
 
 
-class FullyConnected(LayeredSystem):
+class FullyConnected(LayeredSystem, Reducible, Resizable):
     """A fully connected network trained to y f_W(x) ≥ κ, or z_y − z_c ≥ κ; made by `random` or `from_data`.
 
     h_l = σ(W_l h_{l−1} + b_l) through the hidden layers, f linear in the last. x holds θ_l = [W_l|b_l], rows

@@ -10,7 +10,7 @@ from pydantic import Field
 from torch import Tensor, nn
 
 from ..core.potentials import Harmonic, Potential, holding
-from ..core.system import OVERLAP_RESOLUTIONS
+from ..core.tolerances import OVERLAP_RESOLUTIONS
 from ..linalg import MEMORY
 from ..support.arrays import Array, writable
 from ..support.printing import brief

@@ -14,8 +14,10 @@ import scipy.sparse as sp
 from pydantic import Field
 
 from ..compiled import loop
+from ..core.capabilities import CompiledEvaluator, Rescaled
 from ..core.potentials import Harmonic
-from ..core.system import OVERLAP_RESOLUTIONS, Constraints
+from ..core.system import UNMOVED, Constraints
+from ..core.tolerances import OVERLAP_RESOLUTIONS
 from ..support.arrays import Array
 from ..support.validation import Count, Finite, Seed, checked, require, require_finite
 from .kernels import ellipses as ellipse_kernel
@@ -30,7 +32,7 @@ AspectRatio = Annotated[Finite, Field(ge=1, le=100)]
 
 
 @dataclass(frozen=True, eq=False, kw_only=True, repr=False)
-class Ellipses(Packing):
+class Ellipses(Packing, Rescaled):
     """Ellipses of one shape and several sizes, semi-axes R√α and R/√α, in a periodic rectangle.
 
     x = `pack(positions, angles)`, (3n,): first the n positions, row by row, then the n angles of the long
@@ -134,11 +136,17 @@ class Ellipses(Packing):
         return side * math.sqrt(self.sides[1] / side) / self.n**0.5
 
     @cached_property
-    def coordinate_lengths(self) -> Array | None:
+    def coordinate_lengths(self) -> Array | None:  # type: ignore[override]
         """One for positions, `angle_length` for angles, (3n,); None where that is one too."""
         if self.angle_length == 1.0:
             return None
         return np.concatenate((np.ones(2 * self.n), np.full(self.n, self.angle_length)))
+
+    @cached_property
+    def coordinates(self) -> Any:  # type: ignore[override]
+        """The two coordinates of an ellipse belong together; its angle is a group of its own, (3n,)."""
+        number = np.arange(self.n)
+        return np.concatenate((np.repeat(number, 2), self.n + number))
 
     @property
     def largest_diameter(self) -> float:
@@ -276,8 +284,8 @@ class EllipseConstraints(Constraints):
     def bearing(self) -> tuple[Array, Array]:
         """Masks of the degrees of freedom, (3n,), and of the constraints, (m,), that bear force.
 
-        Rattlers, particles with fewer than 3 overlaps, are removed recursively; of the others, a coordinate
-        that no overlap moves (its column of J below 1e-12 of the largest, as the angle of a disc) bears none.
+        Rattlers, particles with fewer than 3 overlaps, are removed recursively; of the others, an angle that no
+        overlap turns (its column of J below 1e-12 of the largest, as that of a disc) bears none.
         """
         return self._bearing
 
@@ -288,11 +296,11 @@ class EllipseConstraints(Constraints):
         bearing = backbone[self.members].all(axis=1)
         used = bearing & overlaps
         (i, j), (x, y, of_i, of_j) = self.members[used].T, self.slopes[:, used] ** 2
-        moves = np.bincount(i, x, n) + np.bincount(j, x, n), np.bincount(i, y, n) + np.bincount(j, y, n)
+        moves = np.bincount(i, x + y, n) + np.bincount(j, x + y, n)  # in any direction: axes do not matter
         turns = (np.bincount(i, of_i, n) + np.bincount(j, of_j, n)) / self.system.angle_length**2
-        squares = self.system.pack(np.column_stack(moves), turns)
-        moved = squares > 1e-24 * squares.max(initial=0.0)
-        return moved & self.system.pack(np.column_stack((backbone, backbone)), backbone), bearing
+        least = UNMOVED**2 * max(moves.max(initial=0.0), turns.max(initial=0.0))
+        moved, turned = (moves > least) & backbone, (turns > least) & backbone
+        return np.concatenate((np.repeat(moved, 2), turned)), bearing
 
     def sensitivity(self, lengths: Array | None = None) -> float:
         (i, j), stressed = self.members.T, self.stressed
@@ -309,7 +317,7 @@ def _plain(x: Array) -> np.ndarray:
     return np.require(x, dtype=np.float64, requirements=["C", "W"])
 
 
-class _NearPairs:
+class _NearPairs(CompiledEvaluator):
     """The evaluator's own list: all pairs within a skin of contact, the image and the t* of each.
 
     Attributes

@@ -12,10 +12,10 @@ import numpy as np
 from pydantic import Field
 
 from ..core.potentials import Harmonic, Potential
-from ..core.system import ConstrainedSystem, Constraints
+from ..core.system import ConstrainedSystem, Constraints, require_evaluated
 from ..support.arrays import Array
 from ..support.printing import brief
-from ..support.validation import Finite, Whole, is_whole, require, require_evaluated, require_finite
+from ..support.validation import Finite, Whole, is_whole, require, require_finite
 from .kernels.neighbours import neighbour_pairs
 
 PackingFraction = Annotated[Finite, Field(gt=0, le=2)]
@@ -96,6 +96,8 @@ class Packing(ConstrainedSystem):
 
     control: ClassVar[str] = "packing_fraction"  # type: ignore[misc]
     jamming_overlap: ClassVar[float] = 1e-8  # type: ignore[misc]
+    sparse: ClassVar[bool] = True  # type: ignore[misc]
+    kinked: ClassVar[bool] = False  # type: ignore[misc]
     orientations: ClassVar[int] = 0
 
     initial: Array
@@ -153,6 +155,11 @@ class Packing(ConstrainedSystem):
     def n(self) -> int:
         """The number of particles."""
         return len(self.radii)
+
+    @property
+    def coordinates(self) -> Any:  # type: ignore[override]
+        """The d coordinates of a particle belong together."""
+        return self.dimension
 
     @property
     def shortest_side(self) -> float:

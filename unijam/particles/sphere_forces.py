@@ -4,13 +4,12 @@ A list holds every pair within σ + skin; it stays complete while twice the larg
 growth of the largest σ where the scale moves, is below the skin.
 """
 
-from typing import Any
-
 import numpy as np
 
-from ..core.system import OVERLAP_RESOLUTIONS
+from ..core.border import require_positions
+from ..core.capabilities import CompiledEvaluator
+from ..core.tolerances import OVERLAP_RESOLUTIONS
 from ..support.arrays import Array
-from ..support.validation import require_positions
 from .kernels import contact_network
 from .kernels import discs as disc_kernel
 from .kernels.neighbours import neighbour_pairs
@@ -103,7 +102,7 @@ class SphereForces:
         )
 
 
-class CompiledForces(SphereForces):
+class CompiledForces(SphereForces, CompiledEvaluator):
     """The same for u = Δ^a/a of discs or spheres, at least `WIDTH`, compiled; its list can be used in loops.
 
     Attributes
@@ -113,9 +112,6 @@ class CompiledForces(SphereForces):
     origin : Origin
         With which the next one is made; both are None before the first evaluation.
     """
-
-    kernel: Any = None
-    origin: Any = None
 
     def adopt(self, kernel: disc_kernel.DiscList, origin: disc_kernel.Origin) -> None:
         """Go on with a list, as one that was renewed in a loop."""

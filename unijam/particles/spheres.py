@@ -15,10 +15,12 @@ import scipy.sparse as sp
 
 from ..compiled import COMPILED
 from ..compiled.simd import WIDTH
+from ..core.border import require_positions
+from ..core.capabilities import Rearranging
 from ..core.potentials import Harmonic, Hertzian
 from ..core.system import Constraints
 from ..support.arrays import Array
-from ..support.validation import Count, Seed, checked, require_positions
+from ..support.validation import Count, Seed, checked
 from .kernels import contact_network
 from .kernels.neighbours import neighbour_pairs
 from .packing import Dimension, Packing, PackingFraction, draw_radii, unit_density_box
@@ -27,7 +29,7 @@ from .sphere_forces import CompiledForces, SphereForces
 
 
 @dataclass(frozen=True, eq=False, kw_only=True, repr=False)
-class SoftSpheres(Packing):
+class SoftSpheres(Packing, Rearranging):
     """Discs (d = 2), spheres (d = 3), rods on a ring (d = 1), … that repel where they overlap.
 
     Parameters

@@ -1,17 +1,19 @@
 """Minimisers: one loop, one solver a file, one entry."""
 
-from .choice import default_solver
+from .choice import solver_for
 from .first_order.adam import Adam
 from .first_order.conjugate_gradient import ConjugateGradient
 from .first_order.descent import TorchSchedule
 from .first_order.fire import Fire
 from .first_order.gradient_descent import GradientDescent
 from .history import Record, Watch
-from .loop import MinimizeResult, Solver
+from .loop import Solver
+from .method import Method
 from .minimize import minimize
 from .objective import Objective
 from .point import Point
 from .replicas.run import ReplicaResult
+from .result import MinimizeResult, joined
 from .second_order.levenberg_marquardt import LevenbergMarquardt
 from .second_order.proximal_newton import ProximalNewton
 from .second_order.trust_region_newton import TrustRegionNewton
@@ -27,6 +29,7 @@ __all__ = [
     "FitSearch",
     "GradientDescent",
     "LevenbergMarquardt",
+    "Method",
     "MinimizeResult",
     "Objective",
     "Point",
@@ -40,7 +43,8 @@ __all__ = [
     "TorchSchedule",
     "TrustRegionNewton",
     "Watch",
-    "default_solver",
+    "joined",
     "minimize",
     "softplus_to_relu",
+    "solver_for",
 ]

@@ -1,123 +1,30 @@
 """The loop that every solver shares: records, stopping tests, progress, interrupts."""
 
 import math
-from abc import ABC, abstractmethod
+from abc import abstractmethod
 from collections import deque
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
-from typing import Any, ClassVar
+from typing import ClassVar
 
-from ..core.system import ConstrainedSystem
 from ..support.arrays import Array
 from ..support.interrupts import deferred, is_interrupt, pressed
-from ..support.printing import Brief
 from ..support.progress import Progress
 from ..support.validation import require, require_options
-from .history import Log, Record, Watch
+from .history import Log, Watch
+from .method import Method
+from .models import is_saddle
 from .objective import Objective
 from .point import Point
-from .verdict import is_fitted, opened, why
+from .result import MinimizeResult
+from .verdict import opened, why
 
-RESOLVED = 100.0  # rounding errors of Δ that a typical overlap is at least
 GAIN_STEPS = 5  # over which E must gain, where that is asked
 
 
-@dataclass(frozen=True, eq=False, repr=False)
-class MinimizeResult(Brief):
-    """What a solver reached.
-
-    Attributes
-    ----------
-    system : ConstrainedSystem
-        The system of which `x` is a minimum (its scale, where that moved).
-    x : (n_dof,) array
-        In the system's gauge.
-    energy, relative_gradient : float
-        U and ‖Jᵀu'‖/‖u'‖.
-    n_overlaps : int
-    status : str
-        What ended the run: "satisfied" (N_Δ = 0, no Δ above 15 resolutions), "converged" (stationary, and no direction
-        of negative curvature was found), "saddle", "stalled", "step-limit", "stopped" (early, by a `Watch`),
-        "interrupted" (unfinished when Ctrl-C came).
-    n_steps, n_evaluations, seconds
-        What it took.
-    history : tuple of Record
-        Logarithmically spaced.
-    memory : object
-        What the method carried from step to step (the moments of Adam, with the point in its own gauge), if any:
-        `minimize` goes on from a result as if it had not been stopped.
-    solver : str
-        The class of the solver that `minimize` ran, "" of results that come from elsewhere.
-    interrupted : bool
-        Whether Ctrl-C was pressed during the run, also where it came too late to change the result: a loop ends here.
-    certified : bool
-        Whether a "converged" state is a minimum by the inertia of H, from a factor: of methods that see curvature, on
-        systems whose H is a matrix. Else at most 20 products with H looked for negative curvature (`certify` computes
-        what is missing). Of a system with kinks H is that of the smooth piece in which x lies, or of the kinks held.
-    reason : str
-        One sentence where the status is neither "converged" nor "satisfied".
-
-    Examples
-    --------
-    >>> import unijam as uj
-    >>> result = uj.minimize(uj.SoftSpheres.random(n=32, packing_fraction=1.0))
-    >>> result.status, result.energy > 0, result.x.shape
-    ('converged', True, (64,))
-    """
-
-    system: ConstrainedSystem
-    x: Array
-    energy: float
-    relative_gradient: float
-    n_overlaps: int
-    status: str
-    n_steps: int
-    n_evaluations: int
-    seconds: float
-    history: tuple[Record, ...]
-    memory: Any = None
-    solver: str = ""
-    interrupted: bool = False
-    certified: bool = False
-    reason: str = ""
-
-    @property
-    def typical_overlap(self) -> float:
-        """√(2U/N_Δ) (for other exponents (aU/N_Δ)^(1/a)), in units of Δ."""
-        return self.system.potential.typical_overlap(self.energy, self.n_overlaps)
-
-    @property
-    def resolved(self) -> bool:
-        """Whether the typical overlap is more than 100 rounding errors of Δ: below, contacts are lost one by one."""
-        return self.typical_overlap > RESOLVED * self.system.resolution(self.x)
-
-    @property
-    def jammed(self) -> bool:
-        """Whether overlaps are those of jamming: typically `jamming_overlap`, or as small as can be resolved."""
-        return self.typical_overlap <= self.system.jamming_overlap * self.system.unit or not self.resolved
-
-    @property
-    def fitted(self) -> bool:
-        """Whether U = 0 to rounding: no overlap, U/N_Δ < 1e-20 unit², or a minimum with the overlaps of jamming."""
-        small = is_fitted(self.system, self.energy, self.n_overlaps)
-        return small or (self.status == "converged" and self.jammed)
-
-
-def joined(results: list[MinimizeResult]) -> MinimizeResult:
-    """The last result, with the steps, seconds and history of all."""
-    history, steps, seconds = [], 0, 0.0
-    for r in results:
-        history += [replace(h, step=h.step + steps, seconds=h.seconds + seconds) for h in r.history]
-        steps, seconds = steps + r.n_steps, seconds + r.seconds
-    evaluations = sum(r.n_evaluations for r in results)
-    return replace(
-        results[-1], n_steps=steps, seconds=seconds, n_evaluations=evaluations, history=tuple(history)
-    )
-
-
 @dataclass(frozen=True)
-class Solver(ABC):
-    """A minimiser: a small frozen object that holds its options and its method, nothing else.
+class Solver(Method):
+    """A minimiser that goes from point to point: a small frozen object that holds its options, nothing else.
 
     Attributes
     ----------
@@ -305,7 +212,7 @@ class Solver(ABC):
             kept = objective.canonical(point)
             if kept is not point and not self.converged(objective, kept):
                 return "", kept
-            if self.sees_curvature and objective.is_saddle(kept):
+            if self.sees_curvature and is_saddle(objective, kept):
                 return "", kept
             return "converged", kept
         return "", point
@@ -314,4 +221,4 @@ class Solver(ABC):
         kept = objective.canonical(point)
         if not (self.sees_curvature and self.converged(objective, kept)):
             return status
-        return "saddle" if objective.is_saddle(kept) else "converged"
+        return "saddle" if is_saddle(objective, kept) else "converged"

@@ -1,29 +1,28 @@
 """The one entry of all solvers."""
 
 from dataclasses import replace
-from typing import cast
+from typing import Any, cast
 
+from ..core.border import require_positions, require_system
 from ..core.system import ConstrainedSystem
 from ..support.arrays import Array
 from ..support.interrupts import deferred
-from ..support.validation import require, require_positions, require_system
-from .choice import default_solver
+from ..support.validation import require
+from .choice import solver_for
 from .history import Watch
-from .loop import MinimizeResult, Solver, joined
+from .loop import Solver
+from .method import Method
 from .objective import Objective
 from .replicas.run import ReplicaResult, run_replicas
+from .result import MinimizeResult, joined
 from .resume import goes_on
 from .ritz import looked_at
-from .second_order.levenberg_marquardt import LevenbergMarquardt
-from .sequences.fit_search import FitSearch
-from .sequences.rounds import Rounds
-from .sequences.stages import Stages
 
 
 def minimize(
     system: ConstrainedSystem,
     x0: Array | MinimizeResult | None = None,
-    solver: Solver | Stages | Rounds | FitSearch | None = None,
+    solver: Method | None = None,
     *,
     watch: Watch | None = None,
     progress: bool = False,
@@ -38,10 +37,10 @@ def minimize(
         attributes are equal) and of a solver of the same class the run goes on as if it had not been stopped: steps,
         seconds and history are those of the whole. Any other result is a start as its x is. Along leading axes lie
         replicas, which run at once (where x is a tensor): so do the fields of the result.
-    solver : Solver, Stages, Rounds or FitSearch, optional
-        One that suits the system by default; for replicas `LevenbergMarquardt`. ReLU networks of free weights are
-        searched for U = 0 and a certified minimum, by way of smooth networks, where no x0 is given; from x0 the
-        default looks for a minimum nearby.
+    solver : Method, optional
+        A solver, as `Adam()`, or one made of several (`Stages`, `Rounds`, `FitSearch`). By default one that suits the
+        system, for replicas `LevenbergMarquardt`. ReLU networks of free weights are searched for U = 0 and a certified
+        minimum, by way of smooth networks, where no x0 is given; from x0 the default looks for a minimum nearby.
     watch : Watch, optional
         What is recorded on the way of a single solver, and when that is given up.
     progress : bool
@@ -72,20 +71,21 @@ def minimize(
 def _minimized(
     system: ConstrainedSystem,
     x0: Array | MinimizeResult | None,
-    solver: Solver | Stages | Rounds | FitSearch | None,
+    solver: Method | None,
     watch: Watch | None,
     progress: bool,
 ) -> MinimizeResult:
     require_system(system)
-    known = solver is None or (hasattr(solver, "run") and not isinstance(solver, type))
+    known = solver is None or isinstance(solver, Method)
     require(known, "solver", solver, "a Solver, Stages, Rounds or FitSearch, as Adam()")
-    require(not hasattr(x0, "run"), "x0", x0, "positions, a result or None; the solver comes after it")
+    require(not isinstance(x0, Method), "x0", x0, "positions, a result or None; the solver comes after it")
     require(watch is None or isinstance(watch, Watch), "watch", watch, "a Watch or None")
     earlier = x0 if isinstance(x0, MinimizeResult) else None
     start = x0 if earlier is None else earlier.x
     x = require_positions(system, system.initial if start is None else start, replicas=True)
     several = x.ndim > 1
-    method = solver or (LevenbergMarquardt() if several else default_solver(system, nearby=x0 is not None))
+    purpose: Any = "replicas" if several else "minimum" if x0 is None else "nearby minimum"
+    method = solver or solver_for(system, purpose)
     if several:
         require(isinstance(method, Solver), "solver", method, "a single Solver where x has leading axes")
     if earlier is not None and not goes_on(system, method, earlier):
@@ -95,7 +95,7 @@ def _minimized(
 
 
 def _run(
-    method: Solver | Stages | Rounds | FitSearch,
+    method: Method,
     system: ConstrainedSystem,
     x: Array,
     watch: Watch | None,

@@ -7,19 +7,20 @@ from typing import Any
 import numpy as np
 
 from ..compiled import COMPILED
-from ..core.system import ConstrainedSystem, Constraints, whole_hessian
-from ..linalg import Elimination, Operator, QuadraticModel, across_symmetries, with_decay
-from ..linalg.gauss_newton import GaussNewton, NormalEquations
+from ..core.capabilities import CompiledEvaluator, Rescaled, coordinate_lengths, gauge_directions, n_data
+from ..core.system import ConstrainedSystem, Constraints
+from ..linalg import Elimination
 from ..linalg.vectors import dot
-from ..support.arrays import Array, is_torch, namespace, over, over_both, weigh
+from ..support.arrays import Array, is_torch, namespace, over
 from ..support.validation import require, require_finite
 from .point import Point
 
-LARGE_JACOBIAN = 2**27  # numbers: a larger dense J is not made
-
 
 class Objective:
-    """E over y, with its quadratic models; owns an evaluator of the system.
+    """E over y: a value, a gradient and a scale for each y; owns an evaluator of the system.
+
+    The quadratic models of E at a point are functions of an objective, in `models`; compiled loops take E from
+    `first_order.compiled_objective`.
 
     Parameters
     ----------
@@ -38,6 +39,10 @@ class Objective:
     unit, force_unit : float
         A typical Δ, and u' of an overlap as large: what lengths and forces are compared with.
     """
+
+    holds_kinks = (
+        False  # whether a point may be held on kinks, whose gradients are then among the fixed directions
+    )
 
     def __init__(
         self,
@@ -89,7 +94,8 @@ class Objective:
     def start(self, x: Array, c: Constraints | None = None) -> Array:
         """y at x and the system's own scale, in units chosen here; c are the constraints there."""
         plain = self.as_it_is or self.system.matrix_free
-        self.lengths = self.system.coordinate_lengths if plain else self.system.lengths(x)
+        own = self.system.lengths(x) if isinstance(self.system, Rescaled) and not plain else None
+        self.lengths = coordinate_lengths(self.system) if plain else own
         if self.conjugate is not None:
             c = c or self.system.constraints(x)
             loading = c.loading()[c.overlaps]
@@ -113,7 +119,7 @@ class Objective:
         """The residual with ∂E/∂x itself, angles taken as lengths."""
         if self.lengths is None or not 0 < point.force < math.inf:
             return point.residual
-        gradient = over(point.gradient[: len(self.lengths)] * self.lengths, self.system.coordinate_lengths)
+        gradient = over(point.gradient[: len(self.lengths)] * self.lengths, coordinate_lengths(self.system))
         tension = 0.0 if self.conjugate is None else abs(float(point.gradient[-1])) * self.scale_weight
         return max(math.sqrt(dot(gradient, gradient)) / point.force, tension / (self.conjugate or 1.0))
 
@@ -212,7 +218,7 @@ class Objective:
         """E as some of the data make it: their U counts as often as all are more, their forces in square."""
         require(self.conjugate is None, "conjugate", self.conjugate, "None where data are drawn")
         self.n_evaluations += 1
-        times = (self.system.n_data or 0) / (part.n_data or 1)
+        times = (n_data(self.system) or 0) / (n_data(part) or 1)
         there = self.part(part, times)(y)
         return there._replace(
             value=times * there.value,
@@ -238,7 +244,7 @@ class Objective:
     @property
     def in_bursts(self) -> bool:
         """Whether `compiled` serves: the evaluator has a kernel, and nothing is added to E."""
-        return COMPILED and hasattr(self.evaluate, "kernel") and not self.weight_decay
+        return COMPILED and isinstance(self.evaluate, CompiledEvaluator) and not self.weight_decay
 
     def canonical(self, point: Point) -> Point:
         """The point in the system's gauge (the same object where nothing is to be done)."""
@@ -272,82 +278,9 @@ class Objective:
         self.rounding = 3.5 * self.system.resolution(x) * self._sensitivity
         return max(gradient_tolerance, self.rounding / point.force)
 
-    def model(self, point: Point) -> QuadraticModel:
-        """H (with μ, border and corner) at the point, across the symmetries."""
-        c = self.constraints_at(point)
-        system = c.system
-        h, directions = over_both(whole_hessian(system, c), self.lengths), self.fixed_directions(point)
-        if self.lengths is not None:
-            directions = directions * self.lengths
-        h, rho = across_symmetries(h, lambda: c.bearing()[0], directions)
-        if not math.isfinite(rho):
-            raise FloatingPointError(f"H of {type(system).__name__} is NaN or infinite.")
-        if self.weight_decay:
-            h = with_decay(h, over(over(self.weight_decay, self.lengths), self.lengths))
-        if self.conjugate is None:
-            return QuadraticModel(h, None, 0.0, rho, self.elimination)
-        loading, stiffness = c.loading() / self.scale_weight, system.potential.stiffness(c.delta)
-        border = weigh(stiffness, loading)
-        column = over(c.vjp(border), self.lengths)
-        return QuadraticModel(h, column, float(border @ loading), rho, self.elimination)
-
     def fixed_directions(self, point: Point) -> Array:
         """Directions across which curvature is looked at: the symmetries, (k, n_dof)."""
-        return self.system.gauge_directions(self.x(point.y))
-
-    def is_saddle(self, point: Point) -> bool:
-        """Whether a stationary point has a direction of negative curvature, or no curvature at all."""
-        model = self.model(point)
-        uncertainty = point.residual * point.typical_force / self.unit  # a stiffness
-        return model.rho == 0 or model.negative_modes(uncertainty) > 0
-
-    def gauss_newton(self, point: Point, matrix_free: bool | None = None) -> GaussNewton | NormalEquations:
-        """The Gauss-Newton model at the point: Jacobian and residuals of the overlaps, or H0 of coupled constraints."""
-        c = self.constraints_at(point)
-        system = c.system
-        force, stiffness = system.potential.force(c.delta), system.potential.stiffness(c.delta)
-        if matrix_free is None:  # a dense J may be too large; the sparse one of particles never is
-            large = is_torch(c.x) and len(c.delta) * len(c.x) > LARGE_JACOBIAN
-            matrix_free = system.matrix_free or large
-        if matrix_free:
-            return NormalEquations(self._products(c, stiffness), point.gradient)
-        if stiffness.ndim == 3:
-            return NormalEquations(over_both(c.stiffness(stiffness), self.lengths), point.gradient)
-        active = stiffness > 0
-        root = stiffness[active] ** 0.5
-        border = None if self.conjugate is None else root * c.loading()[active] / self.scale_weight
-        jacobian = over(c.jacobian(active), self.lengths)
-        return GaussNewton.of(jacobian, root, force[active] / root, point.gradient, border)
-
-    def _products(self, c: Constraints, stiffness: Array) -> Operator:
-        """Jᵀ u'' J of (x, scale) by one product with J and one with Jᵀ."""
-
-        def fixed(v: Array) -> Array:
-            return c.vjp(weigh(stiffness, c.jvp(v)))
-
-        def moving(v: Array) -> Array:
-            force = weigh(stiffness, c.jvp(v[:-1]) + v[-1] * loading)
-            return append(c.vjp(force), force @ loading)
-
-        loading = None if self.conjugate is None else c.loading() / self.scale_weight
-        size = c.x if self.conjugate is None else append(c.x, 0.0)
-        return Operator(fixed if self.conjugate is None else moving, size, c.system.memory_limit)
-
-    def largest_curvature(self, point: Point, n_products: int = 10) -> float:
-        """An estimate of the largest eigenvalue of H0 (and of the scale's border), by power iteration."""
-        c = self.constraints_at(point)
-        system = c.system
-        stiffness = system.potential.stiffness(c.delta)
-        typical = self.force_unit / self.unit
-        vector, largest = over(c.vjp(weigh(stiffness, c.delta)), self.lengths), typical
-        for _ in range(n_products):
-            norm = math.sqrt(float(vector @ vector))
-            if norm == 0:
-                break
-            along = over(vector / norm, self.lengths)
-            vector = over(c.vjp(weigh(stiffness, c.jvp(along))), self.lengths)
-            largest = math.sqrt(float(vector @ vector))
-        return max(largest, 1e-12 * typical) + self.weight_decay
+        return gauge_directions(self.system, self.x(point.y))
 
 
 def append(x: Array, last: float | Array) -> Array:

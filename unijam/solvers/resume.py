@@ -3,8 +3,8 @@
 import dataclasses
 from typing import Any
 
-from ..core.system import ConstrainedSystem
-from .loop import MinimizeResult
+from ..core.system import ConstrainedSystem, released
+from .result import MinimizeResult
 
 
 def goes_on(system: ConstrainedSystem, method: Any, earlier: MinimizeResult) -> bool:
@@ -13,7 +13,7 @@ def goes_on(system: ConstrainedSystem, method: Any, earlier: MinimizeResult) -> 
         return False
     if system is earlier.system:
         return True
-    there = earlier.system.released()
+    there = released(earlier.system)
     if type(system) is not type(there):
         return False
     mine, its = _made_of(system), _made_of(there)

@@ -10,12 +10,13 @@ from dataclasses import replace
 
 import numpy as np
 
+from ..core.capabilities import gauge_directions
 from ..core.system import ConstrainedSystem, ConstraintOperator, Constraints, whole_hessian
 from ..linalg import Operator, projection
 from ..linalg.krylov import Projection, lanczos
 from ..support.arrays import Array, is_torch, namespace
 from ..support.interrupts import is_interrupt
-from .loop import MinimizeResult
+from .result import MinimizeResult
 
 PRODUCTS = 20  # with H: a few per cent of a run
 ROUNDING = 5.0  # of an eigenvalue of H, in machine epsilons of the largest
@@ -55,7 +56,7 @@ def negative_curvature(system: ConstrainedSystem, x: Array) -> float | None:
     found = _lowest(operator, left, None)
     if found is None or found == 0:
         return found
-    project, rank = projection(system.gauge_directions(x))
+    project, rank = projection(gauge_directions(system, x))
     return _lowest(operator, left, project) if rank else found
 
 

@@ -7,15 +7,14 @@ not balance them, lies on the way to such a point; a Gauss-Newton step, or a few
 import math
 
 from ..core.system import ConstrainedSystem, Constraints
+from ..core.tolerances import BALANCED, FITTED
 from ..linalg import Operator, conjugate_gradients
 from ..linalg.gauss_newton import GaussNewton
 from ..support.arrays import Array, column_norms, is_torch
 from .objective import Objective
 from .point import Point
 
-FITTED = 1.5e-10  # typical overlap, in units of the system, below which U = 0 but for rounding: U/N_Δ = 1e-20 unit²
 AGAIN = 0.1  # of the typical overlap at which it was tried to open the overlaps: the next try
-BALANCED = 1e-6  # relative gradient below which overlaps hold each other: they do not open
 LEAST_GAP = 30.0  # rounding errors of Δ: the least gap that is aimed at
 NEAR = 3.0  # such gaps: constraints as near to overlapping as this are pushed back with the overlaps
 TRIES = 5  # steps, one from the end of the other: each may close other contacts

@@ -4,10 +4,11 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from itertools import islice
 
+from ..core.border import require_constraints
+from ..core.capabilities import redundancy
 from ..core.system import ConstrainedSystem, kinks
 from ..linalg import on_dof, projection
 from ..support.arrays import Array
-from ..support.validation import require_constraints
 
 
 @dataclass(frozen=True)
@@ -113,7 +114,7 @@ def count_constraints(system: ConstrainedSystem, x: Array) -> ConstraintCount:
     n_symmetries = projection(on_dof(system.symmetries(x), dof))[1] if n_bearing else 0
     n_effective = n_bearing - n_symmetries
     ratio = (n_overlaps + n_kinks) / n_effective if n_effective > 0 else 0.0
-    found = system.redundancy(x)
+    found = redundancy(system, x)
     reduced = None if found.reduced is None else count_constraints(*found.reduced)
     return ConstraintCount(
         n_overlaps,

@@ -17,12 +17,14 @@ __all__ = [
     "Array",
     "column_norms",
     "gram",
+    "is_sparse",
     "is_torch",
     "namespace",
     "over",
     "over_both",
     "signs",
     "to_numpy",
+    "together",
     "weigh",
     "writable",
 ]
@@ -32,6 +34,34 @@ def is_torch(a: Array) -> bool:
     """Whether a is a torch tensor (never imports torch)."""
     torch = sys.modules.get("torch")
     return torch is not None and isinstance(a, torch.Tensor)
+
+
+def is_sparse(a: Array) -> bool:
+    """Whether a is a scipy sparse matrix or array."""
+    return bool(sp.issparse(a))
+
+
+def together(mask: Array, groups: Array) -> Array:
+    """A mask in which whole groups are set where any of their entries is.
+
+    Parameters
+    ----------
+    mask : (n,) mask
+    groups : int or (n,) integers
+        How many consecutive entries make a group, or the number of the group of each entry.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> together(np.array([True, False, False, False]), 2).tolist()
+    [True, True, False, False]
+    """
+    if np.ndim(groups) == 0:
+        rows = mask.reshape(-1, int(groups))
+        return (rows | rows.any(1)[:, None]).reshape(-1)
+    numbers = np.unique(to_numpy(groups), return_inverse=True)[1].reshape(-1)
+    found = (np.bincount(numbers, to_numpy(mask)) > 0)[numbers]
+    return namespace(mask).asarray(found, device=mask.device) if is_torch(mask) else found
 
 
 def to_numpy(a: Array) -> np.ndarray:

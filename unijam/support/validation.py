@@ -12,7 +12,7 @@ from typing import Annotated, Any, TypeVar, Union, get_args, get_origin
 import numpy as np
 from pydantic import BeforeValidator, ConfigDict, Field, ValidationError, validate_call
 
-from .arrays import Array, is_torch, namespace, to_numpy, writable
+from .arrays import Array, namespace
 from .printing import brief
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -126,51 +126,3 @@ def require_options(options: Any) -> None:
         number = isinstance(value, int | float | np.number) and math.isfinite(value)
         require(number, field.name, value, "a finite number")
         require(field.type is not int or value == int(value), field.name, value, "a whole number")
-
-
-def require_system(system: Any) -> None:
-    """Raise a `ValueError` where this is no system of constraints."""
-    known = hasattr(system, "constraints") and not isinstance(system, type)
-    require(known, "system", system, "a ConstrainedSystem, as SoftSpheres or FullyConnected")
-    start, field = getattr(system, "initial", None), f"initial of {type(system).__name__}"
-    require(start is not None, field, start, "a start, an array (n_dof,) of floating numbers")
-    floating = "float" in str(getattr(start, "dtype", None))
-    require(floating, field, start, "an array of floating numbers")
-    control = system.control
-    named = control is None or (isinstance(control, str) and hasattr(system, control))
-    require(named, "control", control, f"None or the name of an attribute of {type(system).__name__}")
-
-
-def require_positions(system: Any, x: Array, replicas: bool = False) -> Array:
-    """x as an array of the system's own kind, or a `ValueError` that names its shape; leading axes where allowed.
-
-    A tensor's gradient stays its own.
-    """
-    require_system(system)
-    try:
-        x = x.detach() if is_torch(x) else np.asarray(x, dtype=float)
-    except (TypeError, ValueError):
-        raise ValueError(f"x = {brief(x)} is not valid: it must be an array of numbers.") from None
-    if is_torch(system.initial):
-        start = system.initial
-        x = namespace(start).asarray(writable(x), dtype=start.dtype, device=start.device)
-    else:
-        x = np.asarray(to_numpy(x), dtype=float)
-    shape = tuple(system.initial.shape)
-    fits = x.shape[-1:] == shape if replicas and len(shape) == 1 else tuple(x.shape) == shape
-    require(fits and 0 not in x.shape, "the shape of x", tuple(x.shape), f"{shape}, that of system.initial")
-    require_finite(x, "x")
-    return x
-
-
-def require_constraints(system: Any, x: Array) -> Any:
-    """The constraints at x, or a `ValueError` where that is not of the system, or a Δ is NaN or infinite."""
-    x = require_positions(system, x)
-    c = system.constraints(x)
-    require_finite(c.delta, f"{type(system).__name__}.delta(x)")
-    return c
-
-
-def require_evaluated(c: Any) -> None:
-    """Raise a `ValueError` where these are no constraints at some x, but x itself, say."""
-    require(hasattr(c, "delta"), "c", type(c).__name__, "the constraints at x, system.constraints(x)")

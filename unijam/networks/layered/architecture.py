@@ -8,6 +8,7 @@ from functools import cached_property
 
 from torch import Tensor
 
+from ...core.capabilities import HasData, Layered
 from ...core.kinks import HeldKinks
 from ...core.potentials import Harmonic, Potential
 from ...core.system import ConstrainedSystem
@@ -21,7 +22,7 @@ from .initial import layer_shapes, n_outputs
 
 
 @dataclasses.dataclass(frozen=True, eq=False, repr=False)
-class Architecture(ConstrainedSystem):
+class Architecture(ConstrainedSystem, HasData, Layered):
     """The layers of a network and its data; `FullyConnected` says what its attributes are."""
 
     initial: Tensor
@@ -43,6 +44,17 @@ class Architecture(ConstrainedSystem):
     def n_hidden(self) -> int:  # type: ignore[override]
         """The number of hidden units."""
         return sum(self.widths)
+
+    @property
+    def sparse(self) -> bool:
+        """Every datum moves every weight: J is dense."""
+        return False
+
+    @property
+    def kinked(self) -> bool:
+        """Whether a hidden unit is a ReLU, or u' jumps."""
+        bent = bool(self.widths) and activation(self.activation, self.beta).kinked
+        return bent or self.potential.kink > 0
 
     @property
     def matrix_free(self) -> bool:

@@ -10,21 +10,20 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from ...core.capabilities import BatchedEvaluator
 from ...core.potentials import Harmonic
-from ...core.system import OVERLAP_RESOLUTIONS
+from ...core.tolerances import OVERLAP_RESOLUTIONS
 from ..precision import rounding
 from .activations import activation
 from .architecture import Architecture
 from .passes import with_ones
 
 
-class Evaluator:
+class Evaluator(BatchedEvaluator):
     """x -> (U, ∇U, Σ u'², N_Δ) of a network without kinks held; owns its buffers.
 
     With leading axes ∇U has them, and the numbers are NumPy arrays that have them.
     """
-
-    takes_replicas = True
 
     def __init__(self, system: Architecture) -> None:
         self.system, self.activation = system, activation(system.activation, system.beta)

@@ -12,8 +12,8 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
+from ...core.capabilities import Redundancy
 from ...core.kinks import HeldKinks
-from ...core.system import Redundancy
 from . import passes
 from .activations import Activation
 from .architecture import Architecture

@@ -8,6 +8,7 @@ from typing import Any, Self
 import torch
 from torch import Tensor
 
+from ...core.capabilities import Gauged, Replicated, Softened
 from ...core.potentials import holding
 from ...core.system import ConstrainedSystem
 from ...support.arrays import Array, writable
@@ -34,7 +35,7 @@ LEAST_MARGIN = 1e-4  # a jamming margin below this is that of a vanishing f
 
 
 @dataclasses.dataclass(frozen=True, eq=False, repr=False)
-class LayeredSystem(Architecture):
+class LayeredSystem(Architecture, Softened, Replicated, Gauged):
     """The constraints of a network of layers; `FullyConnected` says what its attributes are."""
 
     def __post_init__(self) -> None:
@@ -52,8 +53,8 @@ class LayeredSystem(Architecture):
 
     @property
     def convex(self) -> bool:  # type: ignore[override]
-        """Of a linear network, whose Δ is linear in free weights; spherical ones need κ ≥ 0."""
-        return not self.widths and (self.weights == "free" or self.margin >= 0)
+        """Of a linear network with free weights, in which Δ is linear; on a sphere U has several minima."""
+        return not self.widths and self.weights == "free"
 
     @property
     def softest(self) -> float | None:  # type: ignore[override]
@@ -93,7 +94,11 @@ class LayeredSystem(Architecture):
         return other
 
     def softened(self, beta: float) -> ConstrainedSystem:
-        return self.at(activation="softplus", beta=beta) if self.softest else super().softened(beta)
+        """The network with softplus of sharpness β for ReLU, no kinks held."""
+        require(
+            self.softest, "activation", self.activation, "'relu' with a hidden layer: what softplus replaces"
+        )
+        return self.at(activation="softplus", beta=beta)
 
     def subset(self, select: int | Array | slice) -> Self:
         """The network on some of its data; kinks held on these stay held.
@@ -120,6 +125,7 @@ class LayeredSystem(Architecture):
         return other
 
     def replica(self, number: tuple) -> Self:
+        """The network of one replica, or of some, by indices along the leading axes of data and weights."""
         if self.initial.ndim == self.inputs.ndim - 1 == self.labels.ndim == 1:
             return self
         other = copy.copy(self)

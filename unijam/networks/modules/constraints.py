@@ -6,7 +6,8 @@ import torch
 from torch import Tensor
 
 from ...core.kinks import Kinks
-from ...core.system import OVERLAP_RESOLUTIONS, ConstraintOperator, Constraints
+from ...core.system import ConstraintOperator, Constraints
+from ...core.tolerances import OVERLAP_RESOLUTIONS
 from ...support.arrays import Array, weigh
 from ..precision import rounding
 from .data import ModuleData

@@ -5,13 +5,14 @@ from functools import cached_property
 import torch
 from torch import Tensor
 
+from ...core.capabilities import HasData
 from ...core.kink_tracer import KinkTracer
 from ...core.system import ConstrainedSystem
 from ..labels import Classes, Labels, Signs
 from .functional import FunctionalModule
 
 
-class ModuleData(ConstrainedSystem):
+class ModuleData(ConstrainedSystem, HasData):
     """A module as a function of its parameters, the data it is trained on, and their distances.
 
     Attributes
@@ -35,6 +36,16 @@ class ModuleData(ConstrainedSystem):
     @property
     def _place(self) -> tuple[torch.dtype, torch.device]:
         return self.initial.dtype, self.initial.device
+
+    @property
+    def sparse(self) -> bool:
+        """Every datum moves every parameter: J is dense."""
+        return False
+
+    @property
+    def kinked(self) -> bool:
+        """Whether a call of ReLU or its like is known in the module, or u' jumps."""
+        return bool(self.kinked_units) or self.potential.kink > 0
 
     @property
     def matrix_free(self) -> bool:

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from ...core.autodiff import AutodiffConstraints
 from ...core.kinks import HeldKinks, Kinks
-from ...core.system import OVERLAP_RESOLUTIONS
+from ...core.tolerances import OVERLAP_RESOLUTIONS
 from ..precision import rounding
 from .data import ModuleData
 

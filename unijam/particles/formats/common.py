@@ -13,9 +13,10 @@ from typing import Any
 
 import numpy as np
 
+from ...core.border import require_positions
 from ...core.potentials import Harmonic, Potential
 from ...support.arrays import Array
-from ...support.validation import require, require_positions
+from ...support.validation import require
 from ..ellipses import Ellipses
 from ..packing import Packing, require_packing
 from ..spheres import SoftSpheres

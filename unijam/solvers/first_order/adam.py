@@ -8,6 +8,7 @@ from typing import NamedTuple
 from ...linalg.vectors import adam_move
 from ...support.arrays import Array
 from ...support.validation import require
+from ..models import largest_curvature
 from ..objective import Objective
 from ..point import Point
 from .descent import Descent
@@ -81,5 +82,5 @@ class Adam(Descent):
         found = 0.0
         if self.learning_rate is None:
             typical = point.residual * point.force / math.sqrt(point.y.shape[-1])  # component of the gradient
-            found = objective.along(typical / objective.largest_curvature(point), point.y)
+            found = objective.along(typical / largest_curvature(objective, point), point.y)
         return _Memory(0, found, 0.0 * point.gradient, 0.0 * point.gradient)

@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from ...core.capabilities import HasData, n_data
 from ...core.system import ConstrainedSystem
 from ...support.arrays import Array
 from ...support.validation import is_positive, is_whole, require
@@ -82,13 +83,15 @@ class Batches:
     """The data of each step; every pass through all of them has an order of its own."""
 
     def __init__(self, system: ConstrainedSystem, size: int, seed: int) -> None:
-        n = system.n_data or 0
-        require(n > 0, "batch_size", size, f"None for {type(system).__name__}, which has no data")
+        kind, n = type(system).__name__, n_data(system) or 0
+        require(n > 0, "batch_size", size, f"None for {kind}, which has no data")
         require(size <= n, "batch_size", size, f"at most {n}, the number of data")
-        self.system, self.size, self.seed, self.n = system, size, seed, n
-        self.epoch, self.shuffled = -1, system
+        assert isinstance(system, HasData)
+        self.system: Any = system
+        self.size, self.seed, self.n = size, seed, n
+        self.epoch, self.shuffled = -1, self.system
 
-    def of(self, step: int) -> ConstrainedSystem:
+    def of(self, step: int) -> Any:
         """The system with the data of a step."""
         epoch, k = divmod(step, self.n // self.size)
         if epoch != self.epoch:

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 from ...linalg.vectors import moved
+from ..models import largest_curvature
 from ..objective import Objective
 from ..point import Point
 from .descent import Descent
@@ -47,4 +48,4 @@ class GradientDescent(Descent):
     def _found(self, objective: Objective, point: Point) -> float:
         if self.learning_rate is not None:
             return 0.0
-        return objective.along(1.0 / objective.largest_curvature(point), point.y)
+        return objective.along(1.0 / largest_curvature(objective, point), point.y)

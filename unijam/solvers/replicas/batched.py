@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from ...core.capabilities import BatchedEvaluator, Replicated
 from ...core.system import ConstrainedSystem
 from ...support.arrays import Array, namespace
 
@@ -17,19 +18,23 @@ class Replicas:
     lead: tuple[int, ...]
 
     def one(self, k: int) -> ConstrainedSystem:
-        """That of one replica."""
+        """The system of one replica."""
+        if not isinstance(self.system, Replicated):
+            return self.system
         return self.system.replica(tuple(int(i) for i in np.unravel_index(k, self.lead)))
 
     def some(self, numbers: Sequence[int]) -> ConstrainedSystem:
-        """That of several, with one leading axis."""
+        """The system of several, with one leading axis."""
+        if not isinstance(self.system, Replicated):
+            return self.system
         return self.system.replica(np.unravel_index(np.array(numbers), self.lead))
 
 
 def batched(system: ConstrainedSystem) -> Callable[[Array], tuple]:
     """An evaluator over a leading axis of x: the system's own, or one replica after the other."""
     evaluate = system.evaluator()
-    if getattr(evaluate, "takes_replicas", False):
-        return evaluate
+    if isinstance(evaluate, BatchedEvaluator):
+        return evaluate  # type: ignore[return-value]
 
     def evaluate_each(x: Array) -> tuple:
         found = [evaluate(row) for row in x]

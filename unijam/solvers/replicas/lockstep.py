@@ -14,9 +14,10 @@ from ...support.arrays import Array, namespace
 from ...support.interrupts import is_interrupt, pressed
 from ..first_order.descent import Descent
 from ..history import Log, Watch
-from ..loop import MinimizeResult
+from ..models import largest_curvature
 from ..objective import Objective
 from ..point import Point
+from ..result import MinimizeResult
 from .batched import Replicas, batched
 
 
@@ -41,9 +42,11 @@ class LockstepObjective(Objective):
     def along(self, numbers: Any, y: Array) -> Array:
         return namespace(y).asarray(numbers, dtype=y.dtype, device=y.device)[:, None]
 
-    def largest_curvature(self, point: Point, n_products: int = 10) -> Any:
-        each = enumerate(self.singles)
-        return np.array([single.largest_curvature(_row(point, k), n_products) for k, single in each])
+
+@largest_curvature.register
+def _(objective: LockstepObjective, point: Point, n_products: int = 10) -> Any:
+    each = enumerate(objective.singles)
+    return np.array([largest_curvature(single, _row(point, k), n_products) for k, single in each])
 
 
 def run_in_lockstep(

@@ -10,7 +10,8 @@ from ...support.arrays import Array, is_torch, namespace
 from ...support.validation import require
 from ..first_order.descent import Descent
 from ..history import Watch
-from ..loop import MinimizeResult, Solver
+from ..loop import Solver
+from ..result import MinimizeResult
 from ..ritz import looked_at
 from .batched import Replicas
 from .lockstep import run_in_lockstep

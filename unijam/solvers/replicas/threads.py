@@ -8,8 +8,9 @@ from typing import Any
 
 from ...support.arrays import Array, namespace
 from ..history import Watch
-from ..loop import MinimizeResult, Solver
+from ..loop import Solver
 from ..objective import Objective
+from ..result import MinimizeResult
 from .batched import Replicas, batched
 
 

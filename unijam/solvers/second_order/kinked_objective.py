@@ -3,8 +3,7 @@
 from typing import Any, Self
 
 from ...core.kinks import HeldKinks, Kinks
-from ...core.system import Constraints, energy, kinks
-from ...linalg import QuadraticModel, orthonormal_rows
+from ...core.system import Constraints, energy, kinks, released
 from ...support.arrays import Array, namespace
 from ..objective import Objective
 from ..point import Point
@@ -14,12 +13,13 @@ class KinkedObjective(Objective):
     """E of the system without held kinks; its points may hold some, with slopes that are part of their state."""
 
     held: HeldKinks | None = None
+    holds_kinks = True
 
     @classmethod
     def of(cls, objective: Objective) -> Self:
         """The objective of the same system, starting from the kinks that it holds."""
         system = objective.system
-        kinked = cls(system.released(), objective.weight_decay, objective.conjugate, objective.mask)
+        kinked = cls(released(system), objective.weight_decay, objective.conjugate, objective.mask)
         kinked.held = system.kinks
         return kinked
 
@@ -65,13 +65,6 @@ class KinkedObjective(Objective):
         if self.conjugate is None and self.weight_decay:  # breaks rescalings
             return rows
         return namespace(rows).concat([super().fixed_directions(point), rows])
-
-    def model(self, point: Point) -> QuadraticModel:
-        model = super().model(point)
-        if model.border is None:
-            return model
-        z = orthonormal_rows(self.fixed_directions(point))
-        return QuadraticModel(model.matrix, model.border - (model.border @ z.T) @ z, model.corner, model.rho)
 
     def _constraints(self, y: Array, held: HeldKinks | None) -> Constraints:
         system = self.system

@@ -9,6 +9,7 @@ from ...linalg.gauss_newton import GaussNewton, NormalEquations
 from ...support.arrays import Array, is_torch
 from ...support.validation import require
 from ..loop import Solver
+from ..models import gauss_newton_model, largest_curvature
 from ..objective import Objective
 from ..point import Point
 
@@ -53,7 +54,7 @@ class LevenbergMarquardt(Solver):
         if isinstance(model, _Damped):
             curvature, damping = 1.0, 1e-2
         else:
-            curvature = objective.largest_curvature(point)
+            curvature = largest_curvature(objective, point)
             damping = 1e-3 * curvature
         while True:
             while True:
@@ -86,7 +87,7 @@ class LevenbergMarquardt(Solver):
                 root = (diagonal + 1e-3 * mean) ** 0.5
                 h = with_decay(h0 + hp, objective.weight_decay)
                 return _Damped(h, point.gradient, mean * root / root.mean())
-        return objective.gauss_newton(point, self.matrix_free)
+        return gauss_newton_model(objective, point, self.matrix_free)
 
 
 @dataclass(frozen=True, eq=False)

@@ -11,6 +11,7 @@ p = −M⁻¹(g0 + Σ_C s q ∇z + Σ_G s ∇Δ); kinks with 0 < s < 1 there are
 import math
 from typing import NamedTuple, Self
 
+from ...core.capabilities import gauge_directions, step_unit
 from ...core.kinks import DEGENERATE, Kinks
 from ...core.system import whole_hessian
 from ...linalg import Factor, across_symmetries, factor_dense
@@ -72,14 +73,14 @@ class ProximalModel:
         h = whole_hessian(c.system, c)
         free = objective.weight_decay and objective.conjugate is None
         if not free:
-            h, _ = across_symmetries(h, lambda: c.bearing()[0], objective.system.gauge_directions(x))
+            h, _ = across_symmetries(h, lambda: c.bearing()[0], gauge_directions(objective.system, x))
         if objective.weight_decay:
             h.diagonal().add_(objective.weight_decay)
         held = c.system.kinks
         fractions = point.y[:0] if held is None else self.kinks.fractions(held[1])
         rows = self._rows(self.kinks.held)
         mean = max(float(abs(xp.diagonal(h)).mean()), float((h * h).sum()) ** 0.5 / len(h))
-        size = max(float(point.y @ point.y) ** 0.5, objective.system.step_unit)
+        size = max(float(point.y @ point.y) ** 0.5, step_unit(objective.system))
         self.stiffness = mean or float(point.gradient @ point.gradient) ** 0.5 / size or 1.0  # U linear
         self.longest = max_step * size
         if objective.conjugate is not None:

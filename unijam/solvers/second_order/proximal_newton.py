@@ -7,6 +7,7 @@ from typing import ClassVar
 from ...support.arrays import is_torch, namespace
 from ...support.validation import require
 from ..loop import Solver
+from ..models import newton_model
 from ..objective import Objective
 from ..point import Point
 from .kinked_objective import KinkedObjective
@@ -75,7 +76,7 @@ class ProximalNewton(Solver):
         shift, first = FLOOR, True  # near a minimum the whole step is right
         while True:
             if self.converged(objective, point):  # asked to go on from here: a saddle
-                reached = leave_saddle(objective, point, objective.model(point).lowest_mode())
+                reached = leave_saddle(objective, point, newton_model(objective, point).lowest_mode())
                 if reached is None:
                     return
                 point = reached

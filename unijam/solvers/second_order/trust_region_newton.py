@@ -9,11 +9,13 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import ClassVar
 
+from ...core.capabilities import step_unit
 from ...support.arrays import Array
 from ...support.validation import require
 from ..first_order.conjugate_gradient import ConjugateGradient
 from ..history import SPARSE
 from ..loop import Solver
+from ..models import newton_model
 from ..objective import Objective
 from ..point import Point
 
@@ -68,13 +70,13 @@ class TrustRegionNewton(Solver):
         require(self.initial_shift >= 0, "initial_shift", self.initial_shift, "zero or positive")
 
     def iterate(self, objective: Objective, point: Point) -> Iterator[Point]:
-        shift, failures, max_step = -1.0, 0, self.max_step * objective.system.step_unit
+        shift, failures, max_step = -1.0, 0, self.max_step * step_unit(objective.system)
         best, since = point.residual, 0
         if (eased := self._eased(objective, point)) is not point:
             point = eased
             yield point
         while True:
-            model = objective.model(point)
+            model = newton_model(objective, point)
             if shift < 0:
                 shift = self.initial_shift * model.rho * min(1.0, point.typical_force / objective.force_unit)
             if self.converged(objective, point):  # asked to go on from here: a saddle

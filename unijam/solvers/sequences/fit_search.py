@@ -6,12 +6,14 @@ from typing import Any
 
 import numpy as np
 
+from ...core.capabilities import Layered, Softened, n_data, softest
 from ...core.system import ConstrainedSystem
 from ...support.arrays import Array, is_torch, namespace
 from ...support.progress import Progress
 from ...support.validation import require, require_options
-from ..loop import MinimizeResult, joined
+from ..method import Method
 from ..objective import Objective
+from ..result import MinimizeResult, joined
 from ..second_order.levenberg_marquardt import LevenbergMarquardt
 from ..second_order.newton import newton_for
 from .softplus_to_relu import SHARPEST, rising, softplus_to_relu
@@ -22,7 +24,7 @@ QUICK_DECAY = 0.3  # of the quick try
 
 
 @dataclass(frozen=True)
-class FitSearch:
+class FitSearch(Method):
     """A search for U = 0 of networks with free weights; where it fails, a minimum.
 
     First a quick try: softplus of sharpness β at weight decay 0.3, then at none. Where that fails, a thorough one:
@@ -79,7 +81,8 @@ class FitSearch:
         system, random = objective.system, np.random.default_rng(self.seed)
         results: list[MinimizeResult] = []
         lowest: MinimizeResult | None = None
-        tries = 1 if system.convex else self.reheats + 1 + self.quick
+        alone = isinstance(system, Layered) and system.convex
+        tries = 1 if alone else self.reheats + 1 + self.quick
         with Progress(progress, "FitSearch") as report:
             for number in range(tries):
                 start = x if number <= self.quick else self._heated(results[-1].x, random)
@@ -104,8 +107,8 @@ class FitSearch:
     @staticmethod
     def finished(state: MinimizeResult) -> MinimizeResult:
         """What `softplus_to_relu` makes of a state that the search missed (Newton's method, of a smooth network)."""
-        system = state.system
-        way = newton_for(system) if system.softest is None else softplus_to_relu(rising(system.softest))
+        system, beta = state.system, softest(state.system)
+        way = newton_for(system) if beta is None else softplus_to_relu(rising(beta))
         return way.run(Objective(system), state.x)
 
     def _quick_try(self, system: ConstrainedSystem, x: Array) -> Iterator[MinimizeResult]:
@@ -116,8 +119,8 @@ class FitSearch:
 
     def _thorough_try(self, system: ConstrainedSystem, x: Array) -> Iterator[MinimizeResult]:
         soft, beta = self._softened(system)
-        units, n_data = system.n_hidden, system.n_data
-        mu = self.weight_decay or (n_data / (16 * units) if n_data and units else 1.0)
+        units, number = system.n_hidden if isinstance(system, Layered) else 0, n_data(system)
+        mu = self.weight_decay or (number / (16 * units) if number and units else 1.0)
         while True:
             yield (held := _THOROUGHLY.run(Objective(soft, mu), x))
             x = held.x
@@ -132,7 +135,7 @@ class FitSearch:
 
     def _softened(self, system: ConstrainedSystem) -> tuple[ConstrainedSystem, float]:
         """Softplus for ReLU, and its β; a smooth network itself."""
-        if system.softest is None:
+        if not isinstance(system, Softened) or system.softest is None:
             return system, SHARPEST
         beta = self.sharpness or system.softest
         return system.softened(beta), beta
@@ -151,14 +154,15 @@ _FIT = LevenbergMarquardt(max_steps=150, least_gain=0.01)
 
 def _softened(system: ConstrainedSystem, target: ConstrainedSystem) -> bool:
     """Whether a system is the target made smooth."""
-    return system.softest != target.softest
+    return softest(system) != softest(target)
 
 
 def _sharpened(
     system: ConstrainedSystem, free: MinimizeResult, beta: float, factor: float
 ) -> Iterator[MinimizeResult]:
     """From U = 0 of a soft network to that of the system itself, β times a factor at a time, while it is kept."""
+    assert isinstance(system, Softened) or not _softened(free.system, system)
     while _softened(free.system, system) and (free.fitted or free.status in ("converged", "step-limit")):
         beta *= factor
-        sharper = system if beta > SHARPEST else system.softened(beta)
+        sharper: Any = system if beta > SHARPEST else system.softened(beta)  # type: ignore[attr-defined]
         yield (free := _FIT.run(Objective(sharper), sharper.canonical(free.x)))

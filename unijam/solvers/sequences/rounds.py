@@ -2,20 +2,23 @@
 
 from dataclasses import dataclass, field, replace
 
+from ...core.capabilities import Rearranging
+from ...core.tolerances import NEWTON_FALL
 from ...support.arrays import Array
 from ...support.validation import require, require_options
 from ..first_order.conjugate_gradient import ConjugateGradient
 from ..history import SPARSE
-from ..loop import MinimizeResult, joined
+from ..method import Method
 from ..objective import Objective
+from ..result import MinimizeResult, joined
 from ..second_order.trust_region_newton import TrustRegionNewton
 
-FALL = 0.1  # of the relative gradient, one Newton step: slower, contacts rearrange, and descent is faster
+HANDOVER = 1e-4  # of relative gradient, of systems that do not say it themselves
 NEARER = 0.5  # relative gradient below which such steps that fail have come nearer all the same
 
 
 @dataclass(frozen=True)
-class Rounds:
+class Rounds(Method):
     """Conjugate gradients to a residual, then Newton's method; where that gets nowhere, again to a smaller residual.
 
     Before each step of Newton's method what bears no force is relaxed alone.
@@ -58,13 +61,15 @@ class Rounds:
 
     def run(self, objective: Objective, x: Array, progress: bool = False) -> MinimizeResult:
         """Run rounds until one converges."""
-        first, tolerance = objective.system.handover if objective.in_bursts else 1e-4, self.gradient_tolerance
+        tolerance, first = self.gradient_tolerance, HANDOVER
+        if objective.in_bursts and isinstance(objective.system, Rearranging):
+            first = objective.system.handover
         loose = replace(self.descent, gradient_tolerance=0.1 * tolerance, max_steps=2000)
         newton = TrustRegionNewton(tolerance, 60, patience=5 if first > 1e-5 else 2, loose=loose)
         results: list[MinimizeResult] = []
         system, residual = objective.system, max(self.first_residual or first, tolerance)
         if self.newton_first:
-            tried = replace(newton, patience=1, fall=FALL).run(objective, x)
+            tried = replace(newton, patience=1, fall=NEWTON_FALL).run(objective, x)
             if tried.status in ("converged", "interrupted"):
                 return tried
             if tried.relative_gradient < NEARER:

@@ -4,10 +4,14 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from ...core.capabilities import Softened
+from ...core.system import ConstrainedSystem, released
 from ...support.arrays import Array
 from ...support.validation import require, require_options
-from ..loop import MinimizeResult, Solver, joined
+from ..loop import Solver
+from ..method import Method
 from ..objective import Objective
+from ..result import MinimizeResult, joined
 from ..second_order.trust_region_newton import TrustRegionNewton
 
 
@@ -52,7 +56,7 @@ class Stage:
 
 
 @dataclass(frozen=True)
-class Stages:
+class Stages(Method):
     """A path of stages; each starts where the last one stopped. The last stage has no weight decay.
 
     Attributes
@@ -84,16 +88,23 @@ class Stages:
         system, results = objective.system, []
         for k, stage in enumerate(self.stages):
             system = system.at(**stage.changes) if stage.changes else system
-            there = system if stage.sharpness is None else system.softened(stage.sharpness)
+            there = system if stage.sharpness is None else _softened(system, stage.sharpness)
             local = Objective(there, stage.weight_decay, objective.conjugate, objective.mask)
             results.append(stage.solver.run(local, x, progress))
             there, x = results[-1].system, results[-1].x
             if stage.sharpness is None:
                 system = there
             else:  # the softened one has no more to tell than a scale that moved
-                system = system.released()
+                system = released(system)
                 system = system if objective.conjugate is None else system.at(scale=there.scale)
             nothing_left = not any(s.changes or s.weight_decay or s.sharpness for s in self.stages[k:])
             if results[-1].status == "interrupted" or (results[-1].status == "satisfied" and nothing_left):
                 break
         return joined(results)
+
+
+def _softened(system: ConstrainedSystem, beta: float) -> ConstrainedSystem:
+    """The system with softplus for ReLU, or a sentence that says why there is none."""
+    kind = type(system).__name__
+    require(isinstance(system, Softened), "sharpness", beta, f"None for {kind}, whose class is not Softened")
+    return system.softened(beta)  # type: ignore[attr-defined]

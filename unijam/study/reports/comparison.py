@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from ...core.tolerances import QUOTED
 from ...measurements.jammed import JammedSample, is_isostatic
 from ...spectra.density import missing_modes
 from ...statistics import DeltaStatistics, Exponent, delta_statistics
@@ -25,7 +26,6 @@ EXPONENT_SOURCE = (
 )
 TALK = {"θ": 0.3, "γ": 0.2}  # networks near N*: the smallest exponents that compete with a regular law
 NEAR = 0.15  # off its reference by less, an exponent may differ by finite size; by more, it disagrees
-STATIONARY = 1e-6  # relative gradient of what is quoted
 FLAT = 2.5  # modes missing below the softest, up to which a spectrum counts as flat (1 to 2 expected)
 GAPPED = 5.0  # factor in ω between soft and stiff band, from which a spectrum counts as gapped
 NAMES = {"spheres": "discs", "ellipses": "ellipses", "network": "network", "perceptron": "perceptron"}
@@ -49,7 +49,7 @@ class Summary(Brief):
     @classmethod
     def of(cls, name: str, samples: Sequence[JammedSample]) -> "Summary":
         """Sort out what did not jam; a `ValueError` where nothing did."""
-        jammed = [s for s in samples if s.status == "converged" and s.relative_gradient <= STATIONARY]
+        jammed = [s for s in samples if s.status == "converged" and s.relative_gradient <= QUOTED]
         require(
             len(jammed) > 0,
             "samples",
