@@ -4,6 +4,7 @@ import pytest
 import torch
 
 import unijam as uj
+from unijam.core.capabilities import HasData, Layered, Softened
 
 
 def network(n_data: int, seed: int = 0, depth: int = 2, width: int = 6, **changes) -> uj.FullyConnected:
@@ -34,7 +35,7 @@ def test_smooth_and_linear_networks_are_searched_too():
     assert uj.minimize(linear, solver=uj.FitSearch()).fitted
 
 
-class OneLayer(uj.AutodiffSystem):
+class OneLayer(uj.AutodiffSystem, Softened, HasData, Layered):
     """A network of one hidden layer, as a user would write it; ReLU where β is None, else softplus."""
 
     softest = 2.0
@@ -43,6 +44,9 @@ class OneLayer(uj.AutodiffSystem):
         self.plain, self.beta = plain, None
         self.initial = plain.initial
         self.n_data, self.n_hidden = plain.n_data, plain.n_hidden
+
+    def subset(self, select):
+        return OneLayer(self.plain.subset(select))
 
     def softened(self, beta):
         return self.at(beta=beta, softest=None)

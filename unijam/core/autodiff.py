@@ -13,6 +13,7 @@ from torch import Tensor
 from ..linalg import rank_of
 from ..support.arrays import Array, to_numpy, weigh
 from ..support.validation import require, require_finite
+from .capabilities import Stepped
 from .kink_tracer import KinkTracer
 from .kinks import HeldKinks, Kinks
 from .system import ConstrainedSystem, Constraints
@@ -22,7 +23,7 @@ NEARBY = 1e-3  # of the mean |x| + step_unit: how far the second look at the sym
 CHUNK = 2**24  # numbers in one batch of backward passes
 
 
-class AutodiffSystem(ConstrainedSystem):
+class AutodiffSystem(ConstrainedSystem, Stepped):
     """A system given by its signed distances: write `delta` and set `initial`.
 
     ReLU, |·|, max, min and one-sided clamps of torch may be used: their kinks are kept by `ProximalNewton`.
@@ -75,6 +76,11 @@ class AutodiffSystem(ConstrainedSystem):
             changes["initial"] = _start(changes["initial"])
         return super().at(**changes)
 
+    @property
+    def sparse(self) -> bool:
+        """Torch gives J as a dense tensor."""
+        return False
+
     @cached_property
     def unit(self) -> float:  # type: ignore[override]
         """The largest |Δ| at `initial`: there some constraints are far from being met; 1 where all Δ vanish."""
@@ -83,7 +89,7 @@ class AutodiffSystem(ConstrainedSystem):
         return largest if 0.0 < largest < math.inf else 1.0
 
     @property
-    def step_unit(self) -> float:
+    def step_unit(self) -> float:  # type: ignore[override]
         """`unit`, or the largest coordinate of `initial` where that is more."""
         return max(self.unit, float(self.initial.abs().max()))
 

@@ -147,11 +147,32 @@ class Gauged(ABC):
 
 
 class Rescaled(ABC):
-    """Its degrees of freedom differ in stiffness, and it knows by how much."""
+    """Its degrees of freedom differ in kind, as positions and angles do.
+
+    Attributes
+    ----------
+    coordinate_lengths : (n_dof,) array or None
+        What one unit of each coordinate of x is worth as a length; None: ones. Gradients, J, H and their spectra are
+        quoted in x times this, so that they do not depend on the unit of length.
+    """
+
+    coordinate_lengths: Array | None = None
 
     @abstractmethod
     def lengths(self, x: Array) -> Array | None:
-        """What solvers multiply x by, (n_dof,), at most 1, so that its parts are alike in stiffness; None: ones."""
+        """What solvers multiply x by, (n_dof,), so that its parts are alike in stiffness; None: ones."""
+
+
+class Stepped:
+    """Its x is of another size than its Δ.
+
+    Attributes
+    ----------
+    step_unit : float
+        The size of a typical change of a degree of freedom, of which the longest steps are fractions.
+    """
+
+    step_unit: float
 
 
 class Rearranging:
@@ -207,6 +228,8 @@ HOOKS: dict[str, type] = {
     "replica": Replicated,
     "gauge_directions": Gauged,
     "lengths": Rescaled,
+    "coordinate_lengths": Rescaled,
+    "step_unit": Stepped,
     "handover": Rearranging,
 }
 
@@ -224,6 +247,16 @@ def n_data(system: Any) -> int | None:
 def gauge_directions(system: Any, x: Array) -> Array:
     """Symmetries along which H says nothing, (k, n_dof): all of them, unless the system knows better."""
     return system.gauge_directions(x) if isinstance(system, Gauged) else system.symmetries(x)
+
+
+def coordinate_lengths(system: Any) -> Array | None:
+    """What one unit of each coordinate of x is worth as a length, (n_dof,); None: ones."""
+    return system.coordinate_lengths if isinstance(system, Rescaled) else None
+
+
+def step_unit(system: Any) -> float:
+    """The size of a typical change of a degree of freedom: the unit of Δ, unless the system knows better."""
+    return float(system.step_unit if isinstance(system, Stepped) else system.unit)
 
 
 def redundancy(system: Any, x: Array) -> Redundancy:

@@ -199,8 +199,6 @@ class ConstrainedSystem(Brief, ABC):
     unit : float
         The size of a typical length of Δ (particles: the mean diameter): whatever is compared with a Δ is a multiple
         of it, so that a system behaves alike in any unit.
-    step_unit : float
-        The same of x (by default `unit`): the longest steps are fractions of it.
     coordinates : int or (n_dof,) integers
         How many consecutive degrees of freedom belong together, as the d coordinates of a particle, or the group of
         each: what bears force is asked of whole groups, and so does not depend on the axes.
@@ -280,19 +278,6 @@ class ConstrainedSystem(Brief, ABC):
     def n_dof(self) -> int:
         """The number of degrees of freedom."""
         return int(self.initial.shape[-1])
-
-    @property
-    def step_unit(self) -> float:
-        """The size of a typical change of a degree of freedom, of which the longest steps are fractions."""
-        return self.unit
-
-    @property
-    def coordinate_lengths(self) -> Array | None:
-        """What one unit of each coordinate of x is worth as a length, (n_dof,), where some are angles; None: ones.
-
-        Gradients, J, H and their spectra are quoted in x times this, so that they do not depend on the unit of length.
-        """
-        return None
 
     @property
     def matrix_free(self) -> bool:

@@ -12,8 +12,13 @@ RESOLVED_RESOLUTIONS = 100.0
 # of 256 discs contacts just lost reach 11 mean overlaps; the next gap is 4000 away.
 LOST_CONTACT_OVERLAPS = 15.0
 
-# Typical overlap, in units of the system, below which U = 0 but for rounding: U/N_Δ = 1e-20 unit².
+# Typical overlap, in units of the system, below which U = 0 but for rounding: U/N_Δ = 1e-20 unit². Overlaps of
+# jamming, 1e-8 to 1e-7 units, are a hundred times larger, those of rounding a thousand times smaller.
 FITTED = 1.5e-10
+
+# Relative gradient below which overlaps hold each other: they do not open a little beyond the point. The forces of
+# states on the way to U = 0 are out of balance by their whole size.
+BALANCED = 1e-6
 
 # Relative gradient ‖∇U‖/‖u'‖ of a state from which a branch goes on, and that `certify` asks for: forces, and so
 # the slopes of kinks, are then known to nine digits.

@@ -9,7 +9,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from ..measurements.jammed import JammedSample, is_isostatic
+from ..measurements.jammed import JammedSample, common_kind
 from ..spectra.density import DensityOfStates, density_of_states
 from ..statistics import DeltaStatistics
 from ..theory.exponents import JAMMING_EXPONENTS
@@ -183,7 +183,7 @@ def comparison_figure(
         )
         for column, (name, some) in enumerate(samples.items()):
             colour = COLOURS[name]
-            isostatic = is_isostatic(some)
+            isostatic = common_kind(some) == "isostatic"
             top, spectrum, kernel, laws_ax = axes[:, column]
             plot_counts(top, some, colour, isostatic=isostatic)
             top.set_title(TITLES[name], color=colour, fontweight="bold")

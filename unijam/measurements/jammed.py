@@ -8,10 +8,13 @@ import numpy as np
 from ..branches.jam import jam
 from ..core.system import ConstrainedSystem
 from ..ensemble.sample import Sample
-from ..statistics import count_constraints
+from ..statistics import Kind, count_constraints, kind_of
 from .state import measure_state
 
 REACH = 0.25  # units of the particles' gaps: the first shell, where the law of small gaps lives
+ALIKE = (
+    0.95  # of the samples: a few of many are other than the rest, as packings with two states of self stress
+)
 CUT = 0.05  # of the overlaps: what the talk's argument removes from an isostatic system
 
 
@@ -69,9 +72,11 @@ class JammedSample(Sample):
     delta: np.ndarray
 
 
-def is_isostatic(samples: Sequence[JammedSample]) -> bool:
-    """N_Δ + N_kink = N_eff + 1 in at least 95 % of the samples."""
-    return bool(np.mean([s.n_overlaps + s.n_kinks == s.n_effective + 1 for s in samples]) >= 0.95)
+def common_kind(samples: Sequence[JammedSample]) -> Kind | None:
+    """The kind that at least 95 % of the samples have: isostatic, hypostatic or hyperstatic; None where none has."""
+    kinds = [kind_of(s.n_overlaps + s.n_kinks, s.n_effective, s.self_stresses) for s in samples]
+    most = max(kinds, key=kinds.count)
+    return most if kinds.count(most) >= ALIKE * len(kinds) else None
 
 
 def measure_jammed(system: ConstrainedSystem) -> JammedSample:

@@ -21,7 +21,7 @@ from ..solvers import (
 )
 from ..solvers.history import Record
 from ..solvers.replicas.run import ReplicaResult
-from ..solvers.result import is_fitted
+from ..solvers.verdict import is_fitted
 from ..spectra import certify
 from ..support.arrays import Array, to_numpy
 from .state import measure_state

@@ -6,7 +6,7 @@ import numpy as np
 from scipy.optimize import brentq, least_squares
 from scipy.special import betaincinv
 
-from ..statistics import Estimate, estimate, exponent_of_means, power_law
+from ..statistics import Estimate, estimate, exponent_of_means, kind_of, power_law
 from ..theory.spectra import effective_medium
 from .kernel_energies import KernelEnergySample
 from .pressures import BranchSample
@@ -148,12 +148,12 @@ def limit_threshold(by_size: Mapping[int, Sequence[BranchSample]]) -> tuple[Esti
 
 
 def isostatic_fraction(samples: Sequence[BranchSample]) -> Estimate:
-    """Of packings with N_Δ = N_eff + 1 at their highest p n² below 1e-3, and its 95 % interval (Clopper, Pearson)."""
+    """The fraction of isostatic packings at their highest p n² below 1e-3, and its 95 % interval (Clopper, Pearson)."""
     small = means(samples, "pressure")[0] * samples[0].n ** 2 < SMALL
-    surplus = (
-        table(samples, "n_overlaps")[:, 0, small][:, 0] - table(samples, "n_effective")[:, 0, small][:, 0]
-    )
-    n, k = len(surplus), int((surplus == 1).sum())
+    fields = ("n_overlaps", "n_effective", "self_stresses")
+    counts = zip(*(table(samples, name)[:, 0, small][:, 0].astype(int) for name in fields), strict=True)
+    kinds = [kind_of(*(int(number) for number in count)) for count in counts]
+    n, k = len(kinds), kinds.count("isostatic")
     low = betaincinv(k, n - k + 1, 0.025) if k else 0.0
     return Estimate(k / n, float(low), float(betaincinv(k + 1, n - k, 0.975)) if k < n else 1.0)
 

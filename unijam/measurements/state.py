@@ -6,6 +6,7 @@ from functools import cached_property
 import numpy as np
 
 from ..core.border import require_constraints
+from ..core.capabilities import coordinate_lengths
 from ..core.system import ConstrainedSystem
 from ..spectra import HessianDecomposition, decompose_hessian
 from ..statistics import ConstraintCount, count_constraints
@@ -87,7 +88,7 @@ class MeasuredState(Brief):
         held = hessian.kernel.T @ (hessian.hp @ hessian.kernel)
         modes = np.zeros((len(hessian.bearing), hessian.kernel.shape[1]))
         modes[hessian.bearing] = hessian.kernel @ np.linalg.eigh(held)[1]
-        return over(modes.T, self.system.coordinate_lengths).T
+        return over(modes.T, coordinate_lengths(self.system)).T
 
     def distances(self, reach: float = 0.0) -> np.ndarray:
         """Δ of the bearing constraints, (m,), gaps up to `reach` included; both in reported units."""

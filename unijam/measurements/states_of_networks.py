@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
+from ..core.tolerances import OVERLAP_RESOLUTIONS
 from ..statistics import Estimate, Exponent, delta_statistics, estimate, half_crossing
 from .jammed import JammedSample
 from .landscape import LandscapeSample
@@ -12,7 +13,6 @@ from .transition import Transition
 TALK = "the talk; Geiger et al., PRE 100, 012115 (2019)"
 TALK_EXPONENTS = {"θ": 0.3, "γ": 0.2}
 CUTS = (0.0, 0.01, 0.03)  # of the mean overlap: smallest overlaps that θ is read from
-RESOLVED = 15  # resolutions that delta_statistics asks of an overlap
 States = Sequence[tuple[LandscapeSample, int, int]]  # (sample, run, state)
 
 
@@ -87,7 +87,9 @@ def exponents(of: States, cut: float = 0.0) -> tuple[Exponent, Exponent]:
     every = deltas(of) or [np.zeros(0)]
     overlaps = [d[d > 0] for d in every]
     means = [o.mean() for o in overlaps if len(o)]
-    theta = delta_statistics(overlaps, resolution=cut * float(np.mean(means or [0.0])) / RESOLVED).theta
+    theta = delta_statistics(
+        overlaps, resolution=cut * float(np.mean(means or [0.0])) / OVERLAP_RESOLUTIONS
+    ).theta
     return theta, delta_statistics([d[d < 0] for d in every]).gamma
 
 

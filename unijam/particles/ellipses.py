@@ -136,7 +136,7 @@ class Ellipses(Packing, Rescaled):
         return side * math.sqrt(self.sides[1] / side) / self.n**0.5
 
     @cached_property
-    def coordinate_lengths(self) -> Array | None:
+    def coordinate_lengths(self) -> Array | None:  # type: ignore[override]
         """One for positions, `angle_length` for angles, (3n,); None where that is one too."""
         if self.angle_length == 1.0:
             return None

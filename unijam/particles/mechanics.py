@@ -11,6 +11,7 @@ import numpy as np
 import scipy.sparse as sp
 
 from ..core.border import require_constraints
+from ..core.capabilities import coordinate_lengths
 from ..core.system import Constraints, hessian
 from ..linalg import across_symmetries, factor_sparse
 from ..support.arrays import Array, over
@@ -215,7 +216,7 @@ def elastic_moduli(system: Packing, x: Array) -> ElasticModuli:
     overlaps = c.overlaps & constraints
     require(overlaps.any(), "the number of bearing overlaps at x", 0, "positive: nothing bears force")
     force = system.potential.force(c.delta)
-    left = over(c.vjp(force), system.coordinate_lengths)
+    left = over(c.vjp(force), coordinate_lengths(system))
     unbalanced = float(np.linalg.norm(left) / np.linalg.norm(force))
     require(
         unbalanced <= BALANCE, "the relative gradient at x", unbalanced, f"at most {BALANCE:g}, a minimum"

@@ -104,7 +104,7 @@ def largest_curvature(objective: Objective, point: Point, n_products: int = 10) 
     Returns
     -------
     float
-        At least 1e-12 of a typical stiffness, plus the weight decay; an array along the leading axis of a `LockstepObjective`.
+        At least 1e-12 of a typical stiffness, plus the weight decay; for replicas an array along their leading axis.
     """
     c, lengths = objective.constraints_at(point), objective.lengths
     stiffness = c.system.potential.stiffness(c.delta)

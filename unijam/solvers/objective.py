@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from ..compiled import COMPILED
-from ..core.capabilities import CompiledEvaluator, Rescaled, gauge_directions, n_data
+from ..core.capabilities import CompiledEvaluator, Rescaled, coordinate_lengths, gauge_directions, n_data
 from ..core.system import ConstrainedSystem, Constraints
 from ..linalg import Elimination
 from ..linalg.vectors import dot
@@ -94,8 +94,8 @@ class Objective:
     def start(self, x: Array, c: Constraints | None = None) -> Array:
         """y at x and the system's own scale, in units chosen here; c are the constraints there."""
         plain = self.as_it_is or self.system.matrix_free
-        rescaled = isinstance(self.system, Rescaled) and not plain
-        self.lengths = self.system.lengths(x) if rescaled else self.system.coordinate_lengths
+        own = self.system.lengths(x) if isinstance(self.system, Rescaled) and not plain else None
+        self.lengths = coordinate_lengths(self.system) if plain else own
         if self.conjugate is not None:
             c = c or self.system.constraints(x)
             loading = c.loading()[c.overlaps]
@@ -119,7 +119,7 @@ class Objective:
         """The residual with ∂E/∂x itself, angles taken as lengths."""
         if self.lengths is None or not 0 < point.force < math.inf:
             return point.residual
-        gradient = over(point.gradient[: len(self.lengths)] * self.lengths, self.system.coordinate_lengths)
+        gradient = over(point.gradient[: len(self.lengths)] * self.lengths, coordinate_lengths(self.system))
         tension = 0.0 if self.conjugate is None else abs(float(point.gradient[-1])) * self.scale_weight
         return max(math.sqrt(dot(gradient, gradient)) / point.force, tension / (self.conjugate or 1.0))
 
@@ -244,8 +244,7 @@ class Objective:
     @property
     def in_bursts(self) -> bool:
         """Whether `compiled` serves: the evaluator has a kernel, and nothing is added to E."""
-        compiled = COMPILED and isinstance(self.evaluate, CompiledEvaluator)
-        return compiled and not self.weight_decay
+        return COMPILED and isinstance(self.evaluate, CompiledEvaluator) and not self.weight_decay
 
     def canonical(self, point: Point) -> Point:
         """The point in the system's gauge (the same object where nothing is to be done)."""

@@ -4,17 +4,11 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from ..core.system import ConstrainedSystem
-from ..core.tolerances import FITTED, RESOLVED_RESOLUTIONS
+from ..core.tolerances import RESOLVED_RESOLUTIONS
 from ..support.arrays import Array
 from ..support.printing import Brief
 from .history import Record
-
-
-def is_fitted(system: ConstrainedSystem, energy: float, n_overlaps: int) -> bool:
-    """Whether U = 0 to rounding: no overlap, or U/N_Δ below 1e-20 unit² (in the units of the potential)."""
-    if n_overlaps == 0:
-        return True
-    return system.potential.typical_overlap(energy, n_overlaps) < FITTED * system.unit
+from .verdict import is_fitted
 
 
 @dataclass(frozen=True, eq=False, repr=False)

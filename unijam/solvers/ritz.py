@@ -10,6 +10,7 @@ from dataclasses import replace
 
 import numpy as np
 
+from ..core.capabilities import gauge_directions
 from ..core.system import ConstrainedSystem, ConstraintOperator, Constraints, whole_hessian
 from ..linalg import Operator, projection
 from ..linalg.krylov import Projection, lanczos
@@ -55,7 +56,7 @@ def negative_curvature(system: ConstrainedSystem, x: Array) -> float | None:
     found = _lowest(operator, left, None)
     if found is None or found == 0:
         return found
-    project, rank = projection(system.gauge_directions(x))
+    project, rank = projection(gauge_directions(system, x))
     return _lowest(operator, left, project) if rank else found
 
 

@@ -6,8 +6,8 @@ not balance them, lies on the way to such a point; a Gauss-Newton step, or a few
 
 import math
 
-from ..core.system import Constraints
-from ..core.tolerances import FITTED
+from ..core.system import ConstrainedSystem, Constraints
+from ..core.tolerances import BALANCED, FITTED
 from ..linalg import Operator, conjugate_gradients
 from ..linalg.gauss_newton import GaussNewton
 from ..support.arrays import Array, column_norms, is_torch
@@ -15,12 +15,18 @@ from .objective import Objective
 from .point import Point
 
 AGAIN = 0.1  # of the typical overlap at which it was tried to open the overlaps: the next try
-BALANCED = 1e-6  # relative gradient below which overlaps hold each other: they do not open
 LEAST_GAP = 30.0  # rounding errors of Δ: the least gap that is aimed at
 NEAR = 3.0  # such gaps: constraints as near to overlapping as this are pushed back with the overlaps
 TRIES = 5  # steps, one from the end of the other: each may close other contacts
 DAMPING = (1e-12, 1e-9, 1e-6)  # of the largest curvature, the next where the last is lost in rounding
 PRODUCTS = 500  # with J and Jᵀ for one step, where J is no matrix
+
+
+def is_fitted(system: ConstrainedSystem, energy: float, n_overlaps: int) -> bool:
+    """Whether U = 0 to rounding: no overlap, or U/N_Δ below 1e-20 unit² (in the units of the potential)."""
+    if n_overlaps == 0:
+        return True
+    return system.potential.typical_overlap(energy, n_overlaps) < FITTED * system.unit
 
 
 def opening(objective: Objective) -> float:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from ..core.border import require_constraints
-from ..core.capabilities import gauge_directions
+from ..core.capabilities import coordinate_lengths, gauge_directions
 from ..core.system import ConstrainedSystem, energy, gradient, kinks
 from ..core.tolerances import STATIONARY
 from ..linalg import orthonormal_rows, rank_of
@@ -115,7 +115,7 @@ def certify(system: ConstrainedSystem, x: Array) -> Certificate:
     x = c.x
     force = system.potential.force(c.delta)
     size = float(force @ force) ** 0.5
-    residual = over(gradient(system, c), system.coordinate_lengths)
+    residual = over(gradient(system, c), coordinate_lengths(system))
     norm = float(residual @ residual) ** 0.5
     h = decompose_hessian(system, x)
     values, dof = h.eigenvalues("total"), c.bearing()[0]
@@ -125,7 +125,7 @@ def certify(system: ConstrainedSystem, x: Array) -> Certificate:
     epsilon = float(namespace(x).finfo(x.dtype).eps)
     left = norm / max(h.force.size, 1) ** 0.5 / system.unit  # as a stiffness
     zero = max(10 * left, ROUNDING * epsilon * largest)
-    rounding = 3.5 * system.resolution(x) * c.sensitivity(system.coordinate_lengths) / size if size else 0.0
+    rounding = 3.5 * system.resolution(x) * c.sensitivity(coordinate_lengths(system)) / size if size else 0.0
     slopes, n_degenerate = np.empty(0), 0
     if system.kinks is not None:
         held = kinks(c)

@@ -6,6 +6,7 @@ from functools import cached_property
 import numpy as np
 
 from ..core.border import require_constraints, require_positions
+from ..core.capabilities import coordinate_lengths
 from ..core.potentials import Held
 from ..core.system import ConstrainedSystem, Constraints, hessian, kinks
 from ..linalg import NULL_MODE, null_space, orthonormal_rows, projection
@@ -202,7 +203,7 @@ def decompose_hessian(system: ConstrainedSystem, x: Array) -> HessianDecompositi
     inside = to_numpy(dof)
     indices = np.flatnonzero(to_numpy(overlaps))
     h0, hp = _blocks(system, c, indices, dof)
-    held, lengths, symmetries = kinks(c), system.coordinate_lengths, system.symmetries(x)
+    held, lengths, symmetries = kinks(c), coordinate_lengths(system), system.symmetries(x)
     symmetries = symmetries if lengths is None else symmetries * lengths
     return HessianDecomposition(
         h0=h0,
@@ -228,5 +229,5 @@ def _blocks(
         select[system.potential.index] = True
     h0, hp = hessian(system, c, select)
     require_finite(h0.diagonal() + hp.diagonal(), f"the diagonal of H of {type(system).__name__}")
-    h0, hp = (over_both(h, system.coordinate_lengths) for h in (h0, hp))
+    h0, hp = (over_both(h, coordinate_lengths(system)) for h in (h0, hp))
     return h0[dof][:, dof], hp[dof][:, dof]

@@ -11,6 +11,7 @@ import scipy.sparse as sp
 import scipy.sparse.linalg as spla
 
 from ..core.border import require_constraints
+from ..core.capabilities import coordinate_lengths
 from ..core.system import ConstrainedSystem, hessian
 from ..linalg import factor_sparse, is_operator, orthonormal_rows, refuse_operator
 from ..particles.packing import Packing
@@ -97,7 +98,7 @@ def vibrational_modes(system: ConstrainedSystem, x: Array, n_modes: int | None =
             "vibrational_modes", len(x), "extreme_eigenvalues() or spectrum() of decompose_hessian"
         )
     inside = to_numpy(dof)
-    lengths, symmetries = system.coordinate_lengths, system.symmetries(x) * dof
+    lengths, symmetries = coordinate_lengths(system), system.symmetries(x) * dof
     h = over_both(h0 + hp, lengths)[dof][:, dof]
     symmetries = symmetries if lengths is None else symmetries * lengths
     symmetries = to_numpy(orthonormal_rows(symmetries)[:, dof])

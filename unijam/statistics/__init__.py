@@ -1,7 +1,7 @@
 """Statistics of the signed distances: counting, P±(Δ), exponents."""
 
 from .bootstrap import Estimate, estimate, exponent_of_means, half_crossing, power_law
-from .counting import ConstraintCount, count_constraints
+from .counting import ConstraintCount, Kind, count_constraints, kind_of
 from .distances import DeltaStatistics, Exponent, delta_statistics
 
 __all__ = [
@@ -9,10 +9,12 @@ __all__ = [
     "DeltaStatistics",
     "Estimate",
     "Exponent",
+    "Kind",
     "count_constraints",
     "delta_statistics",
     "estimate",
     "exponent_of_means",
     "half_crossing",
+    "kind_of",
     "power_law",
 ]

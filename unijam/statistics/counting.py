@@ -1,14 +1,27 @@
-"""Counting: N_Δ overlaps against N_eff bearing degrees of freedom; isostatic means N_Δ = N_eff + 1."""
+"""Counting: N_Δ overlaps against N_eff bearing degrees of freedom; isostatic means N_Δ = N_eff + 1.
+
+One overlap more than degrees of freedom, since forces in balance are one state of self stress: rank J = N_eff.
+"""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
 from itertools import islice
+from typing import Literal
+
+import numpy as np
+import scipy.sparse as sp
 
 from ..core.border import require_constraints
-from ..core.capabilities import redundancy
-from ..core.system import ConstrainedSystem, kinks
-from ..linalg import on_dof, projection
-from ..support.arrays import Array
+from ..core.capabilities import coordinate_lengths, redundancy
+from ..core.kinks import Kinks
+from ..core.system import ConstrainedSystem, Constraints, kinks
+from ..linalg import NULL_MODE, factor_sparse, on_dof, projection, rank_of, with_diagonal
+from ..support.arrays import Array, is_sparse, over, to_numpy
+
+Kind = Literal["isostatic", "hypostatic", "hyperstatic"]
+DENSE_ROWS = (
+    600  # of a sparse J up to which its singular values are computed; beyond, the inertia of J Jᵀ counts
+)
 
 
 @dataclass(frozen=True)
@@ -23,11 +36,19 @@ class ConstraintCount:
         All degrees of freedom; those that bear force less the rank of the symmetries on them.
     ratio : float
         (N_Δ + N_kink) / N_eff; 0 where nothing bears force.
+    kind : "isostatic", "hypostatic", "hyperstatic" or None
+        What the numbers say: see `kind_of`.
     reduced : ConstraintCount or None
         The count on the reduced system (dead units dropped, copies merged) where there is one.
     dead, copies, trapped
         Hidden units without effect; (unit, the one it copies); overlapping data whose signal does not reach the first
         layer. See `Redundancy`.
+    self_stresses : int or None
+        States of self stress, where N_Δ + N_kink = N_eff + 1 and J is a matrix; None elsewhere: they are not needed
+        to tell the kind.
+    finite_range : bool
+        Whether the potential vanishes without overlap: else all constraints press, and a count of overlaps says
+        nothing.
 
     Examples
     --------
@@ -35,7 +56,7 @@ class ConstraintCount:
     >>> network = uj.FullyConnected.random(depth=1, width=8, input_dimension=8, n_data=120, activation="relu")
     >>> jammed = uj.jam(network.at(margin=0.3))
     >>> print(uj.count_constraints(jammed.system, jammed.x))
-    58 overlaps and 15 kinks on N_eff = 72 (of 81 degrees of freedom): 1.014.
+    58 overlaps and 15 kinks on N_eff = 72 (of 81 degrees of freedom): 1.014, isostatic.
     """
 
     n_overlaps: int
@@ -47,12 +68,15 @@ class ConstraintCount:
     dead: tuple[int, ...] = ()
     copies: tuple[tuple[int, int], ...] = ()
     trapped: tuple[int, ...] = ()
+    self_stresses: int | None = None
+    finite_range: bool = True
 
     def __str__(self) -> str:
         held = f" and {_several(self.n_kinks, 'kink')}" if self.n_kinks else ""
         parts = [
             f"{_several(self.n_overlaps, 'overlap')}{held} on N_eff = {self.n_effective} "
             f"(of {self.n_dof} degrees of freedom): {self.ratio:.3f}"
+            + (f", {self.kind}" if self.kind else "")
         ]
         if self.dead:
             parts.append(f"{_several(len(self.dead), 'dead unit')} ({_named(self.dead)})")
@@ -64,6 +88,7 @@ class ConstraintCount:
             kinks = f" and {_several(small.n_kinks, 'kink')}" if small.n_kinks else ""
             parts.append(
                 f"without them {small.n_overlaps}{kinks} on N_eff = {small.n_effective}: {small.ratio:.3f}"
+                + (f", {small.kind}" if small.kind else "")
             )
         if self.trapped:
             names = _named(self.trapped)
@@ -73,9 +98,48 @@ class ConstraintCount:
         return "; ".join(parts) + "."
 
     @property
+    def kind(self) -> Kind | None:
+        """Isostatic, hypostatic or hyperstatic; None without overlaps, or without a finite range of the potential."""
+        if not self.finite_range:
+            return None
+        return kind_of(self.n_overlaps + self.n_kinks, self.n_effective, self.self_stresses)
+
+    @property
     def isostatic(self) -> bool:
-        """N_Δ + N_kink = N_eff + 1: exactly one state of self stress and no floppy mode."""
-        return self.n_overlaps + self.n_kinks == self.n_effective + 1
+        """Whether `kind` is "isostatic": exactly one state of self stress and no floppy mode."""
+        return self.kind == "isostatic"
+
+
+def kind_of(n_bearing: int, n_effective: int, self_stresses: int | None = None) -> Kind | None:
+    """Tell what a count says.
+
+    Parameters
+    ----------
+    n_bearing : int
+        N_Δ + N_kink.
+    n_effective : int
+        N_eff.
+    self_stresses : int or None
+        The number of states of self stress where it is known.
+
+    Returns
+    -------
+    "isostatic", "hypostatic", "hyperstatic" or None
+        N_Δ + N_kink = N_eff + 1 with one state of self stress; fewer; more; None where nothing bears force. Where the
+        numbers are those of an isostatic state, but J has s > 1 states of self stress, s − 1 modes are floppy: such a
+        state needs Hp to be stable and is called hypostatic.
+
+    Examples
+    --------
+    >>> kind_of(73, 72), kind_of(60, 72), kind_of(90, 72), kind_of(0, 0), kind_of(73, 72, self_stresses=2)
+    ('isostatic', 'hypostatic', 'hyperstatic', None, 'hypostatic')
+    """
+    if not n_bearing:
+        return None
+    surplus = n_bearing - n_effective - 1
+    if surplus == 0 and self_stresses not in (None, 1):
+        return "hypostatic"
+    return "isostatic" if surplus == 0 else "hypostatic" if surplus < 0 else "hyperstatic"
 
 
 def count_constraints(system: ConstrainedSystem, x: Array) -> ConstraintCount:
@@ -110,10 +174,14 @@ def count_constraints(system: ConstrainedSystem, x: Array) -> ConstraintCount:
     dof, constraints = c.bearing()
     n_bearing = int(dof.sum())
     n_overlaps = int((c.overlaps & constraints).sum()) if n_bearing else 0
-    n_kinks = int(kinks(c).held.shape[0]) if n_bearing else 0
+    held = kinks(c)
+    n_kinks = int(held.held.shape[0]) if n_bearing else 0
     n_symmetries = projection(on_dof(system.symmetries(x), dof))[1] if n_bearing else 0
     n_effective = n_bearing - n_symmetries
     ratio = (n_overlaps + n_kinks) / n_effective if n_effective > 0 else 0.0
+    self_stresses = None
+    if n_bearing and n_overlaps + n_kinks == n_effective + 1 and not system.matrix_free:
+        self_stresses = _self_stresses(c, dof, c.overlaps & constraints, held)
     found = redundancy(system, x)
     reduced = None if found.reduced is None else count_constraints(*found.reduced)
     return ConstraintCount(
@@ -126,7 +194,29 @@ def count_constraints(system: ConstrainedSystem, x: Array) -> ConstraintCount:
         found.dead,
         found.copies,
         found.trapped,
+        self_stresses,
+        bool(system.potential.finite_range),
     )
+
+
+def _self_stresses(c: Constraints, dof: Array, overlaps: Array, held: Kinks) -> int:
+    """Rows less the rank of J and ∇z of the held kinks on what bears force."""
+    lengths = coordinate_lengths(c.system)
+    rows = over(c.jacobian(overlaps), lengths)
+    if is_sparse(rows) and rows.shape[0] > DENSE_ROWS:
+        inside = rows.tocsc()[:, np.flatnonzero(dof)]
+        gram = sp.csc_array(inside @ inside.T)
+        zero = NULL_MODE * float(gram.diagonal().max())
+        below = factor_sparse(with_diagonal(gram, 0.0), -zero).n_negative
+        if below is not None:
+            return int(below)
+    inside = to_numpy(rows)[:, to_numpy(dof)]
+    kinked = to_numpy(over(held.jacobian(held.held), lengths))[:, to_numpy(dof)]
+    size = np.linalg.norm(inside) / max(len(inside), 1) ** 0.5
+    norms = np.linalg.norm(kinked, axis=1, keepdims=True)
+    both = np.vstack([inside, size * kinked / np.where(norms > 0, norms, 1.0)])
+    sigma = np.linalg.svd(both, compute_uv=False)
+    return len(both) - rank_of(sigma, both.shape)
 
 
 def _several(number: int, word: str) -> str:

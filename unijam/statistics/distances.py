@@ -10,14 +10,12 @@ import numpy as np
 from pydantic import Field
 from scipy.special import ndtr, stdtrit
 
+from ..core.tolerances import LOST_CONTACT_OVERLAPS, OVERLAP_RESOLUTIONS
 from ..support.arrays import to_numpy
 from ..support.printing import Brief
 from ..support.validation import Finite, Seed, Whole, checked, require, require_finite
 from .likelihood import CutOffPowerLaw
 
-# Overlaps and gaps count above 15 times the error of Δ: its rounding error, for gaps also the mean overlap. In
-# jammed packings of 256 discs, gaps up to 11 mean overlaps are contacts just lost; the next is 4000 away.
-RESOLVED = 15
 WINDOWS = (0.95, 0.8, 0.65, 0.5, 0.35, 0.25, 0.15, 0.1, 0.05)  # upper ends tried: quantiles of the values
 SMALLEST_SAMPLE = 100  # values in a window
 LARGE_SAMPLE = 20_000  # from here on the cut-off has three parameters, below two
@@ -169,15 +167,15 @@ def delta_statistics(
     """
     systems = _read(deltas)
     rng = np.random.default_rng(seed)
-    overlaps = [delta[delta > RESOLVED * resolution] for delta in systems]
+    overlaps = [delta[delta > OVERLAP_RESOLUTIONS * resolution] for delta in systems]
     gaps = [-delta[delta < 0] for delta in systems]
     means = [overlap.mean() if len(overlap) else 0.0 for overlap in overlaps]
 
-    theta_bounds = [RESOLVED * resolution / mean for mean in means if mean > 0]
-    settled = [RESOLVED * mean for mean, gap in zip(means, gaps, strict=True) if len(gap)]
+    theta_bounds = [OVERLAP_RESOLUTIONS * resolution / mean for mean in means if mean > 0]
+    settled = [LOST_CONTACT_OVERLAPS * mean for mean, gap in zip(means, gaps, strict=True) if len(gap)]
     scaled = [overlap / (mean or 1.0) for overlap, mean in zip(overlaps, means, strict=True)]
     overlaps, theta_bound = _truncate(scaled, theta_bounds)
-    gaps, gamma_bound = _truncate(gaps, [*settled, RESOLVED * resolution])
+    gaps, gamma_bound = _truncate(gaps, [*settled, OVERLAP_RESOLUTIONS * resolution])
     gaps, gamma_bound = _truncate(gaps, [gamma_bound, _rare(gaps)])
 
     theta = _exponent(overlaps, theta_bound, "overlaps", rng, n_bootstrap, confidence)

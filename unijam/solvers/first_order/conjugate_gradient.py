@@ -8,6 +8,7 @@ from typing import NamedTuple
 
 from ...compiled import inline
 from ...compiled.dispatch import borrowed, implements
+from ...core.capabilities import step_unit
 from ...linalg.vectors import blend, dot, moved, products
 from ...support.arrays import Array
 from ...support.validation import require
@@ -64,7 +65,7 @@ class ConjugateGradient(FirstOrder):
             trial_step=1.0 / largest_curvature(objective, point, 3),
             iterations=0,
             anew=False,
-            rules=Rules(self.max_step * objective.system.step_unit, self.refresh, self.gradient_tolerance),
+            rules=Rules(self.max_step * step_unit(objective.system), self.refresh, self.gradient_tolerance),
         )
 
     @staticmethod

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 from ...compiled.dispatch import borrowed, implements
+from ...core.capabilities import step_unit
 from ...linalg.vectors import blend, moved, products
 from ...support.arrays import Array
 from ...support.validation import require
@@ -60,7 +61,7 @@ class Fire(FirstOrder):
     def begin(self, objective: Objective, point: Point) -> "Motion":
         longest = self.max_time_step or 0.9 / math.sqrt(largest_curvature(objective, point))
         rules = Rules(
-            *(longest, self.max_step * objective.system.step_unit, self.acceleration, self.braking),
+            *(longest, self.max_step * step_unit(objective.system), self.acceleration, self.braking),
             *(self.mixing, self.mixing_decay, self.delay),
         )
         return Motion(point, point.residual == 0, 0.0 * point.y, 0.0, 0.25 * longest, self.mixing, 0, rules)

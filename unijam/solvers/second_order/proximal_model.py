@@ -11,7 +11,7 @@ p = −M⁻¹(g0 + Σ_C s q ∇z + Σ_G s ∇Δ); kinks with 0 < s < 1 there are
 import math
 from typing import NamedTuple, Self
 
-from ...core.capabilities import gauge_directions
+from ...core.capabilities import gauge_directions, step_unit
 from ...core.kinks import DEGENERATE, Kinks
 from ...core.system import whole_hessian
 from ...linalg import Factor, across_symmetries, factor_dense
@@ -80,7 +80,7 @@ class ProximalModel:
         fractions = point.y[:0] if held is None else self.kinks.fractions(held[1])
         rows = self._rows(self.kinks.held)
         mean = max(float(abs(xp.diagonal(h)).mean()), float((h * h).sum()) ** 0.5 / len(h))
-        size = max(float(point.y @ point.y) ** 0.5, objective.system.step_unit)
+        size = max(float(point.y @ point.y) ** 0.5, step_unit(objective.system))
         self.stiffness = mean or float(point.gradient @ point.gradient) ** 0.5 / size or 1.0  # U linear
         self.longest = max_step * size
         if objective.conjugate is not None:

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import ClassVar
 
+from ...core.capabilities import step_unit
 from ...support.arrays import Array
 from ...support.validation import require
 from ..first_order.conjugate_gradient import ConjugateGradient
@@ -69,7 +70,7 @@ class TrustRegionNewton(Solver):
         require(self.initial_shift >= 0, "initial_shift", self.initial_shift, "zero or positive")
 
     def iterate(self, objective: Objective, point: Point) -> Iterator[Point]:
-        shift, failures, max_step = -1.0, 0, self.max_step * objective.system.step_unit
+        shift, failures, max_step = -1.0, 0, self.max_step * step_unit(objective.system)
         best, since = point.residual, 0
         if (eased := self._eased(objective, point)) is not point:
             point = eased

@@ -8,9 +8,10 @@ from typing import Any
 
 import numpy as np
 
-from ...measurements.jammed import JammedSample, is_isostatic
+from ...core.tolerances import QUOTED
+from ...measurements.jammed import JammedSample, common_kind
 from ...spectra.density import missing_modes
-from ...statistics import DeltaStatistics, Exponent, delta_statistics
+from ...statistics import DeltaStatistics, Exponent, Kind, delta_statistics
 from ...support.printing import Brief
 from ...support.validation import require
 from ...theory.exponents import JAMMING_EXPONENTS
@@ -25,7 +26,6 @@ EXPONENT_SOURCE = (
 )
 TALK = {"θ": 0.3, "γ": 0.2}  # networks near N*: the smallest exponents that compete with a regular law
 NEAR = 0.15  # off its reference by less, an exponent may differ by finite size; by more, it disagrees
-STATIONARY = 1e-6  # relative gradient of what is quoted
 FLAT = 2.5  # modes missing below the softest, up to which a spectrum counts as flat (1 to 2 expected)
 GAPPED = 5.0  # factor in ω between soft and stiff band, from which a spectrum counts as gapped
 NAMES = {"spheres": "discs", "ellipses": "ellipses", "network": "network", "perceptron": "perceptron"}
@@ -49,7 +49,7 @@ class Summary(Brief):
     @classmethod
     def of(cls, name: str, samples: Sequence[JammedSample]) -> "Summary":
         """Sort out what did not jam; a `ValueError` where nothing did."""
-        jammed = [s for s in samples if s.status == "converged" and s.relative_gradient <= STATIONARY]
+        jammed = [s for s in samples if s.status == "converged" and s.relative_gradient <= QUOTED]
         require(
             len(jammed) > 0,
             "samples",
@@ -64,9 +64,14 @@ class Summary(Brief):
         return delta_statistics([s.delta for s in self.samples])
 
     @property
+    def kind(self) -> Kind | None:
+        """Isostatic, hypostatic or hyperstatic, as at least 95 % of the seeds are; None where they differ."""
+        return common_kind(self.samples)
+
+    @property
     def isostatic(self) -> bool:
         """N_Δ + N_kink = N_eff + 1 in at least 95 % of the seeds."""
-        return is_isostatic(self.samples)
+        return self.kind == "isostatic"
 
     @property
     def missing(self) -> tuple[float, float]:
@@ -125,16 +130,18 @@ class Comparison:
         """What is the same and what is not, from what was measured, and where that differs from the talk."""
         systems = self.systems.items()
         isostatic = [NAMES[n] for n, s in systems if s.isostatic]
-        hypostatic = [
-            f"{NAMES[n]} (N_Δ/N_eff = {s.mean('ratio'):.2f})" for n, s in systems if not s.isostatic
-        ]
+        hypostatic, others = (
+            [f"{NAMES[n]} (N_Δ/N_eff = {s.mean('ratio'):.2f})" for n, s in systems if s.kind in kinds]
+            for kinds in (("hypostatic",), ("hyperstatic", None))
+        )
         flat = [NAMES[n] for n, s in systems if s.spectrum == "flat"]
         gapped = [f"{NAMES[n]} (by a factor {s.gap:.0f} in ω)" for n, s in systems if s.spectrum == "gapped"]
         signs = "; ".join(f"{NAMES[n]}: {_sign(s)}" for n, s in systems)
         known = JAMMING_EXPONENTS
         return (
             "(a) All four by the same call. Isostatic, N_Δ = N_eff + 1 with one state of self stress: "
-            f"{', '.join(isostatic) or 'none'}. Hypostatic: {', '.join(hypostatic) or 'none'}.\n"
+            f"{', '.join(isostatic) or 'none'}. Hypostatic: {', '.join(hypostatic) or 'none'}."
+            f"{' Neither: ' + ', '.join(others) + '.' if others else ''}\n"
             "(b) Flat down to the softest mode, with one or two modes missing below it: "
             f"{', '.join(flat) or 'none'}. Gapped, the kernel of H0 lifted by Hp into a soft band ∝ √Δ: "
             f"{', '.join(gapped) or 'none'}.\n"
@@ -274,6 +281,7 @@ ROWS: dict[str, Callable[[Summary], str]] = {
     "N_Δ / N_eff": lambda s: f"{s.mean('ratio'):.3f}",
     "  on the reduced net": lambda s: f"{s.mean('reduced_ratio'):.3f}" if s.mean("reduced_ratio") > 0 else "",
     "N_Δ = N_eff + 1": lambda s: "yes" if s.isostatic else "no",
+    "kind": lambda s: s.kind or "differs",
     "states of self stress": lambda s: f"{s.mean('self_stresses'):.2f}",
     "U": lambda s: f"{s.mean('energy'):.1e}",
     "relative gradient, largest": lambda s: f"{max(k.relative_gradient for k in s.samples):.0e}",
