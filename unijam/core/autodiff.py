@@ -187,7 +187,9 @@ class AutodiffConstraints(Constraints):
                 along = self._delta[pressing] @ weights[pressing].detach()
                 (gradient,) = torch.autograd.grad(along, self._leaf, create_graph=True)
             if gradient.requires_grad:  # else Δ is linear in x
-                total += torch.autograd.grad(gradient, self._leaf, direction, materialize_grads=True)[0]
+                total += torch.autograd.grad(
+                    gradient, self._leaf, direction, retain_graph=True, materialize_grads=True
+                )[0]
         return total
 
     def kinks(self, weights: Array) -> Kinks:
