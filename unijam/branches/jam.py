@@ -368,7 +368,7 @@ class _Way:
                 f"no overlap is left at {self.name} = {self.control(self.last):.6g}: unjammed there."
             )
         elif self.status != "converged" and not self.reason:
-            self.reason = f"the last minimisation ended {self.status}."
+            self.reason = f"the last minimisation ended {self.status}: {self.last.reason}"
 
     def control(self, state: MinimizeResult, shift: float = 0.0) -> float:
         """The control of a state, or of its system at a shifted scale."""

@@ -93,11 +93,6 @@ class AutodiffSystem(ConstrainedSystem, Stepped):
         """`unit`, or the largest coordinate of `initial` where that is more."""
         return max(self.unit, float(self.initial.abs().max()))
 
-    @property
-    def sparse(self) -> bool:
-        """Torch gives J as a dense tensor."""
-        return False
-
     def constraints(self, x: Tensor, reach: float = 0.0) -> "AutodiffConstraints":
         """All the constraints at x, gaps of any width included."""
         return AutodiffConstraints(self, x)
@@ -198,7 +193,9 @@ class AutodiffConstraints(Constraints):
                 along = self._delta[pressing] @ weights[pressing].detach()
                 (gradient,) = torch.autograd.grad(along, self._leaf, create_graph=True)
             if gradient.requires_grad:  # else Δ is linear in x
-                total += torch.autograd.grad(gradient, self._leaf, direction, materialize_grads=True)[0]
+                total += torch.autograd.grad(
+                    gradient, self._leaf, direction, retain_graph=True, materialize_grads=True
+                )[0]
         return total
 
     def kinks(self, weights: Array) -> Kinks:

@@ -12,6 +12,7 @@ from ..support.interrupts import deferred, is_interrupt, pressed
 from ..support.progress import Progress
 from ..support.validation import require, require_options
 from .history import Log, Watch
+from .kink_probe import KINK, Progressing
 from .method import Method
 from .models import is_saddle
 from .objective import Objective
@@ -44,6 +45,7 @@ class Solver(Method):
     force_tolerance: float | None = None
     least_gain: float = 0.0
     sees_curvature: ClassVar[bool] = False
+    leaves_kinks: ClassVar[bool] = False  # whether a run that a kink holds up is given up
 
     def __post_init__(self) -> None:
         require_options(self)
@@ -116,6 +118,7 @@ class Solver(Method):
             with Progress(progress, type(self).__name__) as report:
                 status, point = self.verdict(objective, point)
                 points = self.visits(objective, point, most)
+                progressing = Progressing(objective)
                 values = deque([math.inf] * GAIN_STEPS, GAIN_STEPS)
                 while not status:
                     if steps >= self.max_steps or pressed():
@@ -140,6 +143,8 @@ class Solver(Method):
                     status, kept = self.verdict(objective, point)
                     if kept is not point:
                         point, points = kept, self.visits(objective, kept, most)
+                    if self.leaves_kinks and not status and progressing.held_up(objective, point, taken):
+                        status, reason = "stalled", KINK
                     if self.least_gain and not status:
                         if values[0] - point.value < self.least_gain * abs(point.value):
                             status, reason = (

@@ -5,11 +5,12 @@ from typing import Any, cast
 
 from ..core.border import require_positions, require_system
 from ..core.system import ConstrainedSystem
-from ..support.arrays import Array
+from ..support.arrays import Array, is_torch
 from ..support.interrupts import deferred
 from ..support.validation import require
 from .choice import solver_for
 from .history import Watch
+from .kink_probe import KINK, kink_ahead
 from .loop import Solver
 from .method import Method
 from .objective import Objective
@@ -91,7 +92,22 @@ def _minimized(
     if earlier is not None and not goes_on(system, method, earlier):
         earlier = None
     found = _run(method, system if earlier is None else earlier.system, x, watch, progress, earlier)
-    return replace(found if several else looked_at(found), solver=type(method).__name__)
+    name = type(method).__name__
+    if not several:
+        found = looked_at(found)
+        unknown = found.status in ("saddle", "stalled", "step-limit") and not found.interrupted
+        if unknown and _at_a_kink(found):
+            found = replace(
+                found, reason=KINK, status="stalled" if found.status == "saddle" else found.status
+            )
+    return replace(found, solver=name)
+
+
+def _at_a_kink(found: MinimizeResult) -> bool:
+    if not is_torch(found.x):
+        return False
+    objective = Objective(found.system.released())
+    return kink_ahead(objective, objective.first(found.x))
 
 
 def _run(

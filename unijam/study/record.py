@@ -72,7 +72,8 @@ def print_checks(checks: Sequence[Mapping[str, Any]]) -> None:
 
 def number(value: Any) -> Any:
     """A value that JSON can hold: no NaN."""
-    return None if isinstance(value, float) and not np.isfinite(value) else value
+    value = value.item() if isinstance(value, np.generic) else value
+    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def write_study(

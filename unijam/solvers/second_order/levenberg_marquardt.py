@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import ClassVar
 
 from ...core.system import hessian
 from ...linalg import factor_dense, with_decay
@@ -40,6 +41,7 @@ class LevenbergMarquardt(Solver):
     """
 
     max_steps: int = 1000
+    leaves_kinks: ClassVar[bool] = True
     matrix_free: bool | None = None
     prestress: bool = False
 

@@ -55,6 +55,7 @@ class ProximalNewton(Solver):
     max_step: float = 0.3
     initial_shift: float = 1e-2
     sees_curvature: ClassVar[bool] = True
+    leaves_kinks: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
         super().__post_init__()

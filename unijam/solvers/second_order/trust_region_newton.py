@@ -59,6 +59,7 @@ class TrustRegionNewton(Solver):
     loose: ConjugateGradient | None = None
     initial_shift: float = 1e-3
     sees_curvature: ClassVar[bool] = True
+    leaves_kinks: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
         super().__post_init__()
