@@ -73,11 +73,7 @@ def test_coordinates_of_a_wrong_kind_are_refused_in_one_sentence(value):
         def delta(self, x):
             return 1 - x
 
-    for use in (
-        uj.minimize,
-        lambda s: uj.count_constraints(s, s.initial),
-        lambda s: uj.decompose_hessian(s, s.initial),
-    ):
+    for measure in (uj.count_constraints, uj.decompose_hessian, lambda system, x: uj.minimize(system)):
         with pytest.raises(ValueError, match="coordinates of Own") as error:
             measure(Own(), Own.initial)
         assert "\n" not in str(error.value) and "16" in str(error.value)
