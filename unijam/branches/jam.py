@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 
 from ..core.system import ConstrainedSystem
 from ..solvers import MinimizeResult, Objective, minimize
-from ..support.arrays import Array
+from ..support.arrays import Array, private
 from ..support.interrupts import deferred, is_interrupt
 from ..support.printing import Brief
 from ..support.progress import Progress
@@ -186,7 +186,7 @@ def _jammed(
     for name in given:
         require(name == system.control, "target", name, f"{system.control}, the control of this system")
     require(pressure is None or hasattr(system, "pressure"), "target", "pressure", "that of a packing")
-    x = require_positions(system, system.initial if x0 is None else x0)
+    x = private(require_positions(system, system.initial if x0 is None else x0))
     way = _Way(system, progress, *asked)
     with way.report:
         _require_linear(system, x)

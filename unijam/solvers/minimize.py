@@ -4,7 +4,7 @@ from dataclasses import replace
 from typing import cast
 
 from ..core.system import ConstrainedSystem
-from ..support.arrays import Array
+from ..support.arrays import Array, private
 from ..support.interrupts import deferred
 from ..support.validation import require, require_positions, require_system
 from .choice import default_solver
@@ -83,7 +83,7 @@ def _minimized(
     require(watch is None or isinstance(watch, Watch), "watch", watch, "a Watch or None")
     earlier = x0 if isinstance(x0, MinimizeResult) else None
     start = x0 if earlier is None else earlier.x
-    x = require_positions(system, system.initial if start is None else start, replicas=True)
+    x = private(require_positions(system, system.initial if start is None else start, replicas=True))
     several = x.ndim > 1
     method = solver or (LevenbergMarquardt() if several else default_solver(system, nearby=x0 is not None))
     if several:
