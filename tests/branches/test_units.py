@@ -226,3 +226,43 @@ def test_where_no_particle_may_grow_as_far_as_to_jam_one_sentence_says_so(system
     assert "the largest diameter = " in jammed.reason and "at most half the box side" in jammed.reason
     assert "\n" not in jammed.reason and jammed.reason.endswith(".")
     assert jammed.system.largest_diameter > 0.99 * 0.5 * system.shortest_side
+
+
+def test_arrays_of_the_user_are_copied():
+    near = uj.minimize(PACKINGS["discs"])
+    system, radii, sides = near.system, np.array(near.system.radii), np.array(near.system.sides)
+    x = np.array(near.x)
+    mine = uj.SoftSpheres(initial=x, radii=radii, box_length=sides)
+    results = [run(mine, x) for run in (uj.minimize, uj.jam)]
+    kept = [r.x.copy() for r in results]
+    for array in (x, radii, sides):
+        array *= 2
+    assert np.array_equal(mine.initial, near.x) and np.array_equal(mine.radii, system.radii)
+    assert np.array_equal(mine.sides, system.sides)
+    assert all(np.array_equal(r.x, k) for r, k in zip(results, kept, strict=True))
+    start = np.full(6, 0.3)
+    own = Corners(1.0)
+    own.initial = start
+    start *= 2
+    assert float(own.initial.max()) == 0.3
+
+
+@pytest.mark.parametrize(
+    "kind",
+    [
+        np.float32,
+        list,
+        np.asfortranarray,
+        lambda a: np.repeat(a, 2)[::2],
+        lambda a: np.lib.stride_tricks.as_strided(a, writeable=False),
+    ],
+)
+def test_arrays_of_every_kind_make_packings(kind):
+    plain = PACKINGS["discs"]
+    system = uj.SoftSpheres(
+        initial=kind(plain.initial), radii=kind(plain.radii), box_length=float(plain.sides[0])
+    )
+    assert system.initial.dtype == system.radii.dtype == np.float64
+    jammed = uj.jam(system, kind(plain.initial))
+    assert jammed.status == "converged"
+    assert jammed.threshold == pytest.approx(0.84, abs=0.03)

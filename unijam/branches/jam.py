@@ -14,7 +14,7 @@ from ..core.system import ConstrainedSystem
 from ..core.tolerances import QUOTED
 from ..particles.packing import Packing
 from ..solvers import MinimizeResult, Objective, solver_for
-from ..support.arrays import Array
+from ..support.arrays import Array, private
 from ..support.interrupts import deferred, is_interrupt
 from ..support.printing import Brief
 from ..support.progress import Progress
@@ -182,7 +182,7 @@ def _jammed(
     for name in given:
         require(name == system.control, "target", name, f"{system.control}, the control of this system")
     require(pressure is None or isinstance(system, Packing), "target", "pressure", "that of a packing")
-    x = require_positions(system, system.initial if x0 is None else x0)
+    x = private(require_positions(system, system.initial if x0 is None else x0))
     way = _Way(system, progress, *asked)
     with way.report:
         _require_linear(system, x)

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from ..linalg import rank_of
-from ..support.arrays import Array, to_numpy, weigh
+from ..support.arrays import Array, private, to_numpy, weigh
 from ..support.validation import require, require_finite
 from .capabilities import Stepped
 from .kink_tracer import KinkTracer
@@ -244,9 +244,9 @@ class AutodiffConstraints(Constraints):
 
 
 def _start(value: Any) -> Tensor:
-    """A floating tensor as it is, all other numbers as a float64 tensor."""
+    """A private copy of a floating tensor, or of all other numbers as a float64 tensor."""
     floating = isinstance(value, Tensor) and value.is_floating_point()
-    start = value.detach() if floating else torch.as_tensor(value, dtype=torch.float64)
+    start = private(value.detach() if floating else torch.as_tensor(value, dtype=torch.float64))
     require(start.ndim == 1, "the shape of initial", tuple(start.shape), "(n_dof,)")
     require_finite(start, "initial")
     return start

@@ -5,7 +5,7 @@ from typing import Any, cast
 
 from ..core.border import require_positions, require_system
 from ..core.system import ConstrainedSystem
-from ..support.arrays import Array, is_torch
+from ..support.arrays import Array, is_torch, private
 from ..support.interrupts import deferred
 from ..support.validation import require
 from .choice import solver_for
@@ -83,7 +83,7 @@ def _minimized(
     require(watch is None or isinstance(watch, Watch), "watch", watch, "a Watch or None")
     earlier = x0 if isinstance(x0, MinimizeResult) else None
     start = x0 if earlier is None else earlier.x
-    x = require_positions(system, system.initial if start is None else start, replicas=True)
+    x = private(require_positions(system, system.initial if start is None else start, replicas=True))
     several = x.ndim > 1
     purpose: Any = "replicas" if several else "minimum" if x0 is None else "nearby minimum"
     method = solver or solver_for(system, purpose)

@@ -14,7 +14,7 @@ from ..core.capabilities import gauge_directions
 from ..core.system import ConstrainedSystem, ConstraintOperator, Constraints, whole_hessian
 from ..linalg import Operator, projection
 from ..linalg.krylov import Projection, lanczos
-from ..support.arrays import Array, is_torch, namespace
+from ..support.arrays import Array, is_torch, namespace, over, over_both
 from ..support.interrupts import is_interrupt
 from .result import MinimizeResult
 
@@ -45,18 +45,20 @@ def looked_at(result: MinimizeResult) -> MinimizeResult:
 def negative_curvature(system: ConstrainedSystem, x: Array) -> float | None:
     """A Ritz value of H below −10 × its uncertainty, which bounds the lowest eigenvalue from above; None: none found.
 
-    The uncertainty is that of rounding, or ‖∇U‖/√N_Δ, what the gradient that is left makes of an eigenvalue. 0
-    stands for an H that vanishes although constraints press. Symmetries are left out.
+    The uncertainty is that of rounding, or ‖∇U‖/√N_Δ over `unit`, what the gradient that is left makes of an
+    eigenvalue. 0 stands for an H that vanishes although constraints press. Symmetries are left out.
     """
     c = system.constraints(x)
-    force = system.potential.force(c.delta)
-    gradient = c.vjp(force)
+    force, lengths = system.potential.force(c.delta), system.coordinate_lengths
+    gradient = over(c.vjp(force), lengths)
     left = float(gradient @ gradient) ** 0.5 / math.sqrt(max(int(c.overlaps.sum()), 1))
+    left /= system.unit  # a stiffness
     operator = _hessian(c, force)
     found = _lowest(operator, left, None)
     if found is None or found == 0:
         return found
-    project, rank = projection(gauge_directions(system, x))
+    directions = gauge_directions(system, x)
+    project, rank = projection(directions if lengths is None else directions * lengths)
     return _lowest(operator, left, project) if rank else found
 
 
@@ -85,5 +87,5 @@ def _hessian(c: Constraints, force: Array) -> Operator:
     if type(c).curvature_product is not Constraints.curvature_product:
         stiffness = system.potential.stiffness(c.delta)
         return ConstraintOperator(c, stiffness, force, system.memory_limit)
-    matrix = whole_hessian(system, c)
+    matrix = over_both(whole_hessian(system, c), system.coordinate_lengths)
     return Operator(lambda v: matrix @ v, c.x, system.memory_limit)

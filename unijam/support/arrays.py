@@ -22,6 +22,7 @@ __all__ = [
     "namespace",
     "over",
     "over_both",
+    "private",
     "signs",
     "to_numpy",
     "together",
@@ -75,6 +76,11 @@ def to_numpy(a: Array) -> np.ndarray:
 def writable(a: Any) -> Any:
     """a, or a copy of a NumPy array that must not be written: torch warns of those."""
     return a.copy() if isinstance(a, np.ndarray) and not a.flags.writeable else a
+
+
+def private(a: Array) -> Array:
+    """A copy that nobody else holds, of an array or a tensor."""
+    return a.clone() if is_torch(a) else a.copy()
 
 
 def weigh(weights: Array, rows: Array) -> Array:
