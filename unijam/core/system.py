@@ -226,7 +226,7 @@ class ConstrainedSystem(Brief, ABC):
     least_threshold : float or None
         A threshold of the control below this is a trivial solution (a network whose output vanishes), not jamming.
     convex : bool
-        Whether every minimum of U is a ground state, so that one search for U = 0 is enough.
+        Whether every start finds U = 0 where there is such a point, so that one search for it is enough.
     softest : float or None
         Sharpness β at which a way through `softened` systems begins; None where no such systems are known.
     n_hidden : int

@@ -38,6 +38,11 @@ class LayeredSystem(Architecture):
     """The constraints of a network of layers; `FullyConnected` says what its attributes are."""
 
     def __post_init__(self) -> None:
+        dtype, device = _kind(self.initial)
+        for name in ("initial", "inputs", "labels", "radii"):
+            object.__setattr__(self, name, as_tensor(getattr(self, name), name, dtype, device))
+        if self.kinks is not None:
+            object.__setattr__(self, "kinks", as_kinks(self.kinks, self.initial))
         require_valid(self, set(self.__dataclass_fields__))
 
     @property
@@ -52,7 +57,11 @@ class LayeredSystem(Architecture):
 
     @property
     def convex(self) -> bool:  # type: ignore[override]
-        """Of a linear network, whose Δ is linear in free weights; spherical ones need κ ≥ 0."""
+        """Whether every start finds U = 0 where there is such a point: linear networks, of free weights or κ ≥ 0.
+
+        Free weights: U is convex. Spherical ones of κ ≥ 0: the weights with U = 0 are a convex cone; where there are
+        none U is convex-equivalent only while Hp = −Σ Δ(Δ − κ)/N ≥ 0, and has several minima beyond.
+        """
         return not self.widths and (self.weights == "free" or self.margin >= 0)
 
     @property
@@ -134,7 +143,7 @@ class LayeredSystem(Architecture):
     def output(self, x: Array, inputs: Array) -> Tensor:
         """f_W of inputs (M, d) at x, (M,), or (M, C) for C > 2 classes; differentiable in both."""
         dtype, device = self.initial.dtype, self.initial.device
-        x, inputs = (torch.as_tensor(writable(a), dtype=dtype, device=device) for a in (x, inputs))
+        x, inputs = self.taken(x), torch.as_tensor(writable(inputs), dtype=dtype, device=device)
         outputs = self.outputs(x, passes.with_ones(inputs.mT, self.bias))
         return outputs[0] if self.n_classes == 2 else outputs.T
 
@@ -159,6 +168,7 @@ class LayeredSystem(Architecture):
 
         (k, N), not orthonormal, sparse in a matrix-free network.
         """
+        x = self.taken(x)
         sphere = self.sphere(x)
         rows = self._free.rows(x)
         if sphere is not None:
@@ -167,6 +177,7 @@ class LayeredSystem(Architecture):
 
     def gauge_directions(self, x: Tensor) -> Tensor:
         """Of spherical weights the radial directions: rescaled units change norms to second order, which Hp sees."""
+        x = self.taken(x)
         sphere = self.sphere(x)
         return self.symmetries(x) if sphere is None else sphere.normals.T
 
@@ -176,6 +187,7 @@ class LayeredSystem(Architecture):
         Spherical weights have ‖θ_l‖ = r_l; free ones outputs of sum 0 (C > 2 classes), and ReLU units with
         ‖[w_in|b]‖ = ‖w_out‖.
         """
+        x = self.taken(x)
         sphere = self.sphere(x)
         if sphere is not None:
             change = (sphere.stretch - 1).abs().max()
@@ -184,4 +196,11 @@ class LayeredSystem(Architecture):
 
     def resolution(self, x: Tensor) -> float:
         """The rounding error of one Δ: 4 eps × max(|κ|, typical |f|)."""
-        return float(rounding(self.outputs(x, self.entering), self.margin))
+        return float(rounding(self.outputs(self.taken(x), self.entering), self.margin))
+
+
+def _kind(initial: Any) -> tuple[torch.dtype, torch.device]:
+    """Precision and device of weights; double precision on the CPU of what is no tensor of floating numbers."""
+    if isinstance(initial, Tensor) and initial.is_floating_point():
+        return initial.dtype, initial.device
+    return torch.float64, torch.device("cpu")
