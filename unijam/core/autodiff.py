@@ -11,11 +11,12 @@ import torch
 from torch import Tensor
 
 from ..linalg import rank_of
-from ..support.arrays import Array, private, to_numpy, weigh
+from ..support.arrays import Array, private, to_numpy, weigh, writable
 from ..support.validation import require, require_finite
 from .capabilities import Stepped
 from .kink_tracer import KinkTracer
 from .kinks import HeldKinks, Kinks
+from .recording import recording
 from .system import ConstrainedSystem, Constraints
 
 KERNEL = 1e-9  # of the largest singular value of J, below which others may be those of a kernel
@@ -136,9 +137,9 @@ class AutodiffConstraints(Constraints):
     system: AutodiffSystem
 
     def __init__(self, system: AutodiffSystem, x: Tensor) -> None:
-        self.system, self.x = system, x.detach()
+        self.system, self.x = system, _like(x, system.initial)
         self._tracer = KinkTracer(self._held)
-        with torch.enable_grad():
+        with recording():
             self._leaf = self.x.clone().requires_grad_()
             with self._tracer:
                 self._delta = system.delta(self._leaf)
@@ -174,7 +175,7 @@ class AutodiffConstraints(Constraints):
 
     def curvature(self, weights: Array) -> Tensor:
         weights = weights.detach()
-        with torch.enable_grad():
+        with recording():
             total = self._delta[weights != 0] @ weights[weights != 0]
             (gradient,) = torch.autograd.grad(total, self._leaf, create_graph=True)
         eye = torch.eye(len(self.x), dtype=self.x.dtype, device=self.x.device)
@@ -188,7 +189,7 @@ class AutodiffConstraints(Constraints):
         if stiffness is not None:
             total += self.vjp(weigh(stiffness, self.jvp(direction)))
         if weights is not None:
-            with torch.enable_grad():
+            with recording():
                 pressing = weights != 0
                 along = self._delta[pressing] @ weights[pressing].detach()
                 (gradient,) = torch.autograd.grad(along, self._leaf, create_graph=True)
@@ -231,16 +232,28 @@ class AutodiffConstraints(Constraints):
         return Kinks(z.detach(), members, held, forces, gradients, left, right)
 
     @property
+    def unseen_kinks(self) -> tuple[str, ...]:
+        """Functions of torch in Δ that bend where it is not seen, as max-pooling and the minimum of many."""
+        return tuple(self._tracer.unseen)
+
+    @property
     def _held(self) -> HeldKinks | None:
         """The kinks that the system holds, by call and place, and their slopes."""
         return self.system.kinks
 
     def _transposed(self) -> tuple[Tensor, Tensor]:
         """The graph of w -> Jᵀw at w = 0: it is linear in w, so its derivative is J."""
-        with torch.enable_grad():
+        with recording():
             dual = torch.zeros_like(self.delta, requires_grad=True)
             (gradient,) = torch.autograd.grad(self._delta, self._leaf, dual, create_graph=True)
         return dual, gradient
+
+
+def _like(x: Any, start: Tensor) -> Tensor:
+    """x as a tensor of the kind of a start, detached."""
+    if not isinstance(x, Tensor):
+        x = torch.as_tensor(writable(np.asarray(x)), dtype=start.dtype, device=start.device)
+    return x.detach()
 
 
 def _start(value: Any) -> Tensor:

@@ -5,11 +5,13 @@ from collections.abc import Callable
 from functools import cached_property
 from typing import Annotated, Any, Self
 
+import numpy as np
 import torch
 from pydantic import Field
 from torch import Tensor, nn
 
 from ..core.potentials import Harmonic, Potential, holding
+from ..core.recording import recording
 from ..core.tolerances import OVERLAP_RESOLUTIONS
 from ..linalg import MEMORY
 from ..support.arrays import Array, writable
@@ -20,8 +22,9 @@ from .layered.initial import as_tensor
 from .layered.validity import Device, Precision, require_kinks, require_labels, require_potential
 from .modules.constraints import ModuleConstraints
 from .modules.data import ModuleData
-from .modules.functional import FLOATS, FunctionalModule
+from .modules.functional import FunctionalModule
 from .modules.kinks import TracedConstraints
+from .modules.known import FLOATS
 from .modules.sequential import symmetries_of
 from .precision import DENSE, rounding
 from .selection import chosen_data
@@ -127,7 +130,7 @@ class Network(ModuleData):
         if "kinks" in changes:
             changes["potential"] = holding(changes.get("potential", self.potential), changes["kinks"])
         other = copy.copy(self)
-        for cached in ("targets", "kinked_units"):
+        for cached in ("targets", "_traced"):
             other.__dict__.pop(cached, None)
         for name, value in changes.items():
             require(name in known, "parameter", name, "one of " + ", ".join(known))
@@ -154,12 +157,11 @@ class Network(ModuleData):
 
     def trained(self, x: Array) -> nn.Module:
         """The module with the parameters x, to be used as any other."""
-        return self.function.state(torch.as_tensor(x, dtype=self._place[0], device=self._place[1]))
+        return self.function.state(self.taken(x))
 
     def output(self, x: Array, inputs: Array) -> Tensor:
         """f of inputs (M, …) at x, (M,), or (M, C); differentiable in both."""
-        dtype, device = self._place
-        outputs = self.function(torch.as_tensor(x, dtype=dtype, device=device), self._data(inputs, False))
+        outputs = self.function(self.taken(x), self._data(inputs, False))
         return outputs[0] if self.n_outputs == 1 else outputs.T
 
     def constraints(self, x: Tensor, reach: float = 0.0) -> ModuleConstraints | TracedConstraints:
@@ -172,11 +174,12 @@ class Network(ModuleData):
         size = self.function.data_within(self.memory_limit, self.inputs)
 
         def evaluate(x: Tensor) -> tuple[float, Tensor, float, int]:
+            x = self.taken(x)
             gradient, found = torch.zeros_like(x), []
             for start in range(0, self.n_data, size):
                 part = slice(start, start + size)
-                leaf = x.detach().clone().requires_grad_()
-                with torch.enable_grad():
+                with recording():
+                    leaf = x.detach().clone().requires_grad_()
                     outputs = self.function(leaf, self.inputs[part])
                     delta = self.label(self.labels[part]).distances(outputs, self.margin)
                 found.append((outputs.detach(), delta.detach()))
@@ -195,7 +198,7 @@ class Network(ModuleData):
 
         (k, N), not orthonormal, sparse in a matrix-free network.
         """
-        rows = self._symmetries.rows(x)
+        rows = self._symmetries.rows(self.taken(x))
         return rows if self.matrix_free else rows.to_dense()
 
     def canonical(self, x: Tensor) -> Tensor:
@@ -203,16 +206,17 @@ class Network(ModuleData):
 
         Outputs have sum 0, and ReLU units ‖[w_in|b]‖ = ‖w_out‖, where these are known.
         """
-        return self._symmetries.canonical(x)
+        return self._symmetries.canonical(self.taken(x))
 
     def resolution(self, x: Tensor) -> float:
         """The rounding error of one Δ: 4 eps × max(|κ|, typical |f|)."""
         return float(rounding(self.constraints(x).outputs, self.margin))
 
     def _data(self, value: Any, finite: bool = True) -> Tensor:
+        """Data as a new tensor; that of `output`, which may be differentiated in, need not be finite or new."""
         dtype, device = self._place
         try:
-            given = torch.as_tensor(writable(value))
+            given = value if isinstance(value, Tensor) else torch.as_tensor(writable(np.asarray(value)))
         except (TypeError, ValueError, RuntimeError):
             raise ValueError(
                 f"inputs = {brief(value)} is not valid: it must be an array of numbers."
@@ -221,12 +225,13 @@ class Network(ModuleData):
             precise = given.dtype in FLOATS
             require(precise, "the precision of inputs", str(given.dtype), "float64 or float32")
         elif any(isinstance(layer, nn.Embedding) for layer in self.function.module.modules()):
-            return given.to(device)
-        given = given.to(dtype=dtype, device=device)
+            dtype = given.dtype
         if not finite:
-            return given
-        require_finite(given, "inputs")
-        return given.detach()
+            return given.to(dtype=dtype, device=device)
+        with torch.inference_mode(False):  # derivatives may follow it later
+            kept = given.detach().to(dtype=dtype, device=device).clone()
+        require_finite(kept, "inputs")
+        return kept
 
     def _require_valid(self) -> None:
         """Each complaint in one sentence."""

@@ -10,7 +10,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from ..core.capabilities import gauge_directions
+from ..core.capabilities import coordinate_lengths, gauge_directions
 from ..core.system import ConstrainedSystem, ConstraintOperator, Constraints, whole_hessian
 from ..linalg import Operator, projection
 from ..linalg.krylov import Projection, lanczos
@@ -49,7 +49,7 @@ def negative_curvature(system: ConstrainedSystem, x: Array) -> float | None:
     eigenvalue. 0 stands for an H that vanishes although constraints press. Symmetries are left out.
     """
     c = system.constraints(x)
-    force, lengths = system.potential.force(c.delta), system.coordinate_lengths
+    force, lengths = system.potential.force(c.delta), coordinate_lengths(system)
     gradient = over(c.vjp(force), lengths)
     left = float(gradient @ gradient) ** 0.5 / math.sqrt(max(int(c.overlaps.sum()), 1))
     left /= system.unit  # a stiffness
@@ -87,5 +87,5 @@ def _hessian(c: Constraints, force: Array) -> Operator:
     if type(c).curvature_product is not Constraints.curvature_product:
         stiffness = system.potential.stiffness(c.delta)
         return ConstraintOperator(c, stiffness, force, system.memory_limit)
-    matrix = over_both(whole_hessian(system, c), system.coordinate_lengths)
+    matrix = over_both(whole_hessian(system, c), coordinate_lengths(system))
     return Operator(lambda v: matrix @ v, c.x, system.memory_limit)

@@ -70,12 +70,16 @@ class PerceptronGroundState:
 def perceptron_ground_state(margin: Finite, load: Positive) -> PerceptronGroundState:
     """Energy, overlaps and spectrum of the perceptron's ground state, from the replica-symmetric solution.
 
+    U on the sphere behaves as a convex function only where `shift` ≥ 0, which is r ≤ 1/(α_c Φ(κ)): never beyond the
+    capacity at κ = 0. Elsewhere U has other minima than this one: N = 60 has up to five in 12 starts at κ = 0, load 3,
+    and two at κ = 0.2, load 4. A descent ends in any of them, some above the ground state.
+
     With r² = load/α_c: U/N = (r − 1)²/2, N_Δ/N = load Φ(κ), and band edges r (1 ∓ √c_J)², c_J = α_c Φ(κ).
 
     Parameters
     ----------
     margin : float
-        κ ≥ 0, where the problem is convex and the solution exact.
+        κ ≥ 0, where the weights that satisfy all constraints form one convex cone and replica symmetry holds.
     load : float
         Constraints per degree of freedom, above `gardner_capacity(margin)`.
 

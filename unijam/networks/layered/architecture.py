@@ -6,19 +6,21 @@ Constraints, evaluators, checks and reductions read this; `system` above them ma
 import dataclasses
 from functools import cached_property
 
+import torch
 from torch import Tensor
 
 from ...core.capabilities import HasData, Layered
 from ...core.kinks import HeldKinks
 from ...core.potentials import Harmonic, Potential
 from ...core.system import ConstrainedSystem
+from ...support.arrays import Array
 from ..labels import Classes, Labels, Signs
 from ..precision import DENSE
 from ..symmetries.sphere import Sphere
 from . import passes
 from .activations import activation
 from .held_kinks import by_layer
-from .initial import layer_shapes, n_outputs
+from .initial import as_weights, layer_shapes, n_outputs
 
 
 @dataclasses.dataclass(frozen=True, eq=False, repr=False)
@@ -79,7 +81,8 @@ class Architecture(ConstrainedSystem, HasData, Layered):
     @cached_property
     def entering(self) -> Tensor:
         """The data as they enter the first layer, (d + bias, P)."""
-        return passes.with_ones(self.inputs.mT, self.bias).contiguous()
+        with torch.inference_mode(False):  # kept: derivatives may follow it later
+            return passes.with_ones(self.inputs.mT, self.bias).contiguous()
 
     @cached_property
     def targets(self) -> Labels:
@@ -90,6 +93,10 @@ class Architecture(ConstrainedSystem, HasData, Layered):
     def n_data(self) -> int:  # type: ignore[override]
         """P."""
         return self.inputs.shape[-2]
+
+    def taken(self, x: Array) -> Tensor:
+        """x as a tensor of the network's own kind; x itself where it is one already."""
+        return as_weights(x, self.initial)
 
     def sphere(self, x: Tensor) -> Sphere | None:
         """The normalisation of spherical weights at x; None for free ones."""

@@ -10,6 +10,7 @@ from ...support.arrays import Array, weigh
 from ..precision import rounding
 from . import passes
 from .architecture import Architecture
+from .initial import as_tensor_like
 
 
 class NetworkConstraints(Constraints):
@@ -22,7 +23,7 @@ class NetworkConstraints(Constraints):
     passed: passes.Forward
 
     def __init__(self, system: Architecture, x: Tensor) -> None:
-        self.system, self.x = system, x.detach()
+        self.system, self.x = system, system.taken(x).detach().clone()
         self._sphere = system.sphere(self.x)
         self.passed = system.forward(
             self.x if self._sphere is None else self._sphere.effective, system.entering
@@ -48,10 +49,11 @@ class NetworkConstraints(Constraints):
         return passes.backward(self.passed, self.system.targets.pull(weights))
 
     def vjp(self, weights: Array) -> Tensor:
+        weights = as_tensor_like(weights, self.x)
         return self._project(passes.gradient(self.passed, self.errors(weights))[None])[0]
 
     def jvp(self, direction: Array) -> Tensor:
-        along = passes.changes(self.passed, self._moved(direction))
+        along = passes.changes(self.passed, self._moved(as_tensor_like(direction, self.x)))
         return self.system.targets.distances(along[-1], 0.0)
 
     def jacobian(self, select: Array | None = None) -> Tensor:
@@ -83,6 +85,7 @@ class NetworkConstraints(Constraints):
     def curvature(self, weights: Array) -> Tensor | ConstraintOperator:
         if self.system.matrix_free:
             return ConstraintOperator(self, weights=weights, memory=self.system.memory_limit)
+        weights = as_tensor_like(weights, self.x)
         errors = self.errors(weights)
         hessian = passes.curvature(self.passed, errors)
         if self._sphere is None:

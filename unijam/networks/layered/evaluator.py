@@ -41,6 +41,7 @@ class Evaluator(BatchedEvaluator):
     def _pass(self, x: Tensor, margin: float) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         """∇U, Δ, u' and the least Δ of an overlap."""
         system = self.system
+        x = system.taken(x)
         if x.shape[:-1] != self.lead:
             self._allocate(x.shape[:-1])
         sphere = system.sphere(x)

@@ -12,8 +12,8 @@ def as_kinks(value: Any, like: Tensor) -> HeldKinks:
     """Any (members, slopes) as tensors, the slopes of the kind of `like`."""
     members, slopes = value
     return (
-        torch.as_tensor(members, dtype=torch.int64, device=like.device),
-        torch.as_tensor(slopes, dtype=like.dtype, device=like.device),
+        torch.as_tensor(members, dtype=torch.int64, device=like.device).clone(),
+        torch.as_tensor(slopes, dtype=like.dtype, device=like.device).clone(),
     )
 
 

@@ -8,7 +8,7 @@ from torch import Tensor
 
 from ...support.arrays import writable
 from ...support.printing import brief
-from ...support.validation import require_finite
+from ...support.validation import require, require_finite
 
 
 def random_data(n_data: int, dimension: int, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
@@ -50,10 +50,49 @@ def generators(seed: int) -> list[np.random.Generator]:
 
 
 def as_tensor(value: Any, field: str, dtype: torch.dtype, device: torch.device | str) -> Tensor:
-    """Numbers of any kind as a tensor of finite entries."""
+    """Numbers of any kind as a new tensor of finite entries, which shares nothing with what was given."""
+    complex_numbers = getattr(value, "dtype", None) in (torch.complex64, torch.complex128)
+    require(
+        not complex_numbers and not np.iscomplexobj(value),
+        field,
+        "complex numbers",
+        "an array of real numbers",
+    )
     try:
-        tensor = torch.as_tensor(writable(value), dtype=dtype, device=device).detach()
+        with torch.inference_mode(False):  # derivatives may follow it later
+            tensor = torch.as_tensor(writable(value), dtype=dtype, device=device).detach().clone()
     except (TypeError, ValueError, RuntimeError):
         raise ValueError(f"{field} = {brief(value)} is not valid: it must be an array of numbers.") from None
     require_finite(tensor, field)
     return tensor
+
+
+def as_weights(x: Any, initial: Tensor) -> Tensor:
+    """x as a tensor of the kind of a network's own weights; x itself where it is one already.
+
+    Raises
+    ------
+    ValueError
+        Where it is no array of numbers, or its last axis has another length.
+    """
+    if not isinstance(x, Tensor):
+        try:
+            x = torch.as_tensor(writable(x), dtype=initial.dtype, device=initial.device)
+        except (TypeError, ValueError, RuntimeError):
+            raise ValueError(f"x = {brief(x)} is not valid: it must be an array of numbers.") from None
+    n = initial.shape[-1]
+    require(
+        x.ndim >= 1 and x.shape[-1] == n, "the shape of x", tuple(x.shape), f"({n},), that of system.initial"
+    )
+    return x.to(dtype=initial.dtype, device=initial.device)
+
+
+def as_tensor_like(values: Any, like: Tensor) -> Tensor:
+    """Weights of constraints, or a direction, of any kind as a tensor of the kind of another."""
+    if not isinstance(values, Tensor):
+        with torch.inference_mode(False):
+            return torch.as_tensor(writable(np.asarray(values)), dtype=like.dtype, device=like.device)
+    if not values.is_inference():
+        return values
+    with torch.inference_mode(False):  # derivatives may follow it
+        return values.clone()

@@ -302,6 +302,7 @@ def _of_squares(a: Tensor, b: Tensor) -> Tensor:
 
 
 @cache
+@torch.inference_mode(False)  # kept: derivatives may follow it later
 def _half(n: int, device: torch.device) -> tuple[Tensor, Tensor]:
     """The index pairs of the upper half of an (n, n) matrix, (2, n (n + 1)/2), and which of these each entry is."""
     pairs = torch.triu_indices(n, n, device=device)

@@ -39,6 +39,11 @@ class LayeredSystem(Architecture, Softened, Replicated, Gauged):
     """The constraints of a network of layers; `FullyConnected` says what its attributes are."""
 
     def __post_init__(self) -> None:
+        dtype, device = _kind(self.initial)
+        for name in ("initial", "inputs", "labels", "radii"):
+            object.__setattr__(self, name, as_tensor(getattr(self, name), name, dtype, device))
+        if self.kinks is not None:
+            object.__setattr__(self, "kinks", as_kinks(self.kinks, self.initial))
         require_valid(self, set(self.__dataclass_fields__))
 
     @property
@@ -53,7 +58,11 @@ class LayeredSystem(Architecture, Softened, Replicated, Gauged):
 
     @property
     def convex(self) -> bool:  # type: ignore[override]
-        """Of a linear network with free weights, in which Δ is linear; on a sphere U has several minima."""
+        """Of a linear network with free weights, in which Δ is linear.
+
+        On a sphere the weights with U = 0 are a convex cone for κ ≥ 0; where there are none, U is convex-equivalent
+        only while Hp = −Σ Δ(Δ − κ)/N ≥ 0, and has several minima beyond.
+        """
         return not self.widths and self.weights == "free"
 
     @property
@@ -140,7 +149,7 @@ class LayeredSystem(Architecture, Softened, Replicated, Gauged):
     def output(self, x: Array, inputs: Array) -> Tensor:
         """f_W of inputs (M, d) at x, (M,), or (M, C) for C > 2 classes; differentiable in both."""
         dtype, device = self.initial.dtype, self.initial.device
-        x, inputs = (torch.as_tensor(writable(a), dtype=dtype, device=device) for a in (x, inputs))
+        x, inputs = self.taken(x), torch.as_tensor(writable(inputs), dtype=dtype, device=device)
         outputs = self.outputs(x, passes.with_ones(inputs.mT, self.bias))
         return outputs[0] if self.n_classes == 2 else outputs.T
 
@@ -165,6 +174,7 @@ class LayeredSystem(Architecture, Softened, Replicated, Gauged):
 
         (k, N), not orthonormal, sparse in a matrix-free network.
         """
+        x = self.taken(x)
         sphere = self.sphere(x)
         rows = self._free.rows(x)
         if sphere is not None:
@@ -173,6 +183,7 @@ class LayeredSystem(Architecture, Softened, Replicated, Gauged):
 
     def gauge_directions(self, x: Tensor) -> Tensor:
         """Of spherical weights the radial directions: rescaled units change norms to second order, which Hp sees."""
+        x = self.taken(x)
         sphere = self.sphere(x)
         return self.symmetries(x) if sphere is None else sphere.normals.T
 
@@ -182,6 +193,7 @@ class LayeredSystem(Architecture, Softened, Replicated, Gauged):
         Spherical weights have ‖θ_l‖ = r_l; free ones outputs of sum 0 (C > 2 classes), and ReLU units with
         ‖[w_in|b]‖ = ‖w_out‖.
         """
+        x = self.taken(x)
         sphere = self.sphere(x)
         if sphere is not None:
             change = (sphere.stretch - 1).abs().max()
@@ -190,4 +202,11 @@ class LayeredSystem(Architecture, Softened, Replicated, Gauged):
 
     def resolution(self, x: Tensor) -> float:
         """The rounding error of one Δ: 4 eps × max(|κ|, typical |f|)."""
-        return float(rounding(self.outputs(x, self.entering), self.margin))
+        return float(rounding(self.outputs(self.taken(x), self.entering), self.margin))
+
+
+def _kind(initial: Any) -> tuple[torch.dtype, torch.device]:
+    """Precision and device of weights; double precision on the CPU of what is no tensor of floating numbers."""
+    if isinstance(initial, Tensor) and initial.is_floating_point():
+        return initial.dtype, initial.device
+    return torch.float64, torch.device("cpu")

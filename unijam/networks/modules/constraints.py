@@ -6,9 +6,11 @@ import torch
 from torch import Tensor
 
 from ...core.kinks import Kinks
+from ...core.recording import recording
 from ...core.system import ConstraintOperator, Constraints
 from ...core.tolerances import OVERLAP_RESOLUTIONS
 from ...support.arrays import Array, weigh
+from ..layered.initial import as_tensor_like
 from ..precision import rounding
 from .data import ModuleData
 from .functional import ONE_THREAD
@@ -26,8 +28,9 @@ class ModuleConstraints(Constraints):
     system: ModuleData
 
     def __init__(self, system: ModuleData, x: Tensor) -> None:
-        self.system, self.x = system, x.detach()
-        with torch.no_grad():
+        self.system = system
+        with torch.inference_mode(False), torch.no_grad():
+            self.x = system.taken(x).detach().clone()
             outputs = [system.function(self.x, system.inputs[part]) for part in self._parts(1)]
         self.outputs = torch.cat(outputs, 1)
         self.delta = system.targets.distances(self.outputs, system.margin)
@@ -42,15 +45,17 @@ class ModuleConstraints(Constraints):
         return self.delta > OVERLAP_RESOLUTIONS * rounding(self.outputs, self.system.margin)
 
     def vjp(self, weights: Array) -> Tensor:
+        weights = as_tensor_like(weights, self.x)
         total = torch.zeros_like(self.x)
         for part, w in self._weighted(weights):
-            leaf = self.x.clone().requires_grad_()
-            with torch.enable_grad():
+            with recording():
+                leaf = self.x.clone().requires_grad_()
                 delta = self.system.distances(leaf, part)
             total += torch.autograd.grad(delta, leaf, w)[0]
         return total
 
     def jvp(self, direction: Array) -> Tensor:
+        direction = as_tensor_like(direction, self.x)
         changes = [_forward(self._distances(part), self.x, direction) for part in self._parts()]
         return torch.cat(changes)
 
@@ -70,13 +75,26 @@ class ModuleConstraints(Constraints):
         derive = torch.func.vmap(torch.func.jacrev(of_datum), in_dims=(None, 0, 0))
         for start in range(0, len(data), chunk):
             part = data[start : start + chunk]
-            blocks = derive(self.x, system.inputs[part], system.labels[part])
-            found[start * k : (start + len(part)) * k] = blocks.flatten(0, 1)
+            try:
+                with recording():
+                    blocks = derive(self.x, system.inputs[part], system.labels[part]).detach()
+            except RuntimeError:  # recurrent layers know no batches of batches
+                blocks = self._rows(part)
+            found[start * k : (start + len(part)) * k] = blocks.reshape(-1, len(self.x))
         if len(rows) == len(found):
             return found  # all constraints of each datum, in order
         return found[torch.searchsorted(data, rows // k) * k + rows % k]
 
+    def _rows(self, data: Tensor) -> Tensor:
+        """J of some data, a backward pass a row."""
+        with recording():
+            leaf = self.x.clone().requires_grad_()
+            delta = self.system.distances(leaf, data)
+        rows = [torch.autograd.grad(one, leaf, retain_graph=True)[0] for one in delta]
+        return torch.stack(rows)
+
     def curvature(self, weights: Array) -> Tensor | ConstraintOperator:
+        weights = as_tensor_like(weights, self.x)
         if self.system.matrix_free:
             return ConstraintOperator(self, weights=weights, memory=self.system.memory_limit)
         n, hessian = len(self.x), self.x.new_zeros(len(self.x), len(self.x))
@@ -84,10 +102,14 @@ class ModuleConstraints(Constraints):
         eye = torch.eye(n, dtype=self.x.dtype, device=self.x.device)
         for part, w in self._weighted(weights, columns):
             product = self._product(part, None, w)
-            hessian += torch.func.vmap(product, chunk_size=columns)(eye)
+            try:
+                hessian += torch.func.vmap(product, chunk_size=columns)(eye)
+            except RuntimeError:  # as in `jacobian`
+                hessian += torch.stack([product(column) for column in eye])
         return 0.5 * (hessian + hessian.T)
 
     def curvature_product(self, direction: Array, stiffness: Array | None, weights: Array | None) -> Tensor:
+        direction = as_tensor_like(direction, self.x)
         if not (self._graph[0] is stiffness and self._graph[1] is weights):
             self._graph = (stiffness, weights, *self._gradient(stiffness, weights))
         if len(self._graph) > 2:
@@ -107,8 +129,8 @@ class ModuleConstraints(Constraints):
             return ()
         part, a, w = parts[0]
         assert w is not None
-        leaf = self.x.clone().requires_grad_()
-        with torch.enable_grad():
+        with recording():
+            leaf = self.x.clone().requires_grad_()
             (gradient,) = torch.autograd.grad(self._total(part, a, w)(leaf), leaf, create_graph=True)
         return (leaf, gradient) if gradient.requires_grad else ()
 
@@ -121,7 +143,8 @@ class ModuleConstraints(Constraints):
         return torch.ones_like(self.delta)
 
     def _distances(self, part: Tensor | slice) -> Callable[[Tensor], Tensor]:
-        inputs, targets = self.system.inputs[part], self.system.label(self.system.labels[part])
+        with recording():
+            inputs, targets = self.system.inputs[part], self.system.label(self.system.labels[part])
         return lambda x: targets.distances(self.system.function(x, inputs), self.system.margin)
 
     def _product(
@@ -142,6 +165,8 @@ class ModuleConstraints(Constraints):
         """x -> Σ w Δ + ½ a (Δ − Δ(x))² of some data."""
         distances = self._distances(part)
         start = self.delta.view(-1, self.system.targets.per_datum)[part].reshape(-1)
+        start, weights = as_tensor_like(start, self.x), as_tensor_like(weights, self.x)
+        stiffness = None if stiffness is None else as_tensor_like(stiffness, self.x)
 
         def total(x: Tensor) -> Tensor:
             delta = distances(x)
@@ -181,9 +206,10 @@ class ModuleConstraints(Constraints):
 
 def _forward(function: Callable[[Tensor], Tensor], x: Tensor, direction: Tensor) -> Tensor:
     """The derivative of a function along a direction; in reverse mode where forward mode is not to be had."""
-    try:
-        with ONE_THREAD:
-            return torch.func.jvp(function, (x,), (direction,))[1]
-    except NotImplementedError:
-        value, pull = torch.func.vjp(function, x)[:2]
-        return torch.func.vjp(lambda w: pull(w)[0], torch.zeros_like(value))[1](direction)[0]
+    with recording():
+        try:
+            with ONE_THREAD:
+                return torch.func.jvp(function, (x,), (direction,))[1].detach()
+        except (NotImplementedError, RuntimeError):
+            value, pull = torch.func.vjp(function, x)[:2]
+            return torch.func.vjp(lambda w: pull(w)[0], torch.zeros_like(value))[1](direction)[0].detach()

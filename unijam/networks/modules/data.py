@@ -7,8 +7,11 @@ from torch import Tensor
 
 from ...core.capabilities import HasData
 from ...core.kink_tracer import KinkTracer
+from ...core.recording import recording
 from ...core.system import ConstrainedSystem
+from ...support.arrays import Array
 from ..labels import Classes, Labels, Signs
+from ..layered.initial import as_weights
 from .functional import FunctionalModule
 
 
@@ -57,6 +60,10 @@ class ModuleData(ConstrainedSystem, HasData):
         """P."""
         return len(self.inputs)
 
+    def taken(self, x: Array) -> Tensor:
+        """x as a tensor of the network's own kind; x itself where it is one already."""
+        return as_weights(x, self.initial)
+
     @cached_property
     def n_outputs(self) -> int:
         """1, or C."""
@@ -68,10 +75,19 @@ class ModuleData(ConstrainedSystem, HasData):
         return self.label(self.labels)
 
     @cached_property
+    def _traced(self) -> tuple[tuple[int, ...], tuple[str, ...]]:
+        whole = self.function.data_within(self.memory_limit, self.inputs) >= self.n_data
+        return traced_kinks(self.function, self.inputs) if whole and not self.matrix_free else ((), ())
+
+    @property
     def kinked_units(self) -> tuple[int, ...]:
         """How many units each call of ReLU and its like bends; none where kinks are not known."""
-        whole = self.function.data_within(self.memory_limit, self.inputs) >= self.n_data
-        return kinked_units(self.function, self.inputs) if whole and not self.matrix_free else ()
+        return self._traced[0]
+
+    @property
+    def unseen_kinks(self) -> tuple[str, ...]:
+        """Functions of torch in the module that bend where it is not seen."""
+        return self._traced[1]
 
     def label(self, labels: Tensor) -> Labels:
         """Labels of some data, as the map from outputs to distances."""
@@ -87,14 +103,23 @@ class ModuleData(ConstrainedSystem, HasData):
         return self.distances(x, slice(None))
 
 
-def kinked_units(function: FunctionalModule, inputs: Tensor) -> tuple[int, ...]:
-    """How many units each call of ReLU, |·|, max, … bends; none where some call is not about data, (P, …)."""
-    found = []
-    for few in (inputs[:1], torch.cat([inputs[:1], inputs[:1]])):
-        tracer, leaf = KinkTracer(None), function.initial.clone().requires_grad_()
-        with torch.enable_grad(), tracer:
-            function(leaf, few)
+def traced_kinks(function: FunctionalModule, inputs: Tensor) -> tuple[tuple[int, ...], tuple[str, ...]]:
+    """How many units each call of ReLU, |·|, max, … bends, and the functions whose kinks are not seen.
+
+    Kinks are seen where every call that bends is about data, (P, …); else there are none, and all are named.
+    """
+    found: list[tuple[int, ...]] = []
+    tracer = KinkTracer(None)
+    for copies in (1, 2):
+        tracer = KinkTracer(None)
+        with recording():
+            few = torch.cat(copies * [inputs[:1]])
+            leaf = function.initial.clone().requires_grad_()
+            with tracer:
+                function(leaf, few)
         if any(z.ndim == 0 or len(z) != len(few) for z in tracer.z):
-            return ()
+            return (), tuple(dict.fromkeys([*tracer.unseen, *tracer.names]))
         found.append(tuple(z[0].numel() for z in tracer.z))
-    return found[0] if found[0] == found[1] else ()
+    if found[0] == found[1]:
+        return found[0], tuple(tracer.unseen)
+    return (), tuple(dict.fromkeys([*tracer.unseen, *tracer.names]))

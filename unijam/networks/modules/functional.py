@@ -10,11 +10,11 @@ from torch import Tensor, nn
 from torch.func import functional_call
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
-from ...support.validation import require
+from ...core.recording import recording
+from ...support.validation import require, require_finite
+from .known import require_known
+from .rewriter import Rewriter
 
-FLOATS = {torch.float64, torch.float32}
-DROPOUT = (nn.Dropout, nn.Dropout1d, nn.Dropout2d, nn.Dropout3d, nn.AlphaDropout, nn.FeatureAlphaDropout)
-BATCH = nn.modules.batchnorm._BatchNorm
 VECTORS = 12  # of N numbers, in one product with H
 # a module's parameters, the choice of attention kernels and the level of forward mode are of the process, not a thread
 ONE_THREAD = threading.RLock()
@@ -35,16 +35,19 @@ class FunctionalModule:
     """
 
     def __init__(self, module: nn.Module, dtype: torch.dtype, device: torch.device | None) -> None:
-        _require_known(module)
-        self.module = copy.deepcopy(module)
-        if device is not None:
-            self.module = self.module.to(device)
-        self.module = self.module.to(dtype)
-        trained = {name: p for name, p in self.module.named_parameters() if p.requires_grad}
-        require(len(trained) > 0, "module", type(module).__name__, "a torch module with trainable parameters")
-        self.shapes = {name: p.shape for name, p in trained.items()}
-        self.sizes = [p.numel() for p in trained.values()]
-        self.initial = torch.cat([p.detach().reshape(-1) for p in trained.values()])
+        module = require_known(module)
+        with torch.inference_mode(False):
+            self.module = _copied(module)
+            if device is not None:
+                self.module = self.module.to(device)
+            self.module = self.module.to(dtype)
+            trained = {name: p for name, p in self.module.named_parameters() if p.requires_grad and p.numel()}
+            wanted = "a torch module with trainable parameters"
+            require(len(trained) > 0, "module", type(module).__name__, wanted)
+            self.shapes = {name: p.shape for name, p in trained.items()}
+            self.sizes = [p.numel() for p in trained.values()]
+            self.initial = torch.cat([p.detach().reshape(-1) for p in trained.values()])
+        require_finite(self.initial, f"the parameters of {type(module).__name__}")
         used = [id(p) for _, p in self.module.named_parameters(remove_duplicate=False)]
         parts = torch.arange(len(self.initial), device=self.initial.device).split(self.sizes)
         self.positions = {
@@ -54,15 +57,24 @@ class FunctionalModule:
         }
         for p in self.module.parameters():
             p.requires_grad_(False)
+        self.overwrites = self.rewritten = True  # until `n_outputs` has seen what the module does
         self._bytes: tuple[tuple, int] | None = None
 
     def __call__(self, x: Tensor, inputs: Tensor) -> Tensor:
-        """(outputs, P) of data (P, …); differentiable in x."""
+        """(outputs, P) of data (P, …); differentiable in x. The data stay as they are."""
         parts = zip(self.shapes.items(), x.split(self.sizes), strict=True)
         values = {name: part.view(shape) for (name, shape), part in parts}
-        with ONE_THREAD, sdpa_kernel(SDPBackend.MATH):  # fused attention has no second derivatives
-            outputs = functional_call(self.module, values, (inputs,))
+        outputs = self._run(values, inputs)
         return outputs.reshape(len(outputs), -1).T
+
+    def _run(self, values: dict[str, Tensor], inputs: Tensor) -> Tensor:
+        given = inputs.clone() if self.overwrites else inputs
+        with (
+            ONE_THREAD,
+            sdpa_kernel(SDPBackend.MATH),
+            Rewriter(),
+        ):  # fused attention has no second derivatives
+            return functional_call(self.module, values, (given,))
 
     def state(self, x: Tensor) -> nn.Module:
         """A copy of the module with the parameters x."""
@@ -75,30 +87,84 @@ class FunctionalModule:
         return module
 
     def n_outputs(self, inputs: Tensor) -> int:
-        """How many outputs a datum has; a `ValueError` where data do not fit, are coupled, or outputs are random."""
+        """How many outputs a datum has.
+
+        Raises
+        ------
+        ValueError
+            Where data do not fit, or are coupled; where outputs are random, NaN, of another precision, depend on
+            earlier calls or on no parameter; where torch has no second derivatives of them.
+        """
         few, name = inputs[:3], type(self.module).__name__
-        try:
-            with torch.no_grad():
-                outputs = functional_call(self.module, {}, (few,))
-        except (RuntimeError, ValueError, TypeError, IndexError) as error:
-            reason = str(error).strip().split("\n")[0]
-            raise ValueError(
-                f"the shape of inputs = {tuple(inputs.shape)} is not valid: {name} does not take it ({reason})."
-            ) from None
-        shape = tuple(getattr(outputs, "shape", ()))
-        fits = (
-            isinstance(outputs, Tensor) and len(shape) in (1, 2) and shape[0] == len(few) and math.prod(shape)
-        )
-        wanted = f"({len(few)},), ({len(few)}, 1) or ({len(few)}, C)"
-        require(fits, f"the shape of {name}'s output for {len(few)} data", shape, wanted)
-        with torch.no_grad():
-            again = functional_call(self.module, {}, (few,))
-            alone = torch.cat([functional_call(self.module, {}, (datum,)) for datum in few.split(1)])
+        held = {key: value.clone() for key, value in self.module.named_buffers()}
+        with torch.inference_mode(False), torch.no_grad():
+            given = few.clone()
+            version, self.overwrites, self.rewritten = given._version, False, False
+            with Rewriter() as rewriter:
+                outputs = self._first(given, inputs)
+            self.rewritten = rewriter.used
+            self.overwrites = given._version != version or not torch.equal(given, few)
+            for key, value in self.module.named_buffers():
+                same = value.shape == held[key].shape and torch.equal(value, held[key])
+                wanted = "one that a forward pass leaves as it is (in eval mode most do): it is held"
+                require(same, f"the buffer {key!r} of {name}", "changed", wanted)
+            shape = self._require_shape(outputs, len(few))
+            again = self._run({}, few)
+            alone = torch.cat([self._run({}, datum) for datum in few.split(1)])
         tolerance = 1e4 * torch.finfo(outputs.dtype).eps * max(1.0, float(outputs.abs().max()))
-        require(_close(again, outputs, tolerance), "module", name, "one whose output is not random")
+        wanted = "one whose output is not random, and does not depend on earlier calls"
+        require(_close(again, outputs, tolerance), "module", name, wanted)
         wanted = "one whose output for a datum does not depend on the other data"
         require(_close(alone.reshape(shape), outputs, tolerance), "module", name, wanted)
+        self._require_derivatives(few)
         return shape[1] if len(shape) == 2 else 1
+
+    def _first(self, given: Tensor, inputs: Tensor) -> Tensor:
+        """The outputs of a few data, or why the module does not take them."""
+        try:
+            return self._run({}, given)
+        except (RuntimeError, ValueError, TypeError, IndexError) as error:
+            reason = str(error).strip().split("\n")[0].rstrip(".")
+            raise ValueError(
+                f"the shape of inputs = {tuple(inputs.shape)} is not valid: {type(self.module).__name__} does not take "
+                f"it ({reason})."
+            ) from None
+
+    def _require_shape(self, outputs: Any, n_data: int) -> tuple[int, ...]:
+        name, dtype = type(self.module).__name__, self.initial.dtype
+        shape = tuple(getattr(outputs, "shape", ()))
+        fits = (
+            isinstance(outputs, Tensor) and len(shape) in (1, 2) and shape[0] == n_data and math.prod(shape)
+        )
+        wanted = f"({n_data},), ({n_data}, 1) or ({n_data}, C)"
+        require(fits, f"the shape of {name}'s output for {n_data} data", shape, wanted)
+        precise = outputs.dtype == dtype
+        require(
+            precise, f"the precision of {name}'s output", str(outputs.dtype), f"{dtype}, that of the network"
+        )
+        require_finite(outputs, f"{name}'s output")
+        return shape
+
+    def _require_derivatives(self, few: Tensor) -> None:
+        """A `ValueError` where outputs follow no parameter, or torch cannot differentiate them twice."""
+        name = type(self.module).__name__
+        with recording():
+            leaf = self.initial.clone().requires_grad_()
+            total = self(leaf, few).sum()
+            require(
+                total.requires_grad,
+                "module",
+                name,
+                "one whose output follows its parameters (it is detached)",
+            )
+            try:
+                (gradient,) = torch.autograd.grad(total, leaf, create_graph=True)
+                if gradient.requires_grad:
+                    torch.autograd.grad(gradient.sum(), leaf)
+            except RuntimeError as error:
+                reason = str(error).strip().split("\n")[0].rstrip(".")
+                wanted = f"twice differentiable by torch ({reason})"
+                raise ValueError(f"module = {name!r} is not valid: it must be {wanted}.") from None
 
     def data_within(self, memory: int, inputs: Tensor, vectors: int = VECTORS) -> int:
         """How many data one product with H may take in so many bytes; a `ValueError` where not even one fits."""
@@ -132,9 +198,9 @@ class FunctionalModule:
             for layer in self.module.modules()
             if isinstance(layer, convolutions)
         ]
-        leaf = self.initial.clone().requires_grad_()
-        held.add(leaf.data_ptr())
-        with torch.enable_grad(), torch.autograd.graph.saved_tensors_hooks(keep, lambda t: t):
+        with recording(), torch.autograd.graph.saved_tensors_hooks(keep, lambda t: t):
+            leaf = self.initial.clone().requires_grad_()
+            held.add(leaf.data_ptr())
             output = self(leaf, datum)
         for hook in hooks:
             hook.remove()
@@ -142,24 +208,15 @@ class FunctionalModule:
         return COPIES * (sum(kept.values()) + own) + 3 * widest
 
 
-def _require_known(module: Any) -> None:
-    """Refuse what cannot be a function of its parameters and one datum, by what it is."""
-    require(isinstance(module, nn.Module), "module", type(module).__name__, "a torch.nn.Module")
-    for name, p in module.named_parameters():
-        require(p.dtype in FLOATS, f"the precision of {name}", str(p.dtype), "float64 or float32")
-    for name, layer in module.named_modules():
-        if isinstance(layer, BATCH):
-            running = not layer.training and layer.running_mean is not None
-            wanted = "in eval mode: in training it couples the data of a batch"
-            require(running, f"the mode of {type(layer).__name__} {name!r}", "train", wanted)
-        if isinstance(layer, DROPOUT):
-            wanted = "in eval mode, or p = 0: it makes Δ random"
-            require(
-                not layer.training or layer.p == 0,
-                f"the mode of {type(layer).__name__} {name!r}",
-                "train",
-                wanted,
-            )
+def _copied(module: nn.Module) -> nn.Module:
+    """A deep copy, or a sentence where torch refuses one."""
+    try:
+        return copy.deepcopy(module)
+    except RuntimeError:
+        wanted = (
+            "one that torch can copy: hold weights by torch.nn.utils.parametrizations, no computed tensors"
+        )
+        raise ValueError(f"module = {type(module).__name__!r} is not valid: it must be {wanted}.") from None
 
 
 def _close(a: Tensor, b: Tensor, tolerance: float) -> bool:

@@ -21,7 +21,7 @@ class TracedConstraints(AutodiffConstraints):
     system: ModuleData  # type: ignore[assignment]
 
     def __init__(self, system: ModuleData, x: Tensor) -> None:
-        super().__init__(system, x)  # type: ignore[arg-type]  # it asks for `delta`, and a ModuleData has that
+        super().__init__(system, system.taken(x))  # type: ignore[arg-type]  # it asks for `delta`, and a ModuleData has that
 
     @property
     def members(self) -> Tensor:  # type: ignore[override]

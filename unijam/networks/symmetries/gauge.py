@@ -36,6 +36,7 @@ class Symmetries:
 
     @classmethod
     @lru_cache(maxsize=16)
+    @torch.inference_mode(False)  # kept: derivatives may follow it later
     def of_layers(
         cls, shapes: tuple[tuple[int, int], ...], homogeneous: bool, shifted: bool, device: torch.device
     ) -> Self:

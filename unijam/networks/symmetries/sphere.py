@@ -73,6 +73,7 @@ class Sphere:
 
 
 @lru_cache(maxsize=64)
+@torch.inference_mode(False)  # kept: derivatives may follow it later
 def layer_indicator(sizes: tuple[int, ...], dtype: torch.dtype, device: torch.device) -> Tensor:
     """1 where a parameter belongs to a layer, (N, layers)."""
     layer = torch.arange(len(sizes)).repeat_interleave(torch.tensor(sizes))
