@@ -95,6 +95,31 @@ def test_an_interrupt_in_this_process_keeps_what_is_done(tmp_path):
     assert len(measured) == 3 and [s.status for s in kept] == ["converged"] * 2
 
 
+def measure_pressed(system: ConstrainedSystem, at: int) -> Start:
+    """Ctrl-C while the sample number `at` is measured."""
+    measured.append(system)
+    if len(measured) == at:
+        signal.raise_signal(signal.SIGINT)
+    return Start("start", system.n_dof, 0.0, system.initial)
+
+
+@pytest.mark.parametrize("at", [1, 2, 3])
+def test_an_interrupt_anywhere_stops_says_so_and_loses_nothing_finished(tmp_path, at):
+    """Not even at the last one, and not in a loop of ensembles; what comes after goes on from there."""
+    measured.clear()
+    measure = functools.partial(measure_pressed, at=at)
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        with pytest.raises(KeyboardInterrupt, match=f"{at - 1} of 3 samples"):
+            for _ in range(10):
+                run_ensemble(DISCS, measure, 3, store=tmp_path, n_workers=1, progress=False)
+        assert len(measured) == at and len(list(tmp_path.iterdir())) == at - 1
+        assert len(run_ensemble(DISCS, measure, 3, store=tmp_path, n_workers=1, progress=False)) == 3
+        assert len(measured) == 4
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
 def test_recipe_seed_measurement_and_options_are_the_identity():
     other = Recipe(kind="SoftSpheres", parameters=DISCS.parameters | {"n": 17})
     ellipses = Recipe(kind="Ellipses", parameters={"n": 16})

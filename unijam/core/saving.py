@@ -117,17 +117,16 @@ def load(path: Path | str, *, module: Any = None) -> Any:
     See `save`.
     """
     path = Path(path)
-    with path.open("rb"):  # what cannot be opened says so itself
-        pass
     wanted = "a file that uj.save wrote, whole"
-    try:
-        with np.load(path, allow_pickle=False) as file:
-            arrays = {name: file[name] for name in file.files}
-        tree = json.loads(arrays.pop(TREE).tobytes().decode())
-        known = tree["format"] == FORMAT
-        version, content = tree["version"], tree["content"]
-    except (*BROKEN, TypeError, AttributeError, RecursionError):
-        known, version, content = False, VERSION, None
+    with path.open("rb") as opened:  # what cannot be opened says so itself; NumPy leaves a damaged file open
+        try:
+            with np.load(opened, allow_pickle=False) as file:
+                arrays = {name: file[name] for name in file.files}
+            tree = json.loads(arrays.pop(TREE).tobytes().decode())
+            known = tree["format"] == FORMAT
+            version, content = tree["version"], tree["content"]
+        except (*BROKEN, TypeError, AttributeError, RecursionError):
+            known, version, content = False, VERSION, None
     if not known:
         raise ValueError(f"path = {str(path)!r} is not valid: it must be {wanted}.")
     require(version == VERSION, f"the version of {path}", version, f"{VERSION}, or unijam a later one")
