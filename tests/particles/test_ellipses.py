@@ -314,7 +314,7 @@ def test_solvers_see_energies_of_ellipses_in_lengths_and_results_do_not(alpha):
     point = objective.first(system.initial)
     lengths = system.lengths(system.initial)
     assert (lengths is None) == (alpha == 1.0)
-    assert lengths is None or (lengths[:128].min() == 1.0 and 0 < lengths.min())
+    assert lengths is None or (lengths[:128].min() == 1.0 and lengths.min() > 0)
     assert lengths is None or lengths.max() <= max(1.0, system.unit)
     np.testing.assert_allclose(objective.x(point.y), system.initial, rtol=1e-15)
     model, step = objective.model(point), 1e-6

@@ -80,8 +80,8 @@ class Writer:
         if found is None:
             wanted = "numbers, strings, arrays, lists, dicts and what is made of them"
             raise ValueError(f"{place} = {brief(value)} cannot be saved: a file holds {wanted}.")
-        kind, parts = found
-        made_of = {name: self.write(part, f"{place}.{name}") for name, part in parts.items()}
+        kind, fields = found
+        made_of = {name: self.write(part, f"{place}.{name}") for name, part in fields.items()}
         return {TAG: kind, "parts": made_of}
 
     def _kept(self, array: np.ndarray) -> str:
