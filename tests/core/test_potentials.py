@@ -122,7 +122,7 @@ def test_the_law_of_small_overlaps_is_found_in_any_unit_and_of_any_stiffness():
             return np.cosh(delta.clip(0) / self.width) / self.width**2 * (delta > 0)
 
     def stiffer(kind, k):
-        class Stiffer(kind):  # type: ignore[valid-type, misc]
+        class Stiffer(kind):
             def energy(self, delta):
                 return k * super().energy(delta)
 

@@ -253,7 +253,7 @@ def test_a_chain_of_unequal_rods():
 def test_bulk_modulus_of_any_potential_is_that_of_relaxed_boxes(name, hertzian):
     system, solver = PACKINGS[name]().at(potential=hertzian), uj.TrustRegionNewton(gradient_tolerance=1e-11)
     state = uj.minimize(system, uj.minimize(system).x, solver)
-    system, step = state.system, 1e-5  # type: ignore[assignment]
+    system, step = state.system, 1e-5
 
     def pressure(log_volume):
         factor, y = np.exp(log_volume / system.dimension), state.x.copy()

@@ -85,7 +85,7 @@ def test_a_system_is_no_network_because_its_attributes_are_called_so(weights):
 
     assert uj.jam(Namesake()).status == "converged"
     free = Namesake()
-    free.control = None  # type: ignore[assignment]
+    free.control = None
     assert uj.minimize(free).status == "converged"
 
 

@@ -77,7 +77,7 @@ def test_nothing_is_measured_where_distances_are_no_numbers(measure):
 
 def test_nothing_jams_from_there():
     system = From(logarithm, [-1.0, 2.0])
-    system.control = "level"  # type: ignore[assignment]
+    system.control = "level"
     with pytest.raises(ValueError, match=r"^From.delta\(x\) has 1 entries that are NaN"):
         uj.jam(system)
 

@@ -177,7 +177,8 @@ def _jammed(
         )
     pressure, excess = targets["pressure"], targets["excess"]
     asked = [name for name, value in targets.items() if value is not None]
-    given = {name: targets[name] for name in ("packing_fraction", "margin") if targets[name] is not None}
+    controls = {name: targets[name] for name in ("packing_fraction", "margin")}
+    given = {name: value for name, value in controls.items() if value is not None}
     require(len(asked) <= 1, "targets", asked, "at most one of pressure, packing_fraction, margin and excess")
     for name in given:
         require(name == system.control, "target", name, f"{system.control}, the control of this system")

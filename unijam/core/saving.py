@@ -104,6 +104,11 @@ def load(path: Path | str, *, module: Any = None) -> Any:
     module : torch.nn.Module, optional
         Of a `Network`: a file holds the parameters and buffers of a module, but not its code.
 
+    Returns
+    -------
+    object
+        What was given to `save`.
+
     Raises
     ------
     ValueError
