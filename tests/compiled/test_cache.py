@@ -49,7 +49,11 @@ def package(tmp_path):
 def started(package, code=RUN, **changed):
     path = os.pathsep.join((str(package.parent), str(ROOT)))
     # no bytecode: Python compares the times of source files in whole seconds
-    own = {"PYTHONPATH": path, "PYTHONDONTWRITEBYTECODE": "1", "NUMBA_CACHE_DIR": str(package.parent / "cache")}
+    own = {
+        "PYTHONPATH": path,
+        "PYTHONDONTWRITEBYTECODE": "1",
+        "NUMBA_CACHE_DIR": str(package.parent / "cache"),
+    }
     environment = os.environ | own | changed
     return subprocess.Popen([sys.executable, "-c", code], env=environment, stdout=-1, stderr=-1, text=True)
 

@@ -49,7 +49,12 @@ def evaluated(system):
     whole = sp.csc_array(c.hessian(potential.stiffness(c.delta), potential.force(c.delta)))
     factor = factor_sparse(whole, 1e3)
     numbers = np.array([energy, square, n_overlaps, moved[0], *moved[2:], factor.n_negative])
-    return {"numbers": numbers, "gradient": gradient, "h": whole.toarray(), "solution": factor.solve(gradient)}
+    return {
+        "numbers": numbers,
+        "gradient": gradient,
+        "h": whole.toarray(),
+        "solution": factor.solve(gradient),
+    }
 
 
 def counted(system, x):
@@ -72,7 +77,10 @@ def test_evaluations_agree(switch, tmp_path):
     for name, system in SYSTEMS.items():
         for key, value in evaluated(system).items():
             # both sum some hundred terms, in different orders
-            assert plain[f"{name} {key}"] == pytest.approx(value, rel=1e-10, abs=1e-11 * abs(value).max()), (name, key)
+            assert plain[f"{name} {key}"] == pytest.approx(value, rel=1e-10, abs=1e-11 * abs(value).max()), (
+                name,
+                key,
+            )
 
 
 def test_jammed_without_compiled_code_is_jammed_with_it(tmp_path):
@@ -84,5 +92,7 @@ def test_jammed_without_compiled_code_is_jammed_with_it(tmp_path):
 
 def test_the_switch_is_0_or_1():
     environment = os.environ | {"UNIJAM_COMPILED": "maybe"}
-    run = subprocess.run([sys.executable, "-c", "import unijam"], env=environment, cwd=ROOT, capture_output=True, text=True)
+    run = subprocess.run(
+        [sys.executable, "-c", "import unijam"], env=environment, cwd=ROOT, capture_output=True, text=True
+    )
     assert "UNIJAM_COMPILED = 'maybe' is not valid: it must be 0 or 1." in run.stderr

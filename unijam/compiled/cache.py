@@ -19,7 +19,9 @@ from numba.core.caching import CompileResultCacheImpl, FunctionCache, IndexDataC
 _digests: dict[str, bytes] = {}
 # what compiled code calls in place of a function: bodies given by `overload` and `implements`
 _stand_ins: dict[Callable, list[Callable]] = {}
-_ROOM = sorted(str(path) for path in Path(__file__).parent.glob("*.py"))  # all compiled code rests on this room
+_ROOM = sorted(
+    str(path) for path in Path(__file__).parent.glob("*.py")
+)  # all compiled code rests on this room
 # digits of a digest in a file's name: 64 bits, so that two different contents never share a name in practice
 _SHORT = 16
 
@@ -172,7 +174,9 @@ class _Files(IndexDataCacheFile):
         overloads[key] = name
         self._save_index(overloads)
         kept = set(overloads.values())
-        for path in Path(self._cache_path).iterdir():  # data of older sources; whoever misses it compiles again
+        for path in Path(
+            self._cache_path
+        ).iterdir():  # data of older sources; whoever misses it compiles again
             if path.name.startswith(f"{self._base}.") and path.suffix == ".nbc" and path.name not in kept:
                 path.unlink(missing_ok=True)
 

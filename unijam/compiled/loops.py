@@ -72,7 +72,10 @@ def loop(function: Any = None, *, distinct: bool = False, **options: Any) -> Any
         compiled = njit(**{"nogil": True, "error_model": "numpy"} | options)(function)
         try:
             compiled._cache = SourceCache(function)
-        except (RuntimeError, OSError):  # no folder can be written, or the function has no file: compiled each time
+        except (
+            RuntimeError,
+            OSError,
+        ):  # no folder can be written, or the function has no file: compiled each time
             pass
         return compiled
 
