@@ -21,8 +21,8 @@ _features = get_host_cpu_features() if _config.CPU_FEATURES is None else _config
 # 512-bit registers hold eight doubles. All others take four: as one instruction with AVX, as two with SSE2 or NEON.
 # An empty list of features (unknown processors, generic code) is one of "all others".
 WIDTH = 8 if "+avx512f" in _features.split(",") else 4  # what fits into a register
-# OWN[k] is the row in lane k, LANE its inverse. Rows (x, y), (x, y), … in two registers are taken apart into x and y by one
-# shuffle each, in which no number crosses 256 bits: it leaves the rows in this order, and a natural one would cost more.
+# OWN[k] is the row in lane k, LANE its inverse. Rows (x, y), (x, y), … in two registers are taken apart into x and y by
+# one shuffle each, in which no number crosses 256 bits. It leaves the rows in this order; a natural one costs more.
 OWN = tuple(k // 2 + WIDTH // 2 * (k % 2) for k in range(WIDTH))
 LANE = tuple(OWN.index(k) for k in range(WIDTH))
 _DOUBLE, _INDEX, _INT = ir.DoubleType(), ir.IntType(64), ir.IntType(32)

@@ -17,7 +17,7 @@ from .neighbours import FOLDED, grid, into_cells, search
 # Particles are sorted by their number of partners within blocks of so many: larger blocks fill groups better, smaller
 # ones keep neighbours near each other in memory (512 discs are 8 kB, a quarter of the first cache).
 BLOCK = 512
-# How far a list may reach beyond contact, in mean diameters. At 0.65 it covers 1.65² = 2.7 times the area within contact
+# How far a list may reach beyond contact, in mean diameters. At 0.65 it covers 1.65² = 2.7 times the area of contact,
 # and each evaluation pays for that; the least keeps a start with long steps from making it thinner without end.
 LARGEST_SKIN, LEAST_SKIN = 0.65, 0.02
 
