@@ -176,7 +176,7 @@ def note(context, array, at, first, bits):
 
 @_intrinsic
 def total(context, a):
-    """The sum over all lanes, in pairs: (0 + 1) + (2 + 3) …"""
+    """The sum over all lanes, in pairs: first 0 + 1, 2 + 3, …, then the sums of these."""
 
     def codegen(context, builder, signature, values):
         terms = [builder.extract_element(values[0], _INT(k)) for k in range(WIDTH)]
