@@ -75,7 +75,7 @@ def test_coordinates_of_a_wrong_kind_are_refused_in_one_sentence(value):
 
     for measure in (uj.count_constraints, uj.decompose_hessian, lambda system, x: uj.minimize(system)):
         with pytest.raises(ValueError, match="coordinates of Own") as error:
-            use(Own())
+            measure(Own(), Own.initial)
         assert "\n" not in str(error.value) and "16" in str(error.value)
 
 

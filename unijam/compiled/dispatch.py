@@ -1,8 +1,8 @@
-"""Functions that compiled loops may call without knowing whose they are: open to every system and method.
+"""Functions that compiled loops call by name, and that each system or method implements for its own data.
 
-A stub declares such a function, `implements` says what it is where its first argument is of a given class, a
-NamedTuple. A method of minimisation can so run inside one compiled call on any system whose evaluator is
-compiled, and neither imports the other.
+A stub declares such a function. `implements` gives its body for one class of its first argument, a NamedTuple. Thus a
+method of minimisation runs inside one compiled call on any system that has a compiled evaluator, and neither imports
+the other.
 """
 
 from collections.abc import Callable

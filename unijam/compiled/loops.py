@@ -6,6 +6,7 @@ with the same results to rounding. It serves to find faults, and processors for 
 
 import os
 from collections.abc import Callable
+from contextlib import suppress
 from functools import wraps
 from typing import Any, TypeVar
 
@@ -69,14 +70,12 @@ def loop(function: Any = None, *, distinct: bool = False, **options: Any) -> Any
         note_source(function)
         if distinct:
             options["pipeline_class"] = DistinctArrays
-        compiled = njit(**{"nogil": True, "error_model": "numpy"} | options)(function)
-        try:
+        flags: dict[str, Any] = {"nogil": True, "error_model": "numpy"} | options
+        compiled: Any = njit(**flags)(function)
+        with suppress(
+            RuntimeError, OSError
+        ):  # no folder can be written, or no file: compiled in each process
             compiled._cache = SourceCache(function)
-        except (
-            RuntimeError,
-            OSError,
-        ):  # no folder can be written, or the function has no file: compiled each time
-            pass
         return compiled
 
     return decorate if function is None else decorate(function)

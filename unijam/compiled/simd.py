@@ -1,7 +1,8 @@
-"""Numbers side by side in one vector register, for compiled code: arithmetic, and rows of arrays, read and written.
+"""Several numbers side by side in one vector register, for compiled code: arithmetic, and reading and writing of rows.
 
-Compilers do not vectorise a loop over particles of which each has its own number of partners. Here it says itself what
-goes side by side; LLVM makes of it what the processor has.
+A compiler does not vectorise a loop over particles when each particle has its own number of partners. Here the loop
+itself says which numbers go side by side, and LLVM translates this to the instructions of the processor. A processor
+with narrower registers takes two or four instructions for each of these.
 """
 
 import operator
@@ -17,18 +18,22 @@ from numba.extending import intrinsic, lower_builtin, models, register_model
 
 _config: Any = config  # its attributes are made when it is read
 _features = get_host_cpu_features() if _config.CPU_FEATURES is None else _config.CPU_FEATURES
+# 512-bit registers hold eight doubles. All others take four: as one instruction with AVX, as two with SSE2 or NEON.
+# An empty list of features (unknown processors, generic code) is one of "all others".
 WIDTH = 8 if "+avx512f" in _features.split(",") else 4  # what fits into a register
-# rows that follow each other, in the order that is cheapest in a plane, and where each of them is
+# OWN[k] is the row in lane k, LANE its inverse. Rows (x, y), (x, y), … in two registers are taken apart into x and y by
+# one shuffle each, in which no number crosses 256 bits. It leaves the rows in this order; a natural one costs more.
 OWN = tuple(k // 2 + WIDTH // 2 * (k % 2) for k in range(WIDTH))
 LANE = tuple(OWN.index(k) for k in range(WIDTH))
 _DOUBLE, _INDEX, _INT = ir.DoubleType(), ir.IntType(64), ir.IntType(32)
 _ALL, _FOUR, _TWO = (ir.VectorType(_DOUBLE, width) for width in (WIDTH, 4, 2))
+# a product and a sum may be fused, a quotient may be a product with the inverse, −0 may be 0; no terms change places
 _FLAGS = ("contract", "arcp", "nsz")
 _intrinsic: Any = intrinsic
 
 
 class Lanes(types.Type):
-    """Of `WIDTH` numbers; they add, multiply and so on with as many others, or with one number for all."""
+    """numba's type of `WIDTH` numbers. Operators take two of them, or one of them and one number for all lanes."""
 
 
 lanes = Lanes("Lanes")
@@ -51,14 +56,14 @@ def _shuffle(builder: Any, a: Any, b: Any, *lanes: int) -> Any:
 
 
 def _in_fours(builder: Any, a: Any, b: Any, *lanes: int) -> Any:
-    """The same within each four of a and b, those of b counted from four."""
+    """Shuffle within each four lanes of a and b alike (cheap: no lane crosses 256 bits); lanes of b count from four."""
     width = a.type.count
     fours = range(0, width, 4)
     return _shuffle(builder, a, b, *(k + at + (width - 4 if k > 3 else 0) for at in fours for k in lanes))
 
 
 def _joined(builder: Any, vectors: list) -> Any:
-    """One vector of several, a power of two."""
+    """One long vector of several short ones, whose number is a power of two."""
     while len(vectors) > 1:
         lanes = range(2 * vectors[0].type.count)
         vectors = [_shuffle(builder, *vectors[k : k + 2], *lanes) for k in range(0, len(vectors), 2)]
@@ -66,7 +71,7 @@ def _joined(builder: Any, vectors: list) -> Any:
 
 
 def _fours(builder: Any, vector: Any) -> list:
-    """Of one vector several, of four."""
+    """The parts of a vector, of four lanes each."""
     return [_shuffle(builder, vector, vector, *range(k, k + 4)) for k in range(0, vector.type.count, 4)]
 
 
@@ -99,7 +104,7 @@ for _operator, _instruction in (
 
 
 def _function(name: str, arity: int) -> Any:
-    """A function of lanes that LLVM knows by this name."""
+    """LLVM's own function of this name, lane by lane."""
     kind = ir.FunctionType(_ALL, [_ALL] * arity)
 
     def codegen(context, builder, signature, values):
@@ -123,7 +128,7 @@ def fill(context, value):
 
 @_intrinsic
 def beyond(context, a, b):
-    """Zero where a ≤ b, else one: where a is not a number, too."""
+    """0.0 where a ≤ b, else 1.0. NaN gives 1.0, so that a position that is NaN counts as too far."""
 
     def codegen(context, builder, signature, values):
         above = builder.fcmp_unordered(">", *(_spread(builder, v) for v in values))
@@ -134,7 +139,7 @@ def beyond(context, a, b):
 
 @_intrinsic
 def below(context, a, b):
-    """Where a < b, as the bits of an integer, the first the lowest."""
+    """An integer whose bit k is set where a < b in lane k."""
 
     def codegen(context, builder, signature, values):
         bits = builder.bitcast(builder.fcmp_ordered("<", *values), ir.IntType(WIDTH))
@@ -145,10 +150,15 @@ def below(context, a, b):
 
 @_intrinsic
 def note(context, array, at, first, bits):
-    """Write first + k for each bit k that is set, from array[at] on (anything after them, `WIDTH` in all); how many."""
+    """Write first + k to array[at:] for each bit k that is set, and return how many were written.
+
+    It always stores `WIDTH` numbers, the last of them without meaning: a store without branches is faster, and the next
+    call writes over them. The array must have room for that.
+    """
     byte, several = ir.IntType(8), ir.VectorType(_INDEX, WIDTH)
     which = [[k for k in range(WIDTH) if code >> k & 1] for code in range(1 << WIDTH)]
     row = ir.VectorType(byte, WIDTH)
+    # a table of 2^WIDTH rows: of each pattern of bits the places of those that are set
     rows = [ir.Constant(row, [byte(k) for k in (*w, *[0] * WIDTH)[:WIDTH]]) for w in which]
     table = ir.Constant(ir.ArrayType(row, len(rows)), rows)
 
@@ -166,7 +176,7 @@ def note(context, array, at, first, bits):
 
 @_intrinsic
 def total(context, a):
-    """The sum of all."""
+    """The sum over all lanes, in pairs: first 0 + 1, 2 + 3, …, then the sums of these."""
 
     def codegen(context, builder, signature, values):
         terms = [builder.extract_element(values[0], _INT(k)) for k in range(WIDTH)]
@@ -178,14 +188,14 @@ def total(context, a):
 
 
 def _pointer(context: Any, builder: Any, kind: Any, array: Any, index: Any, to: Any = None) -> Any:
-    """To an entry of a contiguous one-dimensional array, whose index is not negative."""
+    """A pointer to an entry of a contiguous array of one axis. The index is not checked and must not be negative."""
     pointer = builder.gep(context.make_array(kind)(context, builder, array).data, [index], inbounds=True)
     return pointer if to is None else builder.bitcast(pointer, to.as_pointer())
 
 
 @_intrinsic
 def several(context, array, index):
-    """`WIDTH` numbers in a row of an array."""
+    """The numbers array[index:index + WIDTH]."""
 
     def codegen(context, builder, signature, values):
         array, index = values
@@ -199,7 +209,7 @@ def _in_plane(signature: Any) -> bool:
 
 
 def _own_rows(context, builder, signature, values):
-    """Pointers to rows of an array that follow each other: in a plane to two halves of them."""
+    """Pointers to consecutive rows of an array: one for each row in space, one for each half of them in a plane."""
     d = 2 if _in_plane(signature) else 3
     size = _ALL if d == 2 else _FOUR
     rows = (builder.add(values[1], _INDEX(k)) for k in (OWN[:2] if d == 2 else OWN))

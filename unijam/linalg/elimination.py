@@ -15,7 +15,9 @@ from ..compiled import loop
 from ..support.arrays import Array
 from .supernodes import Panels, analyse, factorise, graph_of, nodes_of, solve
 
-WORSE = 1.3  # times as many entries in L as the order had at first: a new one is found
+# Where L has 1.3 times the entries that the order had at first, the next matrix gets a new order: the work of a
+# factor grows faster than its entries, and soon exceeds that of finding an order.
+WORSE = 1.3
 
 
 @dataclass(frozen=True, eq=False)

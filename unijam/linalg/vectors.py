@@ -76,7 +76,9 @@ def _scalars(*values: Array) -> list[float]:
     return floats
 
 
-_fast = {"contract", "nsz", "reassoc", "nnan", "ninf"}  # sums in any order; no NaN is looked for
+# Sums may be in any order, so that they vectorise. NaN and infinity are not looked for here: the loop of a
+# method tests the energy of each point.
+_fast = {"contract", "nsz", "reassoc", "nnan", "ninf"}
 
 
 @loop(forceinline=True, fastmath=_fast)

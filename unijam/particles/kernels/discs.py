@@ -111,7 +111,9 @@ def _sweep(y, g, space, exponent, hertz, kernel, factor, limit):
                 load = load + force * sigma
                 fx, fy, fz = fx - pull * dx, fy - pull * dy, fz - pull * dz
                 at += WIDTH
-        if first == last:  # some of these rows may have been written before
+        # The last group is of the last WIDTH particles, so that it is full; it shares rows with the group before, which
+        # are listed in only one of both: their forces are summed.
+        if first == last:
             gx, gy, gz = own(g, first, space)
             fx, fy, fz = fx + gx, fy + gy, fz + gz
         put(g, first, fx, fy, fz, space)

@@ -149,6 +149,7 @@ def grid(sides, reaches):
     for axis in range(d):
         along = 3 - d + axis
         wide[along] = sides[axis]
+        # 1e-12: rounding must not make a cell narrower than the reach, which would lose pairs
         count = min(int(sides[axis] / width * (1.0 - 1e-12)), max(3, int(many[axis])))
         cells[along] = count if count >= 3 else 1  # of fewer, neighbours would be the same on both sides
         fold |= count < 3
@@ -253,6 +254,7 @@ def search(near, wide, cells, fold, start, pairs):
                                 )
                             cutoff = several(reaches, t) + reach
                             bits = below(dx * dx + dy * dy + dz * dz, cutoff * cutoff)
+                            # lanes past the end of the run hold other particles
                             bits &= every >> max(0, t + WIDTH - end)
                             found += note(pairs, found, (s << 32) + t, bits)
     return pairs, found

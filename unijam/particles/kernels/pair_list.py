@@ -14,8 +14,12 @@ from ...compiled import inline, loop
 from ...compiled.simd import LANE, WIDTH
 from .neighbours import FOLDED, grid, into_cells, search
 
-BLOCK = 512  # particles that are sorted by their number of partners
-LARGEST_SKIN, LEAST_SKIN = 0.65, 0.02  # how far a list reaches beyond contact, in mean diameters
+# Particles are sorted by their number of partners within blocks of so many: larger blocks fill groups better, smaller
+# ones keep neighbours near each other in memory (512 discs are 8 kB, a quarter of the first cache).
+BLOCK = 512
+# How far a list may reach beyond contact, in mean diameters. At 0.65 it covers 1.65² = 2.7 times the area of contact,
+# and each evaluation pays for that; the least keeps a start with long steps from making it thinner without end.
+LARGEST_SKIN, LEAST_SKIN = 0.65, 0.02
 
 
 def workspace(n):
@@ -100,8 +104,10 @@ def _mark(x, sides, skin, sorted_by_cell, pairs, spread, partners):
 @loop
 def _number(sorted_by_cell, partners, key, order, new):
     """In each block a counting sort by partners: the particle of each number, and the number of each as sorted."""
+    # 256 classes, and two more since counts are shifted by one
     n, first = len(sorted_by_cell), np.empty(258, dtype=np.int64)
     for s in range(n):
+        # 8 × 32 = 256 classes: folded partners are few (0 … 7), plain ones below 32; more share the last class
         key[s] = 32 * min(partners[s, 1], 7) + min(partners[s, 0], 31)
     for low in range(0, n, BLOCK):
         high = min(n, low + BLOCK)
@@ -147,7 +153,11 @@ def _entries(sorted_by_cell, radii, new, pairs, partners, size):
 
 @inline
 def suitable_skin(skin, served, worth, unit):
-    """The skin after one that lasted for so many evaluations: a list serves as long as its skin is thick."""
+    """The skin of the next list, given that a list of thickness `skin` served for so many evaluations.
+
+    A list serves for a time that grows with its skin, and costs in each evaluation in proportion to it; `worth` is the
+    product of both at the best skin, measured. Steps of at most 1.4 keep one unusual list from setting the next.
+    """
     best = sqrt(worth * skin / max(served, 1))
     best = min(max(best, 0.7 * skin), 1.4 * skin)
     return min(max(best, LEAST_SKIN * unit), LARGEST_SKIN * unit)

@@ -19,7 +19,7 @@ import numpy as np
 from ...compiled import loop
 from .neighbours import pairs_by_cells
 
-LAST = 3e-9  # of two corrections: what is then left is of the order of its square
+LAST = 3e-9  # t is accepted where the last correction is smaller: the error left is its square, about 1e-17
 MANY = 0.05  # share of the pairs from which on another step for all is cheaper than a search for each
 TINY = 1e-100  # squared distance below which two centres coincide: √F = 0, without a direction
 
@@ -72,7 +72,7 @@ def approach(t, qi, qj, di, mixed, dj):
 def maximise(t, bound, qi, qj, di, mixed, dj):
     """(t*, F, denominator), from a start t; an F(t) above `bound` is returned at once."""
     low, high = 0.0, 1.0
-    for _ in range(100):
+    for _ in range(100):  # a few suffice; bisection alone would need 53
         f, denominator = value(t, qi, qj, di, mixed, dj)
         if f > bound:
             return t, f, denominator
@@ -154,6 +154,7 @@ def hessian(t, rx, ry, ci, si, ri, cj, sj, rj, alpha, factor, out):
 def axes(angles, cos, sin):
     """Fill cos and sin of angles, (n,), by Cody and Waite's reduction and fdlibm's polynomials."""
     for k in range(len(angles)):
+        # π/2 in three parts, each but the last with trailing zeros, so that the products with `quarter` are exact
         quarter = np.rint(angles[k] * (2.0 / np.pi))
         y = angles[k] - quarter * 1.57079632673412561417
         y -= quarter * 6.07710050630396597660e-11
