@@ -4,6 +4,7 @@ import math
 
 import numpy as np
 
+from ..core.capabilities import HasData
 from ..support.arrays import is_torch, namespace
 from .objective import Objective
 from .point import Point
@@ -70,7 +71,7 @@ class Progressing:
 
     def __init__(self, objective: Objective) -> None:
         system = objective.system
-        self.looks = is_torch(system.initial) and system.n_data is None
+        self.looks = is_torch(system.initial) and not isinstance(system, HasData)
         self.value, self.residual, self.since, self.patience = math.inf, math.inf, 0, FIRST
 
     def held_up(self, objective: Objective, point: Point, taken: int) -> bool:

@@ -4,7 +4,7 @@ from dataclasses import replace
 from typing import Any, cast
 
 from ..core.border import require_positions, require_system
-from ..core.system import ConstrainedSystem
+from ..core.system import ConstrainedSystem, released
 from ..support.arrays import Array, is_torch, private
 from ..support.interrupts import deferred
 from ..support.validation import require
@@ -106,7 +106,7 @@ def _minimized(
 def _at_a_kink(found: MinimizeResult) -> bool:
     if not is_torch(found.x):
         return False
-    objective = Objective(found.system.released())
+    objective = Objective(released(found.system))
     return kink_ahead(objective, objective.first(found.x))
 
 
