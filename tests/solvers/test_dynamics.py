@@ -57,7 +57,9 @@ def torchs(system, optimizer, n_steps, schedule=None, data=None):
 @pytest.mark.parametrize("scheduled", [False, True])
 def test_adam_takes_the_steps_of_torch(name, scheduled):
     system = SYSTEMS[name](1)
-    expected = torchs(system, partial(torch.optim.Adam, lr=0.01), 100, StepLR if scheduled else None)
+    typical = system.potential.force_unit(system.unit)  # ours takes ε in units of a typical force
+    adam = partial(torch.optim.Adam, lr=0.01, eps=1e-8 * typical)
+    expected = torchs(system, adam, 100, StepLR if scheduled else None)
     rate = uj.TorchSchedule(0.01, StepLR) if scheduled else 0.01
     result = uj.minimize(system, None, uj.Adam(learning_rate=rate, max_steps=100))
     kept = system.canonical(torch.from_numpy(expected)) if name == "network" else expected

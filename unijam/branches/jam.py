@@ -9,10 +9,9 @@ import time
 from dataclasses import dataclass, replace
 
 from ..core.border import require_positions, require_system
-from ..core.capabilities import Layered
+from ..core.capabilities import HasPressure, Layered
 from ..core.system import ConstrainedSystem
 from ..core.tolerances import QUOTED
-from ..particles.packing import Packing
 from ..solvers import MinimizeResult, Objective, solver_for
 from ..support.arrays import Array, private
 from ..support.interrupts import deferred, is_interrupt
@@ -182,7 +181,7 @@ def _jammed(
     require(len(asked) <= 1, "targets", asked, "at most one of pressure, packing_fraction, margin and excess")
     for name in given:
         require(name == system.control, "target", name, f"{system.control}, the control of this system")
-    require(pressure is None or isinstance(system, Packing), "target", "pressure", "that of a packing")
+    require(pressure is None or isinstance(system, HasPressure), "target", "pressure", "that of a packing")
     x = private(require_positions(system, system.initial if x0 is None else x0))
     way = _Way(system, progress, *asked)
     with way.report:

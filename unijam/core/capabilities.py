@@ -187,6 +187,14 @@ class Rearranging:
     handover: float = 1e-4
 
 
+class HasPressure(ABC):
+    """A system in a box, which its constraints press on."""
+
+    @abstractmethod
+    def pressure(self, c: Any) -> float:
+        """The pressure of its `Constraints` at one x: minus the derivative of U with respect to the volume."""
+
+
 class CompiledEvaluator(ABC):
     """An evaluator whose list of near pairs can be used in compiled loops.
 

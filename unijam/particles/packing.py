@@ -11,6 +11,7 @@ from typing import Annotated, Any, ClassVar, Self
 import numpy as np
 from pydantic import Field
 
+from ..core.capabilities import HasPressure
 from ..core.potentials import Harmonic, Potential
 from ..core.system import ConstrainedSystem, Constraints, require_evaluated
 from ..support.arrays import Array
@@ -64,7 +65,7 @@ def unit_density_box(n: int, dimension: int, proportions: Any) -> Any:
 
 
 @dataclass(frozen=True, eq=False, kw_only=True, repr=False)
-class Packing(ConstrainedSystem):
+class Packing(ConstrainedSystem, HasPressure):
     """Particles in a periodic rectangular box (a segment, square, cube, …), jammed by their size.
 
     x holds all positions first, (n, d) row by row, then (ellipses) `orientations` numbers a particle.

@@ -3,6 +3,8 @@
 from dataclasses import replace
 from typing import Any, cast
 
+import numpy as np
+
 from ..core.border import require_positions, require_system
 from ..core.system import ConstrainedSystem, released
 from ..support.arrays import Array, is_torch, private
@@ -66,7 +68,10 @@ def minimize(
     """
     with deferred(told=True) as ctrl_c:
         found = _minimized(system, x0, solver, watch, progress)
-    return replace(found, interrupted=True) if ctrl_c.pressed else found
+    if not ctrl_c.pressed:
+        return found
+    several = isinstance(found, ReplicaResult)
+    return replace(found, interrupted=np.full(found.status.shape, True) if several else True)
 
 
 def _minimized(

@@ -54,6 +54,8 @@ def negative_curvature(system: ConstrainedSystem, x: Array) -> float | None:
     left = float(gradient @ gradient) ** 0.5 / math.sqrt(max(int(c.overlaps.sum()), 1))
     left /= system.unit  # a stiffness
     operator = _hessian(c, force)
+    if not math.isfinite(float(abs(operator @ _random(operator.like)).max())):
+        return None  # H is NaN somewhere, as where two centres coincide: nothing can be said
     found = _lowest(operator, left, None)
     if found is None or found == 0:
         return found

@@ -51,9 +51,10 @@ def generators(seed: int) -> list[np.random.Generator]:
 
 def as_tensor(value: Any, field: str, dtype: torch.dtype, device: torch.device | str) -> Tensor:
     """Numbers of any kind as a new tensor of finite entries, which shares nothing with what was given."""
-    complex_numbers = getattr(value, "dtype", None) in (torch.complex64, torch.complex128)
+    tensor = isinstance(value, Tensor)  # which NumPy must not look at: it may live on another device
+    complex_numbers = value.is_complex() if tensor else np.iscomplexobj(value)
     require(
-        not complex_numbers and not np.iscomplexobj(value),
+        not complex_numbers,
         field,
         "complex numbers",
         "an array of real numbers",
