@@ -306,7 +306,12 @@ class _Way:
         """To a pressure, by way of τ, lowered or raised."""
         state = self.quench(self.start, x)
         if not self.status:
-            self._walk_to(pressure, state)
+            try:
+                self._walk_to(pressure, state)
+            except (
+                ValueError
+            ) as error:  # a step tried a scale that the system refuses: the particles are too large
+                raise ValueError(f"pressure = {pressure!r} is out of reach: {error}") from None
             beyond = refusal(self.last.system, NEAR_REFUSAL * (self.last.system.scale or 0.0))
             if self.status not in ("converged", "interrupted") and beyond and _pressure(self.last) < pressure:
                 raise ValueError(f"pressure = {pressure!r} is out of reach: {beyond}")

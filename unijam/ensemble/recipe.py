@@ -131,7 +131,10 @@ class Recipe:
 
 
 def _constructor(kind: Any) -> Callable[..., Any]:
-    return kind.random if hasattr(kind, "random") else kind
+    if hasattr(kind, "random"):
+        return kind.random
+    # a class without `__init__` takes nothing, whatever the signature of its base's `__new__` says
+    return object if kind.__init__ is object.__init__ else kind
 
 
 def _plain(value: Any) -> Any:
