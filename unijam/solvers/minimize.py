@@ -70,8 +70,9 @@ def minimize(
         found = _minimized(system, x0, solver, watch, progress)
     if not ctrl_c.pressed:
         return found
-    several = isinstance(found, ReplicaResult)
-    return replace(found, interrupted=np.full(found.status.shape, True) if several else True)
+    if isinstance(found, ReplicaResult):
+        return replace(found, interrupted=np.full(np.shape(found.status), True))  # type: ignore[arg-type]
+    return replace(found, interrupted=True)
 
 
 def _minimized(

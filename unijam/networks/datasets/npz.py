@@ -6,6 +6,7 @@ import tarfile
 import zipfile
 import zlib
 from pathlib import Path
+from typing import BinaryIO
 
 import numpy as np
 
@@ -63,6 +64,11 @@ def npz(path: str | os.PathLike, *, n_classes: int | None = None, name: str | No
     for field, array in found.items():
         require(array.dtype == np.uint8, f"the type of {field} in {str(file)!r}", str(array.dtype), "uint8")
     return arrays(**found, n_classes=n_classes, name=name or file.stem)
+
+
+def _opened(file: Path, unpacked: bytes) -> BinaryIO:
+    """The archive as a stream that is closed whatever happens: NumPy leaves a damaged one open."""
+    return io.BytesIO(unpacked) if unpacked else file.open("rb")
 
 
 def _corrupt(file: Path) -> ValueError:

@@ -51,8 +51,8 @@ def generators(seed: int) -> list[np.random.Generator]:
 
 def as_tensor(value: Any, field: str, dtype: torch.dtype, device: torch.device | str) -> Tensor:
     """Numbers of any kind as a new tensor of finite entries, which shares nothing with what was given."""
-    tensor = isinstance(value, Tensor)  # which NumPy must not look at: it may live on another device
-    complex_numbers = value.is_complex() if tensor else np.iscomplexobj(value)
+    # NumPy must not look at a tensor, which may live on another device
+    complex_numbers = value.is_complex() if isinstance(value, Tensor) else np.iscomplexobj(value)
     require(
         not complex_numbers,
         field,
