@@ -46,10 +46,7 @@ def npz(path: str | os.PathLike, *, n_classes: int | None = None, name: str | No
     tar = tarfile.is_tarfile(io.BytesIO(raw) if packed else file)
     require(not tar, "file", str(file), "unpacked: it is a tar archive of other files")
     try:
-        with (
-            io.BytesIO(raw) if packed else file.open("rb") as opened,
-            np.load(opened, allow_pickle=False) as archive,
-        ):
+        with _opened(file, raw) as stream, np.load(stream, allow_pickle=False) as archive:
             missing = [field for field in FIELDS if field not in archive.files]
             require(
                 not missing, "file", str(file), f"an archive of {', '.join(FIELDS)}; {missing[:1]} is missing"
