@@ -20,8 +20,8 @@ for system in uj.Ellipses.random(n=12), uj.SoftSpheres.random(n=20):
     assert abs(gradient - c.vjp(force)).max() < 1e-12 * abs(gradient).max()
 """
 OTHERS = [
-    # what .ci/run does with the whole physics
-    pytest.param("generic", None, marks=pytest.mark.slow),  # numba's word for no features beyond the least of an architecture
+    # "generic" is numba's word for the least features of an architecture; .ci/run runs the physics with it
+    pytest.param("generic", None, marks=pytest.mark.slow),
     pytest.param("generic", "+sse2,+sse4.1", marks=pytest.mark.slow),
     pytest.param(
         None, "", marks=pytest.mark.slow
