@@ -48,7 +48,7 @@ def measure_fit(system: uj.FullyConnected, max_steps: int) -> Fit:
     stages = [uj.Stage({"activation": "softplus", "beta": b}, solver) for b in SHARPNESS]
     result = uj.minimize(system, solver=uj.Stages((*stages, uj.Stage({"activation": "relu"}, solver))))
     n_effective, n_data = system.n_dof - sum(system.widths), len(system.labels)
-    ratio = result.n_overlaps / n_effective if result.status != "satisfied" else 0.0
+    ratio = 0.0 if result.fitted else result.n_overlaps / n_effective
     return Fit(n_data / n_effective, result.energy / n_data, ratio, result.n_steps, result.seconds)
 
 
