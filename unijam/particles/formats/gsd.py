@@ -1,4 +1,4 @@
-"""GSD trajectories: what OVITO and HOOMD show in single precision, and beside it the packing itself, bit by bit.
+"""GSD trajectories: the packing in single precision, as OVITO and HOOMD read it, and beside it in double precision.
 
 Chunks log/unijam/* hold x, radii, box and aspect ratio in double precision; log/bonds/force and log/bonds/overlap
 belong to the contacts, which are bonds.
@@ -36,8 +36,8 @@ def write_gsd(path: str | os.PathLike, packings: Any) -> None:
     path : path
         Written whole or not at all: an error, as a full disk, leaves the file that was there.
     packings : (system, x), a sequence of them, or JamResult
-        Anything with a `system` and an `x` counts as a pair. Of a `JamResult`: its states, and last the state
-        reached.
+        Anything with a `system` and an `x` counts as a pair. A `JamResult` gives a frame for each of its states, and
+        last the state that it reached.
 
     Raises
     ------
@@ -75,9 +75,9 @@ def read_gsd(
     ----------
     path : path
     frame : int
-        Which, from 0, or from −1 backwards.
+        The number of the frame, from 0, or from −1 backwards.
     potential : Potential, optional
-        Of the particles; by default that of the file, harmonic where it names none.
+        The potential of the particles; by default the potential in the file, harmonic where it names none.
     diameters : mapping of str to float, optional
         The diameter of each particle type, for discs and spheres of another program whose sizes the file does not
         hold (HOOMD's molecular dynamics keeps them in its force field).

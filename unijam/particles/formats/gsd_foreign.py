@@ -1,7 +1,7 @@
-"""GSD frames of other programs, HOOMD's above all: what they say about discs, spheres and ellipses, or one sentence.
+"""GSD frames of other programs, HOOMD's above all, read as discs, spheres or ellipses.
 
-Sizes come from the shapes of the particle types (HPMC), or from the diameters (molecular dynamics), whose default of 1
-says nothing where particles of several types are there.
+Sizes come from the shapes of the particle types (HPMC), or from the diameters (molecular dynamics). The default
+diameter of 1 says nothing where there are particles of several types.
 """
 
 import os
@@ -15,7 +15,7 @@ from ...support.validation import is_positive, require
 from ..packing import Packing
 from .common import packing
 
-ALIKE = 1e-5  # relative difference of what single precision holds to be the same
+ALIKE = 1e-5  # relative difference up to which two numbers in single precision count as the same
 OURS = "contact"  # bonds of this type are what `write_gsd` shows: no forces of their own
 LINKED = ("angles", "dihedrals", "impropers", "constraints")
 
@@ -23,7 +23,9 @@ LINKED = ("angles", "dihedrals", "impropers", "constraints")
 def read_foreign(
     path: str | os.PathLike, frame: Any, potential: Potential | None, diameters: Mapping[str, float] | None
 ) -> tuple[Packing, np.ndarray]:
-    """(system, x) of a frame in single precision, x unwrapped by the images.
+    """(system, x) of a frame in single precision; x, (n_dof,), is unwrapped by the images.
+
+    `potential` is harmonic by default. `diameters` gives the diameter of each particle type where the file does not.
 
     Raises
     ------
