@@ -28,7 +28,11 @@ def npz(path: str | os.PathLike, *, n_classes: int | None = None, name: str | No
     n_classes : int, optional
         By default as in `arrays`.
     name : str, optional
-        The file's by default.
+        By default the name of the file.
+
+    Returns
+    -------
+    DataSet
 
     Raises
     ------
