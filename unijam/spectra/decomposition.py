@@ -110,7 +110,7 @@ class HessianDecomposition(Brief):
 
     @cached_property
     def kernel(self) -> np.ndarray:
-        """Orthonormal basis of the kernel of H0 on the tangent space of the kinks, symmetries left out: columns, (n, k)."""
+        """The kernel of H0 on the tangent space of the kinks, without symmetries: orthonormal columns, (n, k)."""
         rows = np.vstack([self.jacobian, self._rows(self.symmetries), self._rows(self.kinks)])
         return null_space(rows, self._imbalance)
 

@@ -64,7 +64,7 @@ class MatrixFreeHessian(Brief):
         tolerance: float = 1e-6,
         max_products: int = 1000,
     ) -> tuple[np.ndarray, np.ndarray]:
-        """The `count` lowest (or highest) eigenvalues of "h0", "hp" or "total", ascending, and their residuals, (count,).
+        """The lowest (or highest) eigenvalues of "h0", "hp" or "total", ascending, and their residuals, (count,) each.
 
         Within the residual of each value there is an eigenvalue. Lanczos' method does not see multiplicity: of equal
         eigenvalues it finds one, until rounding brings in others.

@@ -141,7 +141,7 @@ def lowest_dense(h: np.ndarray, symmetries: np.ndarray, k: int) -> tuple[np.ndar
 
 
 def lowest_sparse(h: sp.csc_array, symmetries: np.ndarray, k: int) -> tuple[np.ndarray, np.ndarray]:
-    """The k lowest eigenvalues, (k,), and eigenvectors, (n, k), of a sparse H with H Z = 0 for the symmetries Z, (s, n).
+    """The k lowest eigenvalues, (k,), and eigenvectors, (n, k), of a sparse H with H Z = 0 for symmetries Z, (s, n).
 
     By Lanczos' method on P (H + shift)⁻¹ P, where P projects across Z and H + shift is positive.
     """

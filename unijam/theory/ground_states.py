@@ -2,7 +2,7 @@
 
 Conventions: N degrees of freedom, ω² an eigenvalue of the Hessian H in units of the contact stiffness. The
 perceptron has Δ = κ − ξ·w/‖w‖ with ‖ξ‖ ≈ √N, that is inputs of variance 1, and N_Δ overlaps. Φ and φ are the
-cumulative distribution and the density of the standard normal law. All numbers are per degree of freedom.
+cumulative distribution and the density of the standard normal law. Energies, forces and counts are divided by N.
 """
 
 from dataclasses import dataclass
