@@ -48,7 +48,7 @@ class Scene:
         self.colours = self._colours(colour)
 
     def _colours(self, colour: Any) -> np.ndarray:
-        """One colour a particle, (n, 3): values of a map, or tints by size with rattlers in grey."""
+        """The colour of each particle, (n, 3): from a colour map, or a tint by size, with rattlers in grey."""
         from matplotlib import colormaps
 
         radii, d = self.system.radii, self.system.dimension

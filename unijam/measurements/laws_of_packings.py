@@ -108,6 +108,7 @@ def corrected_contacts(samples: Sequence[BranchSample]) -> Estimate:
         x, y = np.log(mean(t))
 
         def misses(q: np.ndarray) -> np.ndarray:
+            # B ≥ −0.9 keeps the logarithm defined during the fit
             return q[0] + q[1] * x + np.log1p(max(q[2], -0.9) * np.exp(x / 2)) - y
 
         return float(least_squares(misses, (1.0, 0.5, 1.0)).x[1])
@@ -119,6 +120,7 @@ def by_decade(samples: Sequence[BranchSample]) -> Iterator[tuple[float, float, d
     """Exponents of p, z − z_iso and G for each decade of p: yields the largest and least Δφ, and estimates by name."""
     excess, pressure = means(samples, "excess", "pressure")
     for k, top in enumerate(pressure):
+        # a decade below `top`; 5 %, since pressures are met within 2 %
         inside = (pressure <= 1.05 * top) & (pressure >= 0.095 * top)
         if pressure[-1] > 0.105 * top or not inside.sum() > 1:
             continue

@@ -93,7 +93,7 @@ class MarginCurve(Brief):
 
     @property
     def _ended(self) -> tuple[np.ndarray, list[np.ndarray]]:
-        """Each P at which starts came to an end, and whether κ_J > 0 in them."""
+        """The P at which any start came to an end, (k,), and for each P whether κ_J > 0 in these starts."""
         known = [row[np.isfinite(row)] for row in self.thresholds]
         kept = [k for k, row in enumerate(known) if len(row)]
         return self.n_data[kept], [known[k] > 0 for k in kept]

@@ -134,7 +134,7 @@ def _lowered(state: MinimizeResult, pressure: float) -> MinimizeResult | None:
     if state.status != "converged" or pressure_of(state) < pressure:
         return None
     step = MAX_LOG_STEP
-    while pressure_of(state) > 1.02 * pressure:
+    while pressure_of(state) > 1.02 * pressure:  # met within 2 %
         step = min(step, math.log(pressure_of(state) / pressure))
         tau = conjugate_force(state.system, state.x) * math.exp(-step)
         below = settle(Objective(state.system, conjugate=tau), state.x)

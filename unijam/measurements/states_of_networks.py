@@ -61,7 +61,7 @@ def fraction(chosen: np.ndarray) -> Estimate:
 
     The interval is Wilson's, which is not empty where few runs are all alike.
     """
-    n, z = len(chosen), 1.96
+    n, z = len(chosen), 1.96  # the 97.5 % quantile of the normal law
     if not n:
         return Estimate(np.nan, np.nan, np.nan)
     p = float(np.mean(chosen))

@@ -108,6 +108,10 @@ class FullyConnected(LayeredSystem, Reducible, Resizable):
         dtype : "float64" or "float32"
             Their precision.
 
+        Returns
+        -------
+        FullyConnected
+
         Raises
         ------
         ValueError
@@ -154,6 +158,10 @@ class FullyConnected(LayeredSystem, Reducible, Resizable):
             C: 2 by default, or the data set's.
         depth, width, activation, beta, weights, bias, seed, device, dtype
             See `random`.
+
+        Returns
+        -------
+        FullyConnected
 
         Raises
         ------

@@ -1,4 +1,4 @@
-"""How the outputs of a network become signed distances, and how weights of distances become weights of outputs.
+"""The linear map from the outputs of a network to signed distances, and its transpose.
 
 Two classes: labels y = ±1, one output f, one constraint a datum, Δ_μ = κ − y_μ f_μ.
 C > 2 classes: labels 0 … C − 1, outputs z_c, C − 1 constraints a datum, Δ_μc = κ + z_c − z_y for every c ≠ y.

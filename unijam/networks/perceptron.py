@@ -43,6 +43,10 @@ class Perceptron:
         device : "cpu" or "cuda"
             The device of all tensors.
 
+        Returns
+        -------
+        FullyConnected
+
         Raises
         ------
         ValueError

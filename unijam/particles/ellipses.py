@@ -105,6 +105,10 @@ class Ellipses(Packing, Rescaled):
         box : (2,) numbers, optional
             Proportions of the sides of the box, as (1, 3); a square by default.
 
+        Returns
+        -------
+        Ellipses
+
         Raises
         ------
         ValueError

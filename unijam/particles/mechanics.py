@@ -72,7 +72,7 @@ class ElasticModuli(Brief):
 
 @dataclass(frozen=True, eq=False, repr=False)
 class Contacts(Brief):
-    """Contacts one by one: Δ as a function of q = (separation r, angles).
+    """m contacts one by one: Δ of each as a function of its coordinates q = (separation r, angles).
 
     Attributes
     ----------
@@ -97,7 +97,7 @@ class Contacts(Brief):
 
     @property
     def blocks(self) -> np.ndarray:
-        """∂²u/∂q∂q, (m, q, q)."""
+        """∂²u/∂q∂q of each contact, (m, q, q)."""
         outer = self.slopes[:, :, None] * self.slopes[:, None, :]
         return self.stiffness[:, None, None] * outer + self.force[:, None, None] * self.curvature
 
@@ -280,7 +280,7 @@ def _shear_moduli(stiffness: np.ndarray, d: int) -> tuple[float, float]:
 
 
 def _map(system: Packing, head: Array, tail: Array, first: Array, second: Array) -> sp.csr_array:
-    """∂q/∂x of q = (r_head − r_tail, the angles of first and second)."""
+    """∂q/∂x, (m q, n_dof), of q = (r_head − r_tail, the angles of first and second)."""
     d, k, m = system.dimension, system.orientations, len(first)
     axes, angles = np.arange(d), system.n * d + np.arange(k)
     rows = np.arange(m * (d + 2 * k)).reshape(m, d + 2 * k)

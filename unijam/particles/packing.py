@@ -1,6 +1,6 @@
-"""What packings of discs, spheres and ellipses share: a periodic box, radii, one scale (the mean diameter).
+"""The base class of discs, spheres and ellipses: a periodic box, radii, one scale (the mean diameter).
 
-In a fixed box Δ = λ c − g(x), λ the mean diameter (discs: c = σ_ij/λ); pressure p = Σ u'(λc − Δ)/(dV).
+In a fixed box Δ = λ c − g(x), with λ the mean diameter (discs: c = σ_ij/λ). The pressure is p = Σ u'(λc − Δ)/(dV).
 """
 
 import math
@@ -57,7 +57,7 @@ def side_lengths(value: Any, dimension: int, name: str) -> np.ndarray:
 
 
 def unit_density_box(n: int, dimension: int, proportions: Any) -> Any:
-    """`box_length` of a box of volume n: a cube, or one whose sides have given proportions, (d,)."""
+    """The `box_length` of a box of volume n: one side of a cube, or the sides, (d,), in given proportions, (d,)."""
     side = n ** (1.0 / dimension)
     if proportions is None:
         return side
@@ -170,12 +170,12 @@ class Packing(ConstrainedSystem, HasPressure):
 
     @property
     def largest_diameter(self) -> float:
-        """The longest axis of any particle, in the units of the box."""
+        """The longest axis of any particle, a float in the units of the box."""
         return 2.0 * float(self.radii.max())
 
     @cached_property
     def scale(self) -> float:
-        """λ, the mean diameter, in the units of the box."""
+        """λ, the mean diameter, a float in the units of the box."""
         return 2.0 * float(self.radii.mean())
 
     @property
@@ -241,7 +241,7 @@ class Packing(ConstrainedSystem, HasPressure):
         return float(force @ (self.scale * c.loading() - c.delta)) / (self.dimension * self.volume)
 
     def symmetries(self, x: Array) -> Array:
-        """The d translations, (d, n_dof)."""
+        """The d translations of all particles, (d, n_dof), one a row."""
         rows = np.zeros((self.dimension, self.n_dof))
         for axis in range(self.dimension):
             rows[axis, axis : self.n * self.dimension : self.dimension] = 1.0

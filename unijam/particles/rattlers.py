@@ -8,7 +8,7 @@ from ..support.validation import require
 
 
 def bearing_particles(contacts: Array, n: int, minimum: int) -> np.ndarray:
-    """Which particles bear force: remove, again and again, those with fewer than `minimum` contacts.
+    """Find the particles that bear force, by removing again and again all with fewer than `minimum` contacts.
 
     Parameters
     ----------

@@ -88,6 +88,10 @@ class SoftSpheres(Packing, Rearranging):
         box : (d,) numbers, optional
             Proportions of the sides of the box, as (1, 3); a cube by default.
 
+        Returns
+        -------
+        SoftSpheres
+
         Raises
         ------
         ValueError

@@ -60,7 +60,7 @@ def density_of_states(
     # Bins lie on a fixed grid, so that spectra can be compared bin by bin; the last bin ends at the band edge.
     first = np.floor(np.log10(above.min()) * bins_per_decade)
     inner = 10 ** (np.arange(first, np.log10(above.max()) * bins_per_decade) / bins_per_decade)
-    edges = np.append(inner, above.max() * (1 + 1e-9))
+    edges = np.append(inner, above.max() * (1 + 1e-9))  # 1e-9: the largest ω lies inside
     if edges.size > 2 and edges[-1] < 1.2 * edges[-2]:  # too narrow a last bin is joined with the one before
         edges = np.delete(edges, -2)
     counts, _ = np.histogram(above, edges)
@@ -86,4 +86,5 @@ def missing_modes(eigenvalues: np.ndarray) -> float:
     values = np.sort(np.asarray(eigenvalues, dtype=float))
     omega = np.sqrt(values[values > 1e-10 * values[-1]])
     median = float(np.median(omega))
+    # 1e-300: no division by zero where all ω are equal
     return float(omega[0] * (0.5 * omega.size) / max(median - omega[0], 1e-300))

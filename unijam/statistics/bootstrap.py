@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-LEVEL = 0.95
+LEVEL = 0.95  # probability that an interval shall contain
 
 
 @dataclass(frozen=True)

@@ -302,14 +302,14 @@ class _Fit:
         return _Fit(family, parameters, float(parameters[0] - 1), float(np.sqrt(variance)), goodness)
 
     def rises_above(self, larger: "_Fit") -> bool:
-        """Whether the exponent exceeds that of a larger window by more than noise and cut-offs explain."""
+        """Whether the exponent exceeds that of a larger window by more than noise and cut-offs can explain."""
         noise = np.sqrt(max(self.error**2 - larger.error**2, 0.0))
         return bool(self.value - larger.value > max(DRIFT, 2 * noise))
 
     def interval(
         self, values: list[np.ndarray], rng: np.random.Generator, n_bootstrap: int, confidence: float
     ) -> tuple[float, float]:
-        """Student's quantile of K systems times the bootstrap's error over them, widened."""
+        """The interval: Student's quantile for K systems × the error by a bootstrap over them, widened."""
         family, k = self.family, len(values)
         inside = [np.log(v[v < family.upper] / family.upper) for v in values]
         sums = np.array([family.statistics(log_y).sum(axis=0) for log_y in inside])

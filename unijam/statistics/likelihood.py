@@ -78,15 +78,16 @@ class CutOffPowerLaw:
             gradient = means - mean
             step = np.linalg.solve(covariance, gradient[..., None])[..., 0]
             decrement = (gradient * step).sum(axis=-1)
-            if decrement.max() < 1e-14:
+            if decrement.max() < 1e-14:  # half of it is the gain that is still possible: rounding
                 break
             falling = step[:, 0] < 0  # 1 + a stays positive: integrable at zero
             length = np.where(
                 falling, np.minimum(1, 0.5 * parameters[:, 0] / np.where(falling, -step[:, 0], 1)), 1
             )
-            for _ in range(30):  # line search: halve until the likelihood rises (Armijo)
+            for _ in range(30):  # line search: halve the step until the likelihood rises
                 trial = parameters + length[:, None] * step
                 trial_loss = self._loss(trial, means)
+                # Armijo's condition, with 1e-12 for the rounding of the loss
                 uphill = ~(trial_loss <= loss - 1e-4 * length * decrement + 1e-12)
                 if not uphill.any():
                     break

@@ -185,7 +185,7 @@ class DataSet(Brief):
         gram = x @ x.T if wide else x.T @ x
         n = len(gram)
         values, vectors = scipy.linalg.eigh(gram, subset_by_index=(n - d, n - 1))
-        require(
+        require(  # smaller eigenvalues are rounding
             values[0] > 1e-12 * values[-1], "d", d, "at most the number of directions in which the data vary"
         )
         axes = (x.T @ vectors / np.sqrt(values) if wide else vectors)[:, ::-1]

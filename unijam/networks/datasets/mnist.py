@@ -46,12 +46,22 @@ def mnist(data: str | os.PathLike | None = None) -> DataSet:
         A folder that holds the files (itself, or in mnist/ or MNIST/raw/), or an .npz file; by default the value of
         the environment variable UNIJAM_DATA.
 
+    Returns
+    -------
+    DataSet
+        Inputs are bytes, (P, 784); labels are 0 … 9.
+
     Raises
     ------
     FileNotFoundError
         Where a file is missing; the message says which file to put where.
     ValueError
         Where a file is truncated or corrupt.
+
+    Examples
+    --------
+    >>> import unijam as uj
+    >>> data = uj.datasets.mnist("data").binary("even-odd")  # doctest: +SKIP
     """
     return _MNIST.load(data, lambda files: {field: read_idx(files[name]) for field, name in PARTS.items()})
 

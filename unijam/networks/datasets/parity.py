@@ -35,6 +35,13 @@ def parity(
     ------
     ValueError
         Where bits or data are more than there are, or d is above 62.
+
+    Examples
+    --------
+    >>> import unijam as uj
+    >>> data = uj.datasets.parity(n_data=8, dimension=3)
+    >>> bool((data.labels == data.inputs.prod(axis=1)).all())
+    True
     """
     bits = dimension if bits is None else bits
     require(bits <= dimension, "bits", bits, f"at most {dimension}, the dimension")

@@ -21,6 +21,13 @@ def random(n_data: Count = 420, dimension: Count = 9, *, seed: Seed = 0) -> Data
     -------
     DataSet
         Without test data.
+
+    Examples
+    --------
+    >>> import unijam as uj
+    >>> data = uj.datasets.random(n_data=30, dimension=4)
+    >>> data.inputs.shape, data.labels.sum().item()
+    ((30, 4), 0.0)
     """
     inputs, labels = random_data(n_data, dimension, generators(seed)[0])
     return DataSet(inputs, labels, np.empty((0, dimension)), np.empty(0), "random")

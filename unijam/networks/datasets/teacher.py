@@ -42,6 +42,13 @@ def teacher(
     ------
     ValueError
         Where a value is out of range.
+
+    Examples
+    --------
+    >>> import unijam as uj
+    >>> data = uj.datasets.teacher(n_data=60, dimension=4, n_test=20, seed=1)
+    >>> data.inputs.shape, data.test_inputs.shape
+    ((60, 4), (20, 4))
     """
     inputs_rng, weights_rng = np.random.default_rng(seed).spawn(2)
     inputs = inputs_rng.standard_normal((n_data + n_test, dimension))

@@ -71,7 +71,7 @@ class Forward:
 
 
 def with_ones(h: Tensor, bias: bool) -> Tensor:
-    """h̃: a last row of ones where there are biases, (…, h, P) -> (…, h̃, P)."""
+    """h̃: h, (…, h, P), with a last row of ones if there are biases, (…, h̃, P)."""
     return torch.cat([h, torch.ones_like(h[..., :1, :])], -2) if bias else h
 
 
@@ -324,7 +324,7 @@ def _of_squares(a: Tensor, b: Tensor) -> Tensor:
 @cache
 @torch.inference_mode(False)  # cached tensors must allow derivatives later
 def _half(n: int, device: torch.device) -> tuple[Tensor, Tensor]:
-    """The index pairs of the upper half of an (n, n) matrix, (2, n (n + 1)/2), and which of these each entry is."""
+    """The index pairs of the upper half of an (n, n) matrix, (2, n (n + 1)/2), and for each entry its pair, (n n,)."""
     pairs = torch.triu_indices(n, n, device=device)
     which = torch.empty(n, n, dtype=torch.long, device=device)
     which[pairs[0], pairs[1]] = which[pairs[1], pairs[0]] = torch.arange(pairs.shape[1], device=device)

@@ -153,7 +153,7 @@ class FunctionalModule:
         return shape
 
     def _require_derivatives(self, few: Tensor) -> None:
-        """A `ValueError` where outputs follow no parameter, or torch cannot differentiate them twice."""
+        """Raise a `ValueError` where outputs depend on no parameter, or torch cannot differentiate them twice."""
         name = type(self.module).__name__
         with recording():
             leaf = self.initial.clone().requires_grad_()

@@ -19,11 +19,12 @@ SWEEPS = 1000  # at most; the last x is returned where they do not suffice
 
 @dataclass(frozen=True, eq=False)
 class Rescalings:
-    """Layers of units: which of the N parameters enter and which leave each unit of each layer.
+    """Layers of units that may be rescaled, and the parameters that enter and leave each unit.
 
     Attributes
     ----------
-    entering, leaving : tuple of (units, parameters) tensors of positions, one a layer of units
+    entering, leaving : tuples of (units, parameters) integer tensors, one for each layer of units
+        Positions in x of the parameters that enter and leave each unit.
     """
 
     entering: tuple[Tensor, ...]

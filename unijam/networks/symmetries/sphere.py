@@ -73,6 +73,7 @@ class Sphere:
         along = (pull @ self.normals) / self.norms
         parallel = direction @ self.normals
         found = self.project(product[None])[0]
+        # the second term of `curvature` times v, without its matrices
         found -= self.layers @ (parallel / self.norms) * pull
         found -= self.normals @ (self.layers.T @ (pull * direction) / self.norms - 3 * along * parallel)
         return found - (self.layers @ along) * direction
@@ -81,11 +82,11 @@ class Sphere:
 @lru_cache(maxsize=64)
 @torch.inference_mode(False)  # cached tensors must allow derivatives later
 def layer_indicator(sizes: tuple[int, ...], dtype: torch.dtype, device: torch.device) -> Tensor:
-    """1 where a parameter belongs to a layer, (N, layers)."""
+    """A tensor, (N, layers), that is 1 where a parameter belongs to a layer, for layers of `sizes` parameters."""
     layer = torch.arange(len(sizes)).repeat_interleave(torch.tensor(sizes))
     return torch.nn.functional.one_hot(layer, len(sizes)).to(dtype=dtype, device=device)
 
 
 def layer_norms(x: Tensor, sizes: tuple[int, ...]) -> Tensor:
-    """‖θ_l‖, (layers,)."""
+    """‖θ_l‖, (layers,), of x, (N,), for layers of `sizes` parameters."""
     return (layer_indicator(sizes, x.dtype, x.device).T @ (x * x)).sqrt()

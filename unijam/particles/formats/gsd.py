@@ -18,9 +18,8 @@ from ..packing import Packing
 from .common import equal_discs, existing, packing, require_frame, wrapped, written_whole
 from .gsd_foreign import OURS, read_foreign
 
-OWN = (
-    "log/unijam/"  # chunks that only unijam reads (OVITO shows log/name, log/particles/name, log/bonds/name)
-)
+# Chunks that only unijam reads (OVITO shows log/name, log/particles/name, log/bonds/name).
+OWN = "log/unijam/"
 MANY_CLASSES = 16  # distinct radii up to which each is a particle type of its own
 
 
@@ -69,7 +68,7 @@ def read_gsd(
     potential: Potential | None = None,
     diameters: Mapping[str, float] | None = None,
 ) -> tuple[Packing, np.ndarray]:
-    """One packing of a GSD file: exactly what `write_gsd` was given, or what another program wrote.
+    """One packing of a GSD file: exactly the packing given to `write_gsd`, or one that another program wrote.
 
     Parameters
     ----------
@@ -143,13 +142,13 @@ def read_gsd(
 
 
 def _require_whole(path: str | os.PathLike) -> None:
-    """A `ValueError` where the header points beyond the end of the file: the library would read there, and crash."""
+    """Raise a `ValueError` where the header points beyond the end of the file: the library would crash there."""
     with open(path, "rb") as file:
         head = file.read(40)
         size = file.seek(0, os.SEEK_END)
-    if (
-        len(head) == 40
-    ):  # magic number; location and length of the index, of 32 bytes a row, and of the names, of 64
+    # Five 64-bit numbers: magic number; place and number of rows of the index, 32 bytes each; place and number of
+    # names, 64 bytes each.
+    if len(head) == 40:
         _, index, rows, names, entries = struct.unpack("<5Q", head)
         if index + 32 * rows > size or names + 64 * entries > size:
             raise ValueError(f"{path}: not a whole GSD file (its header points beyond its end).")
@@ -215,7 +214,7 @@ def _frame(system: Packing, x: np.ndarray, step: int) -> Any:
 
 
 def _own(system: Packing, x: np.ndarray) -> dict[str, np.ndarray]:
-    """What makes the packing again, exactly."""
+    """The arrays from which `_read_own` makes exactly this packing, by name."""
     held = {"x": x, "radii": system.radii, "box": system.sides}
     if system.initial.tobytes() != x.tobytes():
         held["initial"] = system.initial

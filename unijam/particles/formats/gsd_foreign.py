@@ -60,7 +60,7 @@ def read_foreign(
 
 
 def _require_free(path: str | os.PathLike, frame: Any) -> None:
-    """A `ValueError` where particles are joined: `unijam` has no forces between them but those of their overlaps."""
+    """Raise a `ValueError` where particles are joined: in `unijam` only overlaps exert forces."""
     kinds = [frame.bonds.types[k] for k in np.unique(frame.bonds.typeid)] if frame.bonds.N else []
     require(set(kinds) <= {OURS}, f"{path}: bonds", kinds, "none: particles must be free of bonds")
     for name in LINKED:
@@ -109,7 +109,7 @@ def _diameters(
             value = given.get(p.types[k])
             require(is_positive(value), f"{path}: diameters of {p.types[k]}", value, "positive and finite")
         return np.array([given.get(name, np.nan) for name in p.types], dtype=np.float64)[typeid]
-    default = bool((own == 1.0).all())  # what the library fills in, and what it leaves out on writing
+    default = bool((own == 1.0).all())  # the library fills in ones, and does not write them
     told = [k for k in used if "diameter" in shapes[k]]
     if not told:
         wanted = (

@@ -112,8 +112,8 @@ def parse(path: str | os.PathLike, found: Path) -> DataFile:
     Raises
     ------
     ValueError
-        One sentence where it is not text, a line is no header and no section, a name stands twice, or what is
-        counted belongs to another atom style than sphere.
+        One sentence where it is not text, a line is no header and no section, a name stands twice, or the atom style
+        is not sphere.
     """
     header: dict[str, Row] = {}
     sections: dict[str, list[Row]] = {}
@@ -153,7 +153,7 @@ def parse(path: str | os.PathLike, found: Path) -> DataFile:
 
 
 def _require_spheres(data: DataFile) -> None:
-    """A `ValueError` where a file is not of `atom_style sphere`, by its comment, its counts or its sections."""
+    """Raise a `ValueError` where a file is not of `atom_style sphere`, by its comment, its counts or its sections."""
     path, wanted = data.path, "sphere, which has diameters"
     if "Atoms" not in data.sections:
         raise ValueError(f"{path}: Atoms = None is not valid: a LAMMPS data file has a section of this name.")

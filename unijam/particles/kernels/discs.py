@@ -159,7 +159,7 @@ def _by_exponent(y, gradient, space, exponent, kernel, factor, limit):
     if exponent == 2.0:
         _, squares, count, load, far = _sweep(y, gradient, space, None, None, kernel, factor, limit)
         return squares, squares, count, load, far
-    if exponent == 2.5:
+    if exponent == 2.5:  # Hertzian
         return _sweep(y, gradient, space, None, True, kernel, factor, limit)
     return _sweep(y, gradient, space, exponent - 1.0, None, kernel, factor, limit)
 

@@ -1,4 +1,4 @@
-"""Which particles are near each other in a periodic box: linked cells where they pay, else all pairs.
+"""The search for near pairs in a periodic box, by linked cells, or by trying all pairs above three dimensions.
 
 Distances are between nearest images, |r − L round(r/L)| along each axis.
 """
@@ -53,7 +53,7 @@ def neighbour_pairs(positions: Array, box_length: Any, reaches: Array, skin: flo
         return pairs_by_cells(positions.reshape(-1), sides, half)
     if not COMPILED:
         return _pairs_of_all(positions, sides, half)
-    wrapped, room = wrap(positions, sides), 16 * n + 64
+    wrapped, room = wrap(positions, sides), 16 * n + 64  # a first guess
     while True:
         pairs = np.empty((room, 2), dtype=np.int64)
         found = _search_all(wrapped, sides, half, pairs)

@@ -163,7 +163,7 @@ def _entries(sorted_by_cell, radii, new, pairs, partners, size):
         places[s, 0], places[s, 1] = begins[group, 0] + lane, begins[group, 1] + lane
     partner, sums = np.zeros(entries, dtype=np.uint32), np.zeros(entries)
     for e in range(len(pairs)):
-        s, t, kind = pairs[e] >> 32, pairs[e] & (FOLDED - 1), pairs[e] // FOLDED & 1
+        s, t, kind = pairs[e] >> 32, pairs[e] & (FOLDED - 1), pairs[e] // FOLDED & 1  # kind 1: folded
         here, there, both = places[s, kind], places[t, kind], size[s] + size[t]
         partner[here], partner[there] = new[t], new[s]
         sums[here], sums[there] = both, both

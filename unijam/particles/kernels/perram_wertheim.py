@@ -354,7 +354,7 @@ def push(first, second, rows, weights, n):
 
 @loop(fastmath=FAST)
 def outer(rows, weights):
-    """weights × rows ⊗ rows: (4, m), (m,) -> (m, 4, 4)."""
+    """The matrices weights × rows ⊗ rows, one for each pair: (4, m), (m,) -> (m, 4, 4)."""
     out = np.empty((len(weights), 4, 4))
     for k in range(len(weights)):
         for row in range(4):
