@@ -1,6 +1,7 @@
-"""The kinks of a module: ReLU and its like are seen as they are called, for all data at once.
+"""The kinks of a module: calls of ReLU, |·|, max, … are traced, for all data at once.
 
-Each call makes of P data (P, …) numbers; a unit is a place among the last axes, numbered through the calls.
+The argument of each call is (P, …) for P data. A unit is a place on the axes after the first; units are numbered
+through the calls.
 """
 
 from functools import cached_property
@@ -16,7 +17,7 @@ from .data import ModuleData
 
 
 class TracedConstraints(AutodiffConstraints):
-    """Δ of every datum with the graph of all data at once, and its kinks: members are (unit, datum)."""
+    """Δ of every datum, (m,), with the graph of all data at once, and its kinks, whose members are (unit, datum)."""
 
     system: ModuleData  # type: ignore[assignment]
 
@@ -29,7 +30,7 @@ class TracedConstraints(AutodiffConstraints):
 
     @cached_property
     def outputs(self) -> Tensor:
-        """f, or z of each class, (outputs, P), kinks held or not."""
+        """f, or z of each class, (outputs, P), of the module itself: as if no kinks were held."""
         with torch.no_grad():
             return self.system.function(self.x, self.system.inputs)
 
@@ -54,7 +55,7 @@ class TracedConstraints(AutodiffConstraints):
 
     @cached_property
     def _layout(self) -> tuple[Tensor, Tensor]:
-        """The units of each call, and the number of its first one."""
+        """For each call its number of units, and the number of its first unit."""
         widths = torch.tensor(self.system.kinked_units, dtype=torch.long, device=self.x.device)
         return widths, widths.cumsum(0) - widths
 

@@ -1,4 +1,4 @@
-"""What cannot be a function of its parameters and one datum is refused by what it is, before anything is run."""
+"""Refuses modules that cannot be a function of their parameters and one datum, by their type, before they are run."""
 
 from typing import Any
 
@@ -15,11 +15,18 @@ BATCH = nn.modules.batchnorm._BatchNorm
 
 
 def require_known(module: Any) -> nn.Module:
-    """The module, or a `ValueError` of one sentence."""
+    """The module (unwrapped from torch.compile).
+
+    Raises
+    ------
+    ValueError
+        One sentence: no module, a compiled script, parameters without shape or numbers or in another precision,
+        batch normalisation or dropout in training mode.
+    """
     require(isinstance(module, nn.Module), "module", _name(module), "a torch.nn.Module")
     script = isinstance(module, torch.jit.ScriptModule)
     require(not script, "module", _name(module), "the torch.nn.Module itself, not a compiled script of it")
-    module = getattr(module, "_orig_mod", module)  # of torch.compile
+    module = getattr(module, "_orig_mod", module)  # torch.compile keeps the module there
     for name, p in [*module.named_parameters(), *module.named_buffers()]:
         lazy = isinstance(p, UninitializedParameter | UninitializedBuffer)
         require(

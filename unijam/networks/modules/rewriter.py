@@ -1,4 +1,4 @@
-"""Functions that torch cannot differentiate twice, or not in batches, written with others that it can."""
+"""Functions that torch cannot differentiate twice, or not in batches, rewritten by functions that it can."""
 
 from collections.abc import Callable
 from typing import Any
@@ -10,7 +10,7 @@ from torch.overrides import TorchFunctionMode
 
 
 class Rewriter(TorchFunctionMode):
-    """Within it PReLU, RReLU (evaluated), hard sigmoids and h[h < 0] = 0 have the same values and all derivatives.
+    """Context in which PReLU, RReLU (in eval mode), hard sigmoids and h[h < 0] = 0 have all derivatives, same values.
 
     Attributes
     ----------

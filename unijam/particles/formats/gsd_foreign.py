@@ -1,7 +1,7 @@
-"""GSD frames of other programs, HOOMD's above all: what they say about discs, spheres and ellipses, or one sentence.
+"""GSD frames of other programs, HOOMD's above all, read as discs, spheres or ellipses.
 
-Sizes come from the shapes of the particle types (HPMC), or from the diameters (molecular dynamics), whose default of 1
-says nothing where particles of several types are there.
+Sizes come from the shapes of the particle types (HPMC), or from the diameters (molecular dynamics). The default
+diameter of 1 says nothing where there are particles of several types.
 """
 
 import os
@@ -15,7 +15,7 @@ from ...support.validation import is_positive, require
 from ..packing import Packing
 from .common import packing
 
-ALIKE = 1e-5  # relative difference of what single precision holds to be the same
+ALIKE = 1e-5  # relative difference up to which two numbers in single precision count as the same
 OURS = "contact"  # bonds of this type are what `write_gsd` shows: no forces of their own
 LINKED = ("angles", "dihedrals", "impropers", "constraints")
 
@@ -23,7 +23,9 @@ LINKED = ("angles", "dihedrals", "impropers", "constraints")
 def read_foreign(
     path: str | os.PathLike, frame: Any, potential: Potential | None, diameters: Mapping[str, float] | None
 ) -> tuple[Packing, np.ndarray]:
-    """(system, x) of a frame in single precision, x unwrapped by the images.
+    """(system, x) of a frame in single precision; x, (n_dof,), is unwrapped by the images.
+
+    `potential` is harmonic by default. `diameters` gives the diameter of each particle type where the file does not.
 
     Raises
     ------
@@ -58,7 +60,7 @@ def read_foreign(
 
 
 def _require_free(path: str | os.PathLike, frame: Any) -> None:
-    """A `ValueError` where particles are joined: `unijam` has no forces between them but those of their overlaps."""
+    """Raise a `ValueError` where particles are joined: in `unijam` only overlaps exert forces."""
     kinds = [frame.bonds.types[k] for k in np.unique(frame.bonds.typeid)] if frame.bonds.N else []
     require(set(kinds) <= {OURS}, f"{path}: bonds", kinds, "none: particles must be free of bonds")
     for name in LINKED:
@@ -107,7 +109,7 @@ def _diameters(
             value = given.get(p.types[k])
             require(is_positive(value), f"{path}: diameters of {p.types[k]}", value, "positive and finite")
         return np.array([given.get(name, np.nan) for name in p.types], dtype=np.float64)[typeid]
-    default = bool((own == 1.0).all())  # what the library fills in, and what it leaves out on writing
+    default = bool((own == 1.0).all())  # the library fills in ones, and does not write them
     told = [k for k in used if "diameter" in shapes[k]]
     if not told:
         wanted = (
