@@ -14,10 +14,11 @@ from ..linalg import rank_of
 from ..support.arrays import Array, private, to_numpy, weigh, writable
 from ..support.validation import require, require_finite
 from .capabilities import Stepped
+from .constraints import Constraints
 from .kink_tracer import KinkTracer
 from .kinks import HeldKinks, Kinks
 from .recording import recording
-from .system import ConstrainedSystem, Constraints
+from .system import ConstrainedSystem
 
 KERNEL = 1e-9  # of the largest singular value of J, below which others may be those of a kernel
 NEARBY = 1e-3  # of the mean |x| + step_unit: how far the second look at the symmetries is taken

@@ -7,9 +7,10 @@ import numpy as np
 from ..support.arrays import Array, is_torch, namespace, to_numpy, writable
 from ..support.printing import brief
 from ..support.validation import is_positive, is_whole, require, require_finite
+from .constraints import Constraints
 from .hooks import refuse_attributes
 from .potentials import Potential
-from .system import ConstrainedSystem, Constraints
+from .system import ConstrainedSystem
 
 
 def require_system(system: Any) -> None:

@@ -3,7 +3,8 @@
 import math
 from functools import singledispatch
 
-from ..core.system import Constraints, whole_hessian
+from ..core.constraints import Constraints
+from ..core.derivatives import whole_hessian
 from ..linalg import Operator, QuadraticModel, across_symmetries, orthonormal_rows, with_decay
 from ..linalg.gauss_newton import GaussNewton, NormalEquations
 from ..support.arrays import Array, is_torch, over, over_both, weigh

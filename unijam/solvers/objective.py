@@ -8,7 +8,8 @@ import numpy as np
 
 from ..compiled import COMPILED
 from ..core.capabilities import CompiledEvaluator, Rescaled, coordinate_lengths, gauge_directions, n_data
-from ..core.system import ConstrainedSystem, Constraints
+from ..core.constraints import Constraints
+from ..core.system import ConstrainedSystem
 from ..linalg import Elimination
 from ..linalg.vectors import dot
 from ..support.arrays import Array, is_torch, namespace, over

@@ -3,7 +3,7 @@
 import math
 from typing import Any, NamedTuple
 
-from ..core.system import Constraints
+from ..core.constraints import Constraints
 from ..support.arrays import Array
 
 

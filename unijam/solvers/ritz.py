@@ -11,7 +11,9 @@ from dataclasses import replace
 import numpy as np
 
 from ..core.capabilities import coordinate_lengths, gauge_directions
-from ..core.system import ConstrainedSystem, ConstraintOperator, Constraints, whole_hessian
+from ..core.constraints import ConstraintOperator, Constraints
+from ..core.derivatives import whole_hessian
+from ..core.system import ConstrainedSystem
 from ..linalg import Operator, projection
 from ..linalg.krylov import Projection, lanczos
 from ..support.arrays import Array, is_torch, namespace, over, over_both

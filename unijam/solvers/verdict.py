@@ -6,7 +6,8 @@ not balance them, lies on the way to such a point; a Gauss-Newton step, or a few
 
 import math
 
-from ..core.system import ConstrainedSystem, Constraints
+from ..core.constraints import Constraints
+from ..core.system import ConstrainedSystem
 from ..core.tolerances import BALANCED, FITTED
 from ..linalg import Operator, conjugate_gradients
 from ..linalg.gauss_newton import GaussNewton

@@ -2,8 +2,10 @@
 
 from typing import Any, Self
 
+from ...core.constraints import Constraints
+from ...core.derivatives import energy, kinks
 from ...core.kinks import HeldKinks, Kinks
-from ...core.system import Constraints, energy, kinks, released
+from ...core.system import released
 from ...support.arrays import Array, namespace
 from ..objective import Objective
 from ..point import Point

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import ClassVar
 
-from ...core.system import hessian
+from ...core.derivatives import hessian
 from ...linalg import factor_dense, with_decay
 from ...linalg.gauss_newton import GaussNewton, NormalEquations
 from ...support.arrays import Array, is_torch

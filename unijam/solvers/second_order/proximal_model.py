@@ -12,8 +12,8 @@ import math
 from typing import NamedTuple, Self
 
 from ...core.capabilities import gauge_directions, step_unit
+from ...core.derivatives import whole_hessian
 from ...core.kinks import DEGENERATE, Kinks
-from ...core.system import whole_hessian
 from ...linalg import Factor, across_symmetries, factor_dense
 from ...linalg.box_quadratic import minimize_in_box
 from ...support.arrays import Array, namespace
