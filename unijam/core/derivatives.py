@@ -29,7 +29,7 @@ def energy(system: "ConstrainedSystem", c: Constraints) -> float:
     Raises
     ------
     ValueError
-        Where c is no `Constraints`, but x itself, say.
+        c is not a `Constraints` (but x, for example).
 
     Examples
     --------
@@ -59,7 +59,7 @@ def gradient(system: "ConstrainedSystem", c: Constraints) -> Array:
     Raises
     ------
     ValueError
-        Where c is no `Constraints`, but x itself, say.
+        c is not a `Constraints` (but x, for example).
 
     Examples
     --------
@@ -92,7 +92,7 @@ def hessian(system: "ConstrainedSystem", c: Constraints, select: Array | None = 
     Raises
     ------
     ValueError
-        Where c is no `Constraints`, but x itself, say.
+        c is not a `Constraints` (but x, for example).
 
     Examples
     --------
@@ -116,25 +116,35 @@ def hessian(system: "ConstrainedSystem", c: Constraints, select: Array | None = 
 
 
 def whole_hessian(system: "ConstrainedSystem", c: Constraints) -> Array:
-    """H = H0 + Hp of all constraints, (n_dof, n_dof), as one matrix that is nobody else's."""
+    """H = H0 + Hp of all constraints, (n_dof, n_dof), as one new matrix; the caller may overwrite it.
+
+    Raises
+    ------
+    ValueError
+        c is not a `Constraints`.
+    """
     require_evaluated(c)
     return c.hessian(system.potential.stiffness(c.delta), system.potential.force(c.delta))
 
 
 def evaluate(system: "ConstrainedSystem", c: Constraints) -> tuple[float, Array, float, int]:
-    """U, ∇U (n_dof,), Σ u'² and the number of overlaps N_Δ, from one evaluation of u'."""
+    """(U, ∇U, Σ u'², N_Δ) from constraints: ∇U is (n_dof,), N_Δ is the number of overlaps."""
     force = system.potential.force(c.delta)
     return energy(system, c), c.vjp(force), float(force @ force), int(c.overlaps.sum())
 
 
 def kinks(c: Constraints) -> Kinks:
-    """The kinks of U: those of Δ weighed by u', and, where u' jumps at Δ = 0, the constraints (unit −1)."""
+    """The kinks of U: the kinks of Δ, weighted by u', and the constraints themselves if u' jumps at Δ = 0.
+
+    A constraint that is a kink has z = Δ, (m,) of them after the kinks of Δ, and the members (−1, its number).
+    """
     potential, force = c.system.potential, c.system.potential.force(c.delta)
     own = c.kinks(force)
     if not potential.kink:
         return own
     xp, first = namespace(c.delta), len(own.values)
-    number = xp.cumulative_sum(c.members[:, 0] * 0 + 1) - 1  # 0 … m − 1
+    # 0 … m − 1, made of an array that exists: it has the right library, integer type and device
+    number = xp.cumulative_sum(c.members[:, 0] * 0 + 1) - 1
     held = getattr(potential, "index", number[:0])
     ones = 0.0 * c.delta + 1.0
 

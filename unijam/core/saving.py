@@ -1,7 +1,8 @@
 """Results and systems as files: `save` and `load`. A file holds numbers and the names of classes, never code.
 
-A dataclass is its fields; a system or potential of another class is its attributes, made anew without a call of its
-constructor. Where an attribute is no data (a function, say), the arguments of the constructor are called again.
+A dataclass is saved as its fields. A system or potential of another class is saved as its attributes, and read without
+a call of its constructor. If an attribute is not data (a function, say), the arguments of the constructor are saved,
+and reading calls the constructor again.
 """
 
 import dataclasses
@@ -25,8 +26,9 @@ from .potentials import Potential
 from .system import ConstrainedSystem, made_of
 
 FORMAT, VERSION = "unijam", 1
-TREE = "tree"  # the entry of a file that is no array
+TREE = "tree"  # the entry of a file that holds the tree of plain JSON; all others are arrays
 OWN = __name__.partition(".")[0]
+# what NumPy, zipfile and json raise on a damaged file, or on one of another kind
 BROKEN = (
     OSError,
     ValueError,
@@ -37,15 +39,25 @@ BROKEN = (
     zipfile.BadZipFile,
     zlib.error,
 )
+# what goes wrong when objects are made from a tree that `save` did not write
 MISMADE = (TypeError, KeyError, IndexError, AttributeError, RecursionError, OverflowError, RuntimeError)
 
 TakeApart = Callable[[Any], dict[str, Any]]
 Make = Callable[[type, dict[str, Any], Any], Any]
-_special: dict[type, tuple[TakeApart, Make]] = {}  # classes that say themselves what they are made of
+_special: dict[type, tuple[TakeApart, Make]] = {}  # classes with functions of their own: see `saved_by`
 
 
 def saved_by(kind: type, take_apart: TakeApart, make: Make) -> None:
-    """Say how objects of a class are taken apart, and made of their parts and what `load` was given beside the path."""
+    """Register how objects of a class, and of its subclasses, are saved and loaded.
+
+    Parameters
+    ----------
+    kind : type
+    take_apart : function of an object
+        Returns its parts by name: data, or objects that can be saved.
+    make : function of (class, parts, module)
+        Makes the object again; `module` is the argument of `load`, or None.
+    """
     _special[kind] = (take_apart, make)
 
 
@@ -123,7 +135,7 @@ def load(path: Path | str, *, module: Any = None) -> Any:
     """
     path = Path(path)
     wanted = "a file that uj.save wrote, whole"
-    with path.open("rb") as opened:  # what cannot be opened says so itself; NumPy leaves a damaged file open
+    with path.open("rb") as opened:  # opened here, because NumPy would leave a damaged file open
         try:
             with np.load(opened, allow_pickle=False) as file:
                 arrays = {name: file[name] for name in file.files}
@@ -169,7 +181,7 @@ def _is_known(kind: Any) -> bool:
 
 
 def _is_fields(kind: type) -> bool:
-    """Whether a class is made of its fields: a dataclass with the constructor of one."""
+    """Whether a class is a dataclass whose constructor takes all of its fields."""
     if not dataclasses.is_dataclass(kind):
         return False
     takes = inspect.signature(kind).parameters
@@ -177,7 +189,7 @@ def _is_fields(kind: type) -> bool:
 
 
 def _attributes(value: Any, name: str) -> Parts:
-    """What an object of another class holds, with the arguments of its constructor where that is not all data."""
+    """The attributes of an object, and the arguments of its constructor if some attributes are not data."""
     kind = type(value)
     derived = {
         key for key in vars(value) if isinstance(inspect.getattr_static(kind, key, None), cached_property)
@@ -207,11 +219,11 @@ def _attributes(value: Any, name: str) -> Parts:
     return f"call {name}", parts
 
 
-HIDDEN = {"_made_of"}
+HIDDEN = {"_made_of"}  # attributes that are never saved: this one holds the arguments of the constructor
 
 
 def _require_same(system: Any, again: Any) -> None:
-    """Refuse a constructor that, called again, makes another system."""
+    """Raise a `ValueError` if the system made by calling the constructor again has another Δ."""
     if isinstance(system, ConstrainedSystem):
         a, b = (to_numpy(s.constraints(s.initial).delta) for s in (system, again))
         same = a.shape == b.shape and bool((a == b).all())
@@ -227,7 +239,7 @@ def _called(kind: type, parts: dict[str, Any]) -> Any:
 
 
 def _made(how: str, parts: dict[str, Any], module: Any) -> Any:
-    """An object of its parts; only of a class that `save` would have taken apart in this way."""
+    """An object made of its parts. A file cannot name any class, only one that `save` would have written so."""
     way, _, name = how.partition(" ")
     kind = named(name)
     if way == "tuple" and isinstance(kind, type) and issubclass(kind, tuple) and _of_this_package(kind):

@@ -20,36 +20,36 @@ from .hooks import refuse_attribute, refuse_class
 from .kinks import HeldKinks
 from .potentials import Harmonic, Potential, holding
 
-# after changes of these alone a copy has a J of the same form, and kinks where it had some
+# A change of these attributes does not change whether J is sparse or whether Δ has kinks: a copy need not look again.
 SAME_FORM = {"scale", "initial", "potential", "kinks", "memory_limit"}
 
 
 class ConstrainedSystem(Brief, ABC):
-    """N degrees of freedom and their constraints; frozen: solvers never change it, `at` makes another.
+    """N degrees of freedom and their constraints. A system is frozen: solvers do not change it, `at` makes a copy.
 
-    A subclass must give `initial` and `constraints`; all the rest has defaults. What only some systems can do (choose
-    among data, become smooth, drop redundant units, …) are base classes to inherit besides this one, in
-    `unijam.core.capabilities`.
+    A subclass must define `initial` and `constraints`; everything else has a default. Abilities that only some systems
+    have (to choose among data, become smooth, drop redundant units, …) are base classes in
+    `unijam.core.capabilities`, which a subclass inherits besides this one.
 
     Attributes
     ----------
     initial : (n_dof,) array
-        A start.
+        The degrees of freedom at which a run starts by default.
     potential : Potential
         The energy of one constraint.
     control : str or None
-        The user's name of the parameter that jams the system, readable as an attribute.
+        The name of the parameter that jams the system; the system has an attribute of this name. None: there is none.
     unit : float
-        The size of a typical length of Δ (particles: the mean diameter): whatever is compared with a Δ is a multiple
-        of it, so that a system behaves alike in any unit.
+        A typical length of Δ (particles: the mean diameter). Every threshold that Δ is compared with is a multiple of
+        it, so that the choice of units does not change a result.
     coordinates : int or (n_dof,) integers
-        How many consecutive degrees of freedom belong together, as the d coordinates of a particle, or the group of
-        each: what bears force is asked of whole groups, and so does not depend on the axes.
+        The number of consecutive degrees of freedom that belong together (the d coordinates of a particle), or the
+        group of each one. Whole groups bear force or do not, so that this does not depend on the axes.
     jamming_overlap : float
-        √(2U/N_Δ) in units of `unit` at which `jam` calls a state jammed, or that of 100 resolutions, if larger (single
-        precision).
+        Typical overlap √(2U/N_Δ), in units of `unit`, below which `jam` calls a state jammed. If 100 resolutions are
+        larger (in single precision), they count instead.
     memory_limit : int
-        Bytes that derivatives of a matrix-free system, and bases of vectors, may take.
+        Bytes of memory that derivatives of a matrix-free system, and bases of vectors, may use.
     kinks : (members, slopes) or None
         Kinks on which the system is held, (k, 2) and (k,): there h = slope × z instead of max(), |·| or ReLU, so
         that Δ is smooth at a minimum that sits on them. Made by `ProximalNewton`.
@@ -57,8 +57,8 @@ class ConstrainedSystem(Brief, ABC):
     Raises
     ------
     ValueError
-        One sentence, where a class or its `__init__` gives a method or property of the contract another meaning
-        (`self.symmetries = …`), or defines a hook without inheriting the capability that it belongs to.
+        A class or its `__init__` gives a method or property of this interface another meaning
+        (`self.symmetries = …`), or defines a hook without inheriting the capability that the hook belongs to.
 
     Examples
     --------
@@ -115,7 +115,7 @@ class ConstrainedSystem(Brief, ABC):
 
     @abstractmethod
     def constraints(self, x: Array, reach: float = 0.0) -> Constraints:
-        """The constraints at x: every Δ_i > −reach (farther gaps may be missing)."""
+        """The constraints at x, (n_dof,): all with Δ_i > −reach; wider gaps may be left out."""
 
     @property
     def n_dof(self) -> int:
@@ -124,22 +124,22 @@ class ConstrainedSystem(Brief, ABC):
 
     @property
     def matrix_free(self) -> bool:
-        """Whether J and H are known by their products alone (J v, Jᵀ w, H v), being too large for matrices."""
+        """Whether J and H are too large for matrices, and known only by their products J v, Jᵀ w and H v."""
         return False
 
     @property
     def sparse(self) -> bool:
-        """Whether J is a scipy sparse matrix; looked at once, at the start, unless the class says so."""
+        """Whether J is a scipy sparse matrix. Unless the class defines it, J at `initial` tells, once."""
         return self._form[0]
 
     @property
     def kinked(self) -> bool:
-        """Whether U has kinks: max(), |·| or ReLU in Δ, looked at once at the start, or a jump of u' at Δ = 0."""
+        """Whether U has kinks: u' jumps at Δ = 0, or Δ contains max(), |·| or ReLU (looked up once, at `initial`)."""
         return self.potential.kink > 0 or self._form[1]
 
     @cached_property
     def _form(self) -> tuple[bool, bool]:
-        """Whether J is sparse, and whether Δ has kinks (those of a matrix-free system are not known)."""
+        """Whether J is sparse, and whether Δ has kinks (of a matrix-free system kinks are not known: False)."""
         if self.matrix_free:
             return False, False
         c = self.constraints(self.initial)
@@ -147,11 +147,11 @@ class ConstrainedSystem(Brief, ABC):
 
     @property
     def scale(self) -> float | None:
-        """λ of Δ = λ c − g(x); None where there is no control."""
+        """The value of λ in Δ = λ c − g(x); None if the system has no control."""
         return None if self.control is None else float(getattr(self, self.control))
 
     def evaluator(self) -> Callable[[Array], tuple[float, Array, float, int]]:
-        """A fresh function x -> (U, ∇U, Σ u'², N_Δ) that owns its neighbour list or buffers."""
+        """A new function x -> (U, ∇U, Σ u'², N_Δ) with a neighbour list or buffers of its own; x and ∇U (n_dof,)."""
 
         def evaluate(x: Array) -> tuple[float, Array, float, int]:
             return evaluate_system(self, self.constraints(x))
@@ -159,7 +159,7 @@ class ConstrainedSystem(Brief, ABC):
         return evaluate
 
     def scaled_evaluator(self) -> Callable[[Array, float], tuple[float, Array, float, int, float]]:
-        """A fresh function (x, λ) -> (U, ∇U, Σ u'², N_Δ, Σ u' c): the evaluator where the scale moves too."""
+        """A new function (x, λ) -> (U, ∇U, Σ u'², N_Δ, Σ u' c), for solvers that change the scale as well as x."""
 
         def evaluate(x: Array, scale: float) -> tuple[float, Array, float, int, float]:
             system = self.at(scale=scale)
@@ -169,7 +169,13 @@ class ConstrainedSystem(Brief, ABC):
         return evaluate
 
     def at(self, **changes: Any) -> Self:
-        """A copy with other parameters (or another `scale`), for which the same x is valid."""
+        """A copy of the system with other attributes, for which the same x is valid; `scale` sets the control.
+
+        Raises
+        ------
+        ValueError
+            There is no such attribute, or its value is out of range.
+        """
         if "scale" in changes and self.control is not None:
             changes[self.control] = changes.pop("scale")
         kind = type(self).__name__
@@ -194,15 +200,15 @@ class ConstrainedSystem(Brief, ABC):
         return other
 
     def symmetries(self, x: Array) -> Array:
-        """Directions along which no Δ_i changes, (k, n_dof); not necessarily orthonormal."""
+        """Directions along which no Δ_i changes, as rows, (k, n_dof); they need not be orthonormal."""
         return self.initial[:0, None] * self.initial[None, :]
 
     def canonical(self, x: Array) -> Array:
-        """x in the gauge in which it is kept and spectra are quoted (x itself where nothing is to be done)."""
+        """x, (n_dof,), in the gauge that results and spectra use; the same object if x is in this gauge already."""
         return x
 
     def resolution(self, x: Array) -> float:
-        """The rounding error of one Δ_i, in units of Δ (default: Δ of order `unit` in double precision)."""
+        """The rounding error of one Δ_i, in units of Δ. Default: 1e-15 `unit`, for Δ of order `unit` in float64."""
         return 1e-15 * self.unit
 
 
@@ -210,10 +216,10 @@ System = TypeVar("System", bound=ConstrainedSystem)
 
 
 def released(system: System) -> System:
-    """The same system with no kinks held."""
+    """The same system without held kinks (the same object if it holds none)."""
     return system if system.kinks is None else system.at(kinks=None)
 
 
 def made_of(system: ConstrainedSystem) -> tuple[tuple[Any, ...], dict[str, Any]] | None:
-    """The arguments that a system's constructor was called with; None where that is not known."""
+    """The arguments (positional, keywords) that a system's constructor was called with; None if not recorded."""
     return getattr(system, "_made_of", None)
