@@ -35,7 +35,8 @@ def minimize_in_box(q: Array, c: Array, s: Array, upper: Array) -> Array:
     xp = namespace(c)
     q = q + RIDGE * xp.diag(xp.diagonal(q))
     scale = float(abs(c).max()) + float(abs(q).max())
-    linear = xp.diagonal(q) <= NULL * xp.diagonal(q).max()  # Q has no negative eigenvalue, so its row vanishes too
+    # Q has no negative eigenvalue, so where the diagonal vanishes the row vanishes too
+    linear = xp.diagonal(q) <= NULL * xp.diagonal(q).max()
     s = xp.where(linear & (c != 0), upper * (c < 0), s)
     gradient = q @ s + c
     for _ in range(MAX_ITERATIONS):
@@ -47,7 +48,7 @@ def minimize_in_box(q: Array, c: Array, s: Array, upper: Array) -> Array:
         factor = factor_dense(q[free][:, free], 0.0)
         direction = -factor.solve(inner) if factor.positive else -inner / xp.diagonal(q)[free]
         t = min(1.0, LONGEST / float(abs(direction).max()))
-        shortest = 1e-9 * t  # 30 halvings without a sufficient decrease: the decrease is lost in rounding
+        shortest = 1e-9 * t  # after 30 halvings without a sufficient decrease the search is given up
         while True:
             trial = xp.minimum(xp.clip(s[free] + t * direction, min=0.0), upper[free])
             change = 0.0 * s

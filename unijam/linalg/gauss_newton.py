@@ -9,8 +9,8 @@ import scipy.sparse as sp
 from ..support.arrays import Array, gram, namespace
 from . import Operator, conjugate_gradients, factor_dense, factor_sparse
 
-# A step by conjugate gradients ends at this residual, relative to the gradient, or after this many products: the step
-# descends wherever they stop, and an exact solution of the model would not make it much better.
+# A step by conjugate gradients ends at this residual, relative to the gradient, or after this many products. Wherever
+# they stop, the step descends.
 INEXACT = 1e-2
 MOST_PRODUCTS = 500
 

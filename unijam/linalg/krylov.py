@@ -88,7 +88,8 @@ def lanczos(operator: Operator, start: Array, steps: int, project: Projection | 
         w = operator @ q
         alpha[k] = float(q @ w)
         w = w - alpha[k] * q - (beta[k - 1] * before if k else 0.0)
-        for _ in range(2 if keep else 0):  # once is not enough: rounding leaves a part that the second pass removes
+        # two passes: rounding leaves a part of the basis in w after the first
+        for _ in range(2 if keep else 0):
             w = w - (basis[: k + 1] @ w) @ basis[: k + 1]
         w = w if project is None else project(w)
         beta[k] = float(w @ w) ** 0.5

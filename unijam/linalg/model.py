@@ -146,7 +146,7 @@ class QuadraticModel:
             shift *= 4
         n = self._whole.shape[0]
         inverse = spla.LinearOperator((n, n), matvec=factor.solve, dtype=float)
-        values, vectors = spla.eigsh(inverse, k=1, which="LA", tol=1e-3)  # a sign and a direction are asked for
+        values, vectors = spla.eigsh(inverse, k=1, which="LA", tol=1e-3)  # three digits
         return 1 / float(values[0]) - shift, vectors[:, 0]
 
     def _lowest(self, enough: float) -> tuple[np.ndarray, Array, np.ndarray]:

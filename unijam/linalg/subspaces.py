@@ -45,8 +45,7 @@ def projection(directions: Array) -> tuple[Projection, int]:
     size = gram.diagonal().sqrt().clamp_min(torch.finfo(gram.dtype).tiny)
     gram, across = gram / size / size[:, None], directions.t().coalesce()
     lower, failed = torch.linalg.cholesky_ex(gram)
-    # A small pivot means dependent rows: then the inverse is that of the span. The square 1e-10 is the cut of
-    # `orthonormal_rows`.
+    # A small pivot means (nearly) dependent rows. Then eigenvectors of the Gram matrix below 1e-10 are left out.
     if int(failed) or float(lower.diagonal().min()) < 1e-5:
         values, vectors = torch.linalg.eigh(gram)
         kept = values > 1e-10 * values[-1]
