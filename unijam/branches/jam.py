@@ -212,7 +212,7 @@ def _require_linear(system: ConstrainedSystem, x: Array) -> None:
     The steps lead towards λ = 0, because a system may refuse a larger scale.
     """
     scale = system.scale or 0.0
-    step = -1e-3 * scale or 1e-3 * system.unit
+    step = -1e-3 * scale or 1e-3 * system.unit  # of the unit, if the scale is zero
     here, near, far = (system.at(scale=scale + k * step).constraints(x).delta for k in (0, 1, 2))
     require_finite(here, f"{type(system).__name__}.delta(x)")
     if here.shape == near.shape == far.shape and here.shape[0]:  # packings list other pairs at another scale

@@ -51,7 +51,7 @@ def stamp(function: Callable) -> tuple[bytes, str]:
     digest : bytes
         Of the source files and constants that the function reaches.
     variant : str
-        A name for the set of stand-ins that are known in this process, empty where the function reaches none. A
+        A name for the set of stand-ins that are known in this process, empty if the function reaches none. A
         process that has imported more of them must not overwrite the cache of one that has imported fewer.
 
     Raises
@@ -75,7 +75,7 @@ def _digest(path: str) -> bytes:
 
 
 def _reach(function: Callable) -> tuple[set[str], set[str], set[Callable]]:
-    """Files and constants behind a function, and the stand-ins among what it may call.
+    """Files and constants behind a function, and the stand-ins among the functions that it may call.
 
     Names are followed through the globals of each function, and through modules and classes of its own package;
     NumPy, numba and the standard library are followed no further (numba's version is part of its cache's index).

@@ -21,7 +21,7 @@ _tuples: Any = types.BaseTuple  # `Any`: its subclasses have an attribute `types
 
 
 def implements(stub: Callable, kind: type) -> Callable[[Callable], Callable]:
-    """Decorate the function that compiled code runs in place of `stub` where the first argument is a `kind`.
+    """Decorate the function that compiled code runs in place of `stub` if the first argument is a `kind`.
 
     Parameters
     ----------

@@ -195,7 +195,10 @@ def total(context, a):
 
 
 def _pointer(context: Any, builder: Any, kind: Any, array: Any, index: Any, to: Any = None) -> Any:
-    """A pointer to an entry of a contiguous array of one axis. The index is not checked, and must not be negative."""
+    """A pointer to an entry of a contiguous array of one axis. The index is not checked, and must not be negative.
+
+    Loads and stores by it say `align=8`: an entry is aligned to one double, not to a register.
+    """
     pointer = builder.gep(context.make_array(kind)(context, builder, array).data, [index], inbounds=True)
     return pointer if to is None else builder.bitcast(pointer, to.as_pointer())
 
@@ -244,6 +247,7 @@ def _columns(context, builder, signature, values, pointers):
     size = rows[0].type.count
     if len(rows) == WIDTH:
         rows = [_joined(builder, rows[k::size]) for k in range(size)]
+    # k = 0 takes the even lanes of two registers, k = 1 the odd ones: in a plane x and y, in the order OWN
     (a, b), (c, d) = (
         [_in_fours(builder, *pair, k, k + 4, k + 2, k + 6) for k in (0, 1)] for pair in (rows[:2], rows[-2:])
     )

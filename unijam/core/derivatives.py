@@ -74,7 +74,7 @@ def gradient(system: "ConstrainedSystem", c: Constraints) -> Array:
 
 
 def hessian(system: "ConstrainedSystem", c: Constraints, select: Array | None = None) -> tuple[Array, Array]:
-    """H0 = Jᵀ u'' J and Hp = Σ u' ∇∇Δ of all constraints, or of those of a mask, each (n_dof, n_dof).
+    """H0 = Jᵀ u'' J and Hp = Σ u' ∇∇Δ, each (n_dof, n_dof), of all constraints or of those that a mask selects.
 
     Parameters
     ----------

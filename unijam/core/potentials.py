@@ -163,7 +163,7 @@ class Hertzian(Potential):
     Raises
     ------
     ValueError
-        Where the exponent is below 2 or not finite.
+        The exponent is below 2 or not finite.
 
     Examples
     --------
@@ -206,7 +206,7 @@ class LinearHinge(Potential):
     Raises
     ------
     ValueError
-        Where the width is negative or not finite.
+        The width is negative or not finite.
 
     Examples
     --------
@@ -268,7 +268,7 @@ class CrossEntropy(Potential):
     Raises
     ------
     ValueError
-        Where `classes` is not a whole number of at least 2.
+        `classes` is not a whole number of at least 2.
 
     Examples
     --------

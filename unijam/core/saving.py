@@ -62,13 +62,13 @@ def saved_by(kind: type, take_apart: TakeApart, make: Make) -> None:
 
 
 def save(result: Any, path: Path | str) -> Path:
-    """Write a result into a file, whole or not at all.
+    """Write a result into a file, completely or not at all.
 
     Parameters
     ----------
     result : MinimizeResult, JamResult, Branch, Transition, MarginCurve, HessianDecomposition, sample, system, …
-        Any result of unijam, or a list, tuple or dict of them. The systems in it may be of the user's own classes: of
-        numbers, strings, arrays and tensors, or with a constructor whose arguments are.
+        Any result of unijam, or a list, tuple or dict of them. The systems in it may be of the user's own classes if
+        their attributes, or the arguments of their constructors, are numbers, strings, arrays and tensors.
     path : Path or str
         The file (npz: NumPy opens it, and it holds no pickle).
 
@@ -79,7 +79,7 @@ def save(result: Any, path: Path | str) -> Path:
     Raises
     ------
     ValueError
-        One sentence: what in it cannot be saved.
+        Some part cannot be saved; the sentence names it.
 
     Examples
     --------
@@ -107,27 +107,27 @@ def save(result: Any, path: Path | str) -> Path:
 def load(path: Path | str, *, module: Any = None) -> Any:
     """Read a result that `save` wrote.
 
-    x has the same bits, U the same value, and ``minimize(result.system, result)`` resumes as if it had not been
-    stopped. Tensors of a GPU come to the CPU where there is none. A user's class is imported by its name.
+    x and U are the same to the last bit, and ``minimize(result.system, result)`` resumes as if the run had not been
+    stopped. If there is no GPU, its tensors are loaded to the CPU. A user's class is imported by its name.
 
     Parameters
     ----------
     path : Path or str
     module : torch.nn.Module, optional
-        Of a `Network`: a file holds the parameters and buffers of a module, but not its code.
+        The module of a `Network`: a file holds the parameters and buffers of a module, but not its code.
 
     Returns
     -------
     object
-        What was given to `save`.
+        The object that was given to `save`.
 
     Raises
     ------
     ValueError
-        One sentence, where the file is damaged, none of `save` or of a later version; a class is not to be found, or
-        is neither a system, a potential nor a result; or the module of a `Network` is missing or another one.
+        The file is damaged, not written by `save`, or of a later version; a class cannot be found, or is neither a
+        system, a potential nor a result; or the module of a `Network` is missing or is another one.
     OSError
-        Where the file cannot be opened.
+        The file cannot be opened.
 
     Examples
     --------

@@ -38,7 +38,7 @@ class ConstrainedSystem(Brief, ABC):
     potential : Potential
         The energy of one constraint.
     control : str or None
-        The name of the parameter that jams the system; the system has an attribute of this name. None: there is none.
+        The name of the parameter that jams the system, an attribute of it; None if no parameter does.
     unit : float
         A typical length of Δ (particles: the mean diameter). Every threshold that Δ is compared with is a multiple of
         it, so that the choice of units does not change a result.

@@ -136,6 +136,7 @@ def extreme_modes(
     n, xp = len(like), namespace(like)
     count = min(count, n)
     fits = operator.memory // (like.dtype.itemsize * n)
+    # at most half of the memory, since a restart makes new vectors beside the old ones
     size = min(n, max(count + 3, min(2 * count + 60, int(fits) // 2)))
     project = project or (lambda v: v)
     basis = xp.zeros((size + 1, n), dtype=like.dtype, device=like.device)
@@ -161,7 +162,7 @@ def extreme_modes(
                 break
         values, vectors = np.linalg.eigh(t[:filled, :filled])
         residuals = beta * abs(vectors[-1])
-        scale = max(abs(values).max(), 1e-300)
+        scale = max(abs(values).max(), 1e-300)  # not zero, if the operator vanishes
         found = min(count, filled)
         done = (residuals[:found] <= tolerance * scale).all() or exhausted or products >= max_products
         if enough is not None:

@@ -91,7 +91,7 @@ class QuadraticModel:
                 step = -factor.solve(gradient)
                 if float(abs(step).max()) <= longest:
                     return step, shift
-            shift = max(4 * shift, 10 * self.floor)
+            shift = max(4 * shift, 10 * self.floor)  # from zero, the first shift well above rounding
         return -gradient / shift, shift
 
     def factor(self, shift: float) -> Factor:

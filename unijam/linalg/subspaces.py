@@ -21,7 +21,7 @@ def orthonormal_rows(vectors: Array) -> Array:
         return vectors[:0]
     xp = namespace(vectors)
     _, sigma, rows = xp.linalg.svd(vectors, full_matrices=False)
-    return rows[sigma > 1e-10 * sigma.max()]
+    return rows[sigma > 1e-10 * sigma.max()]  # what is below is dependent up to rounding
 
 
 def projection(directions: Array) -> tuple[Projection, int]:

@@ -75,7 +75,7 @@ def solver_for(system: ConstrainedSystem, purpose: Purpose = "minimum") -> Metho
         return FitSearch(reheats=0)
     if system.scale is not None:
         return newton_for(system)
-    # Levenberg-Marquardt is the quick way to U = 0; if it does not get there, Newton's method starts where it stopped.
+    # Levenberg-Marquardt reaches U = 0 in few steps; if it does not get there, Newton's method starts where it stopped.
     quick = LevenbergMarquardt(gradient_tolerance=1e-4, max_steps=300)
     return Stages((Stage(solver=quick), Stage(solver=newton_for(system))))
 

@@ -42,6 +42,7 @@ def kink_ahead(objective: Objective, point: Point) -> bool:
         return False
     down = point.gradient * (-1.0 / norm)
     low, below, high, above = 0.0, -norm, math.inf, 0.0
+    # 32 machine epsilons are wider than WIDTH in single precision
     step, width = NEAREST * size, max(WIDTH, 32 * float(namespace(point.y).finfo(point.y.dtype).eps))
     for _ in range(EVALUATIONS):
         if high - low <= width * size:

@@ -71,6 +71,7 @@ class Fire(FirstOrder):
             *(longest, self.max_step * step_unit(objective.system), self.acceleration, self.braking),
             *(self.mixing, self.mixing_decay, self.delay),
         )
+        # at rest, with a quarter of the longest time step
         return Motion(point, point.residual == 0, 0.0 * point.y, 0.0, 0.25 * longest, self.mixing, 0, rules)
 
     @staticmethod

@@ -72,6 +72,7 @@ class LevenbergMarquardt(Solver):
                 damping *= 4
                 if damping > 1e8 * curvature:  # no step descends, however short
                     return
+            # The model is good if E falls by more than 3/4 of its promise, and bad below 1/4: the damping follows.
             if gained > 0.75 * promised:
                 damping = max(damping / 5, 1e-14 * curvature)  # less would be lost in the rounding of H0
             elif gained < 0.25 * promised:

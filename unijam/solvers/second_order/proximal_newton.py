@@ -92,6 +92,7 @@ class ProximalNewton(Solver):
                 if step is not None:
                     gained = value - objective.value(step.y)[0]
                     lost = step.promised < LOST * abs(value)
+                    # a step is tried if E falls by at least 1e-4 of what the model promises
                     if lost or gained > 1e-4 * step.promised:
                         reached = objective.holding(step.y, (step.members, step.slopes))
                         if (
@@ -106,6 +107,7 @@ class ProximalNewton(Solver):
                 if shift > 1e10:  # no step descends, however short
                     return
             first = False
+            # The model is good if E falls by more than 3/4 of its promise, and bad below 1/4: the shift follows.
             if gained > 0.75 * step.promised:
                 shift = max(shift / (16 if gained > 0.9 * step.promised else 4), FLOOR)
             elif gained < 0.25 * step.promised:

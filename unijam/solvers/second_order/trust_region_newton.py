@@ -87,15 +87,17 @@ class TrustRegionNewton(Solver):
                 if reached is None:
                     return
             else:
+                # of a matrix-free step: far from the minimum a rough step is enough (docs/decisions/016)
                 accuracy = min(0.1, point.residual**0.5)
                 # a step may be ten times too long: the search below shortens it
                 step, shift = model.step(point.gradient, shift, 10 * max_step, accuracy)
                 reached, t = _search(objective, point, step, min(1.0, max_step / float(abs(step).max())))
+                # The shift follows the search: smaller after a whole step, larger after less than a quarter of one.
                 if t > 0.9:
                     shift = max(shift / 4, model.floor)
                 elif t < 0.25:
                     shift = max(2 * shift, 100 * model.floor)
-                if reached is None:
+                if reached is None:  # no point along the step was accepted
                     failures, shift = failures + 1, max(10 * shift, 1e-6 * model.rho)
                     if failures > 6:  # shifts a million times larger did not help
                         return

@@ -117,7 +117,7 @@ class FitSearch(Method):
         soft, beta = self._softened(system)
         yield (held := _QUICKLY.run(Objective(soft, QUICK_DECAY), x))
         yield (free := _FIT.run(Objective(soft), held.x))
-        yield from _sharpened(system, free, beta, 4.0)
+        yield from _sharpened(system, free, beta, 4.0)  # a factor 4 may lose the fit, 2 did not: decision 038
 
     def _thorough_try(self, system: ConstrainedSystem, x: Array) -> Iterator[MinimizeResult]:
         soft, beta = self._softened(system)

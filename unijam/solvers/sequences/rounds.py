@@ -71,6 +71,7 @@ class Rounds(Method):
         tolerance, first = self.gradient_tolerance, HANDOVER
         if objective.in_bursts and isinstance(objective.system, Rearranging):
             first = objective.system.handover
+        # degrees of freedom that bear no force are relaxed to a tenth of the tolerance
         loose = replace(self.descent, gradient_tolerance=0.1 * tolerance, max_steps=2000)
         # Newton's method is given up after two steps without gain; after a rough descent, as of ellipses, after five
         # (docs/decisions/033).
@@ -92,5 +93,6 @@ class Rounds(Method):
                     return joined(results)
             if reached.status == "converged":
                 break
+            # The next descent goes further than the last one, and than the point that Newton's method reached.
             residual = max(0.3 * min(residual, reached.relative_gradient), tolerance)
         return joined(results)

@@ -38,6 +38,7 @@ def softplus_to_relu(
     >>> len(uj.softplus_to_relu(sharpness=(2.0, 8.0), weight_decay=(1.0, 0.1)).stages)
     5
     """
+    # Only the last stage must converge: the others are starts for the next one.
     rough = TrustRegionNewton(gradient_tolerance=1e-3, max_steps=40)
     near = ProximalNewton(gradient_tolerance=1e-3, max_steps=100, least_gain=1e-3)
     smooth = [Stage({}, rough, weight_decay[0], sharpness=beta) for beta in sharpness]

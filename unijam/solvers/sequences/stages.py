@@ -57,7 +57,7 @@ class Stage:
 
 @dataclass(frozen=True)
 class Stages(Method):
-    """A path of stages; each starts where the last one stopped. The last stage has no weight decay.
+    """A path of stages. Each stage starts from the result of the last one; the final stage has no weight decay.
 
     Attributes
     ----------
