@@ -46,7 +46,7 @@ def conjugate_force(system: ConstrainedSystem, x: Array) -> float:
     Raises
     ------
     ValueError
-        The system has no scale.
+        x has a wrong shape, or Δ is not finite there.
 
     Examples
     --------
