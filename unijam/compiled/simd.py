@@ -1,8 +1,10 @@
-"""Several numbers side by side in one vector register, for compiled code: arithmetic, and reading and writing of rows.
+"""Vector registers in compiled code: arithmetic on several numbers at once, and reading and writing of rows.
 
-A compiler does not vectorise a loop over particles when each particle has its own number of partners. Here the loop
-itself says which numbers go side by side, and LLVM translates this to the instructions of the processor. A processor
-with narrower registers takes two or four instructions for each of these.
+A compiler does not vectorise a loop over particles if each particle has its own number of partners. Here the loop
+itself says which numbers share a register, and LLVM translates this to the instructions of the processor. A processor
+with narrower registers uses two or four instructions for each operation.
+
+The `WIDTH` numbers of a register are called lanes. The functions below can be called only from compiled code.
 """
 
 import operator
@@ -20,20 +22,22 @@ _config: Any = config  # its attributes are made when it is read
 _features = get_host_cpu_features() if _config.CPU_FEATURES is None else _config.CPU_FEATURES
 # 512-bit registers hold eight doubles. All others take four: as one instruction with AVX, as two with SSE2 or NEON.
 # An empty list of features (unknown processors, generic code) is one of "all others".
-WIDTH = 8 if "+avx512f" in _features.split(",") else 4  # what fits into a register
-# OWN[k] is the row in lane k, LANE its inverse. Rows (x, y), (x, y), … in two registers are taken apart into x and y by
-# one shuffle each, in which no number crosses 256 bits. It leaves the rows in this order; a natural one costs more.
+WIDTH = 8 if "+avx512f" in _features.split(",") else 4
+# OWN[k] is the row in lane k; LANE is the inverse. One shuffle each separates rows (x, y), (x, y), … in two registers
+# into x and y, and no number crosses a border of 256 bits in it. The rows are then in this order; the natural order
+# costs more.
 OWN = tuple(k // 2 + WIDTH // 2 * (k % 2) for k in range(WIDTH))
 LANE = tuple(OWN.index(k) for k in range(WIDTH))
 _DOUBLE, _INDEX, _INT = ir.DoubleType(), ir.IntType(64), ir.IntType(32)
 _ALL, _FOUR, _TWO = (ir.VectorType(_DOUBLE, width) for width in (WIDTH, 4, 2))
-# a product and a sum may be fused, a quotient may be a product with the inverse, −0 may be 0; no terms change places
+# Compiler flags: a product and a sum may be fused, a quotient may be a product with the inverse, and −0 may be 0. The
+# order of terms in a sum stays as written.
 _FLAGS = ("contract", "arcp", "nsz")
 _intrinsic: Any = intrinsic
 
 
 class Lanes(types.Type):
-    """numba's type of `WIDTH` numbers. Operators take two of them, or one of them and one number for all lanes."""
+    """numba's type of `WIDTH` numbers. Operators take two `Lanes`, or `Lanes` and one number for all lanes."""
 
 
 lanes = Lanes("Lanes")
@@ -56,14 +60,17 @@ def _shuffle(builder: Any, a: Any, b: Any, *lanes: int) -> Any:
 
 
 def _in_fours(builder: Any, a: Any, b: Any, *lanes: int) -> Any:
-    """Shuffle within each four lanes of a and b alike (cheap: no lane crosses 256 bits); lanes of b count from four."""
+    """The same shuffle within each group of four lanes of a and b; the lanes of b are numbered from four.
+
+    It is cheap, because no number crosses a border of 256 bits.
+    """
     width = a.type.count
     fours = range(0, width, 4)
     return _shuffle(builder, a, b, *(k + at + (width - 4 if k > 3 else 0) for at in fours for k in lanes))
 
 
 def _joined(builder: Any, vectors: list) -> Any:
-    """One long vector of several short ones, whose number is a power of two."""
+    """Several short vectors, a power of two of them, joined to a long one."""
     while len(vectors) > 1:
         lanes = range(2 * vectors[0].type.count)
         vectors = [_shuffle(builder, *vectors[k : k + 2], *lanes) for k in range(0, len(vectors), 2)]
@@ -71,12 +78,12 @@ def _joined(builder: Any, vectors: list) -> Any:
 
 
 def _fours(builder: Any, vector: Any) -> list:
-    """The parts of a vector, of four lanes each."""
+    """The parts of a vector, each of four lanes."""
     return [_shuffle(builder, vector, vector, *range(k, k + 4)) for k in range(0, vector.type.count, 4)]
 
 
 def _spread(builder: Any, value: Any) -> Any:
-    """One number in all lanes; lanes as they are."""
+    """A number copied to all lanes; `Lanes` are returned as they are."""
     if value.type == _ALL:
         return value
     one = builder.insert_element(ir.Constant(_ALL, ir.Undefined), value, _INT(0))
@@ -104,7 +111,7 @@ for _operator, _instruction in (
 
 
 def _function(name: str, arity: int) -> Any:
-    """LLVM's own function of this name, lane by lane."""
+    """LLVM's built-in function of this name with one or two arguments, applied to each lane."""
     kind = ir.FunctionType(_ALL, [_ALL] * arity)
 
     def codegen(context, builder, signature, values):
@@ -122,13 +129,13 @@ larger, power = _function("maxnum", 2), _function("pow", 2)
 
 @_intrinsic
 def fill(context, value):
-    """One number in all lanes."""
+    """Lanes that all hold one number."""
     return lanes(types.float64), lambda context, builder, signature, values: _spread(builder, values[0])
 
 
 @_intrinsic
 def beyond(context, a, b):
-    """0.0 where a ≤ b, else 1.0. NaN gives 1.0, so that a position that is NaN counts as too far."""
+    """Lanes with 0.0 where a ≤ b and 1.0 elsewhere. NaN gives 1.0, so that a position that is NaN counts as too far."""
 
     def codegen(context, builder, signature, values):
         above = builder.fcmp_unordered(">", *(_spread(builder, v) for v in values))
@@ -139,7 +146,7 @@ def beyond(context, a, b):
 
 @_intrinsic
 def below(context, a, b):
-    """An integer whose bit k is set where a < b in lane k."""
+    """An integer whose bit k is set if a < b in lane k."""
 
     def codegen(context, builder, signature, values):
         bits = builder.bitcast(builder.fcmp_ordered("<", *values), ir.IntType(WIDTH))
@@ -150,15 +157,15 @@ def below(context, a, b):
 
 @_intrinsic
 def note(context, array, at, first, bits):
-    """Write first + k to array[at:] for each bit k that is set, and return how many were written.
+    """Write first + k to array[at:] for each bit k that is set, and return the number of these.
 
-    It always stores `WIDTH` numbers, the last of them without meaning: a store without branches is faster, and the next
-    call writes over them. The array must have room for that.
+    It always stores `WIDTH` numbers, because a store without branches is faster. The surplus ones have no meaning, and
+    the next call overwrites them. The array must have room for them.
     """
     byte, several = ir.IntType(8), ir.VectorType(_INDEX, WIDTH)
     which = [[k for k in range(WIDTH) if code >> k & 1] for code in range(1 << WIDTH)]
     row = ir.VectorType(byte, WIDTH)
-    # a table of 2^WIDTH rows: of each pattern of bits the places of those that are set
+    # a table of 2^WIDTH rows: for each pattern of bits the places of the bits that are set
     rows = [ir.Constant(row, [byte(k) for k in (*w, *[0] * WIDTH)[:WIDTH]]) for w in which]
     table = ir.Constant(ir.ArrayType(row, len(rows)), rows)
 
@@ -176,7 +183,7 @@ def note(context, array, at, first, bits):
 
 @_intrinsic
 def total(context, a):
-    """The sum over all lanes, in pairs: first 0 + 1, 2 + 3, …, then the sums of these."""
+    """The sum over all lanes, one number: first 0 + 1, 2 + 3, …, then the sums of these in pairs."""
 
     def codegen(context, builder, signature, values):
         terms = [builder.extract_element(values[0], _INT(k)) for k in range(WIDTH)]
@@ -188,14 +195,17 @@ def total(context, a):
 
 
 def _pointer(context: Any, builder: Any, kind: Any, array: Any, index: Any, to: Any = None) -> Any:
-    """A pointer to an entry of a contiguous array of one axis. The index is not checked and must not be negative."""
+    """A pointer to an entry of a contiguous array of one axis. The index is not checked, and must not be negative.
+
+    Loads and stores by it say `align=8`: an entry is aligned to one double, not to a register.
+    """
     pointer = builder.gep(context.make_array(kind)(context, builder, array).data, [index], inbounds=True)
     return pointer if to is None else builder.bitcast(pointer, to.as_pointer())
 
 
 @_intrinsic
 def several(context, array, index):
-    """The numbers array[index:index + WIDTH]."""
+    """Lanes with the numbers array[index:index + WIDTH]."""
 
     def codegen(context, builder, signature, values):
         array, index = values
@@ -209,7 +219,7 @@ def _in_plane(signature: Any) -> bool:
 
 
 def _own_rows(context, builder, signature, values):
-    """Pointers to consecutive rows of an array: one for each row in space, one for each half of them in a plane."""
+    """Pointers to `WIDTH` consecutive rows: in space one for each row, in a plane one for each half of the rows."""
     d = 2 if _in_plane(signature) else 3
     size = _ALL if d == 2 else _FOUR
     rows = (builder.add(values[1], _INDEX(k)) for k in (OWN[:2] if d == 2 else OWN))
@@ -232,11 +242,12 @@ def _near_rows(context, builder, signature, values):
 
 
 def _columns(context, builder, signature, values, pointers):
-    """x, y, z of rows."""
+    """x, y and z of rows, three `Lanes`; z is zero in a plane."""
     rows = [builder.load(p, align=8) for p in pointers(context, builder, signature, values)]
     size = rows[0].type.count
     if len(rows) == WIDTH:
         rows = [_joined(builder, rows[k::size]) for k in range(size)]
+    # k = 0 takes the even lanes of two registers, k = 1 the odd ones: in a plane x and y, in the order OWN
     (a, b), (c, d) = (
         [_in_fours(builder, *pair, k, k + 4, k + 2, k + 6) for k in (0, 1)] for pair in (rows[:2], rows[-2:])
     )
@@ -253,27 +264,30 @@ def _columns(context, builder, signature, values, pointers):
 
 @_intrinsic
 def own(context, y, first, space):
-    """x, y, z of rows `first`, …, in the order `OWN`; the last row of space is followed by one more number."""
+    """x, y, z of the `WIDTH` rows from `first` on, three `Lanes` in the order `OWN`.
+
+    y holds the rows one after the other: (x, y) if `space` is None, else (x, y, z). In space a row is read as four
+    numbers, so y needs one more number after the last row.
+    """
     return types.UniTuple(lanes, 3)(y, types.intp, space), partial(_columns, pointers=_own_rows)
 
 
 @_intrinsic
 def near(context, y, rows, at, space):
-    """x, y, z of the rows named in rows[at:at + WIDTH]."""
+    """x, y, z of the rows whose numbers are rows[at:at + WIDTH], three `Lanes`; y and `space` as in `own`."""
     return types.UniTuple(lanes, 3)(y, rows, types.intp, space), partial(_columns, pointers=_near_rows)
 
 
 @_intrinsic
 def put(context, g, first, x, y, z, space):
-    """Write what `own` reads; the number after the last row of space becomes zero."""
+    """Write x, y, z into the rows of g that `own` would read. In space the number after the last row becomes zero."""
 
     def codegen(context, builder, signature, values):
         x, y, z = values[2:5]
         pointers = _own_rows(context, builder, signature, values)
         rows = [_in_fours(builder, x, y, k, k + 4, k + 2, k + 6) for k in (0, 1)]
-        if not _in_plane(
-            signature
-        ):  # the fourth number of a row belongs to the next, which is written after it
+        # In space four numbers are stored for each row. The fourth belongs to the next row, which is stored later.
+        if not _in_plane(signature):
             last = [_in_fours(builder, z, _constant(0.0), k, k + 4, k + 2, k + 6) for k in (0, 1)]
             rows = [_in_fours(builder, rows[k], last[k], 0, 1, 4, 5) for k in (0, 1)] + [
                 _in_fours(builder, rows[k], last[k], 2, 3, 6, 7) for k in (0, 1)

@@ -1,6 +1,7 @@
-"""Which functions of torch bend, and how each is made of ReLU and of something smooth.
+"""Functions of torch that have kinks, and a rule for each that writes it as ReLU plus something smooth.
 
-A rule takes what the tracer offers and the arguments of the call; where it answers None the call is torch's own.
+A rule is called with the tracer's methods (`bends`) and the arguments of the call. If it returns None, torch's own
+function is called instead.
 """
 
 from collections.abc import Callable
@@ -16,7 +17,7 @@ SELU = 1.0507009873554805, 1.6732632423543772  # scale and α of self-normalisin
 
 @dataclass(frozen=True, eq=False)
 class Mask:
-    """A mask that is true where `above` > `below`, or ≥."""
+    """A mask that is true where `above` > `below` (or ≥: at a kink the two agree)."""
 
     mask: Tensor
     above: Any
@@ -47,7 +48,7 @@ def _rrelu(
 
 
 def _prelu(bends: Any, input: Tensor, weight: Tensor) -> Tensor | None:
-    """Slope w for z < 0 by w z + (1 − w) ReLU(z), so that w may be a parameter."""
+    """w z + (1 − w) ReLU(z), of slope w for z < 0; written in this way because w may be a parameter."""
     if not bends.follows(input):
         return None
     if weight.numel() > 1:
@@ -58,7 +59,7 @@ def _prelu(bends: Any, input: Tensor, weight: Tensor) -> Tensor | None:
 def _elu(
     bends: Any, input: Tensor, alpha: float = 1.0, scale: float = 1.0, inplace: bool = False
 ) -> Tensor | None:
-    """α(exp(min(z, 0)) − 1) + max(z, 0): smooth for α = scale = 1."""
+    """scale × [α(exp(min(z, 0)) − 1) + max(z, 0)]; it has no kink for α = scale = 1."""
     if (alpha == 1.0 and scale == 1.0) or not bends.follows(input):
         return None
 
@@ -94,7 +95,7 @@ def _extreme(
 ) -> Tensor | None:
     if not bends.follows(a, b):
         return None
-    if not isinstance(b, Tensor) or args or kwargs:  # the extreme of many: not seen
+    if not isinstance(b, Tensor) or args or kwargs:  # the extreme of a tensor: not traced
         bends.miss()
         return None
     return b + bends.bend(a - b, left, right)
@@ -155,7 +156,7 @@ def _threshold(
 
 
 def _written(z: Tensor, inplace: bool, value: Callable[[Tensor], Tensor]) -> Tensor:
-    """The value of z; where torch is asked to, written over z."""
+    """value(z); if `inplace`, written over z, as torch would do."""
     if not inplace:
         return value(z)
     return z.copy_(value(z.clone()))
@@ -176,7 +177,7 @@ def _overwriting(rule: Callable) -> Callable:
 
 
 def _where(bends: Any, condition: Any, input: Any = None, other: Any = None) -> Any:
-    """where(a > b, p, q) as ReLU, leaky ReLU, max or min, where p and q say so; else it is named as unseen."""
+    """where(a > b, p, q), if p and q make it a ReLU, leaky ReLU, max or min; otherwise it is recorded as not traced."""
     mask = bends.mask(condition)
     if mask is None or input is None:
         return None
@@ -200,7 +201,7 @@ def _method_where(bends: Any, input: Any, condition: Any, other: Any) -> Any:
 
 
 def _slope(bends: Any, part: Any, z: Tensor) -> float | None:
-    """c where a branch is c z."""
+    """c if a branch of `where` is c × z; None if it is something else."""
     if part is z:
         return 1.0
     if _is_zero(part):
@@ -214,7 +215,7 @@ def _masked_fill(bends: Any, input: Tensor, mask: Any, value: Any) -> Any:
 
 
 def _filled(bends: Any, input: Tensor, mask: Any, value: Any) -> Any:
-    """h[h < 0] = 0, in place; h with any other mask over it is named as unseen."""
+    """h[h < 0] = 0, in place; an assignment with any other mask is recorded as not traced."""
     found = bends.mask(mask)
     if found is None:
         return None
@@ -227,7 +228,7 @@ def _filled(bends: Any, input: Tensor, mask: Any, value: Any) -> Any:
 
 
 def _product(bends: Any, input: Any, other: Any) -> Any:
-    """z × (z > 0); a mask times anything else is named as unseen."""
+    """z × (z > 0); the product of a mask with anything else is recorded as not traced."""
     for mask, factor in ((bends.mask(input), other), (bends.mask(other), input)):
         if mask is not None:
             if factor is mask.above and _is_zero(mask.below):
@@ -301,7 +302,7 @@ COMPARISONS: dict[Callable, bool] = {
         (Tensor.lt, Tensor.le, Tensor.less, Tensor.less_equal, Tensor.__lt__, Tensor.__le__), False
     ),
 }
-# what keeps a mask a mask; True where it is turned round
+# functions that make a mask of a mask; True if they negate it
 CONVERSIONS: dict[Callable, bool] = {
     **dict.fromkeys(
         (Tensor.to, Tensor.type, Tensor.type_as, Tensor.double, Tensor.float, Tensor.int, Tensor.long), False
@@ -356,7 +357,7 @@ UNSEEN: frozenset[Callable] = frozenset(
 
 
 def name_of(func: Callable) -> str:
-    """What a user calls a function: torch.where, Tensor.relu_, functional.max_pool2d."""
+    """The name of a function as a user writes it: torch.where, Tensor.relu_, functional.max_pool2d."""
     name = getattr(func, "__name__", str(func))
     name = name if name.startswith("__") else name.removeprefix("_")
     place = getattr(func, "__module__", None) or "torch"

@@ -6,7 +6,7 @@ import numpy as np
 from matplotlib.collections import PolyCollection
 from matplotlib.colors import Normalize, to_rgb
 
-from ..core.system import Constraints
+from ..core.constraints import Constraints
 from ..particles.ellipses import EllipseConstraints, Ellipses
 from ..particles.formats.common import wrapped
 from ..particles.packing import Packing

@@ -1,7 +1,7 @@
 """L D Lᵀ of symmetric sparse matrices by supernodes: runs of columns of one structure, kept as dense panels.
 
 Columns of equal pattern (the coordinates of one particle) are one node of the graph that is ordered and analysed.
-There are no row exchanges: the signs of D are the inertia.
+There are no row exchanges, so the signs of D tell the number of negative eigenvalues.
 
 Source: E. G. Ng and B. W. Peyton, SIAM J. Sci. Comput. 14, 1034 (1993); here each panel updates those after it.
 """
@@ -13,22 +13,23 @@ import numpy as np
 from ..compiled import loop
 from ..support.arrays import Array
 
-WIDEST = 32  # columns of a panel: 32 of 100 rows are 26 kB; wider ones leave the first cache (32 kB)
+# The largest number of columns of a panel: 32 columns of 100 rows are 26 kB, and fit into the first cache (32 kB).
+WIDEST = 32
 
 
 class Panels(NamedTuple):
-    """Where the entries of L are.
+    """The places of the entries of L.
 
     Attributes
     ----------
     place : (n,) array
-        Where each row and column of the matrix goes.
+        The number, in the order of elimination, of each row and column of the matrix.
     columns : (s + 1,) array
-        First column of each panel.
+        The first column of each panel.
     starts, rows : (s + 1,) and (r,) arrays
-        rows[starts[s]:starts[s + 1]] are those of a panel, ascending, its own columns first.
+        rows[starts[k]:starts[k + 1]] are the rows of panel k, ascending; the panel's own columns come first.
     offsets : (s + 1,) array
-        Where the values of each panel begin, column by column.
+        The place of the first value of each panel; values are stored column by column.
     panel : (n,) array
         The panel of each column.
     """
@@ -41,19 +42,25 @@ class Panels(NamedTuple):
     panel: Array
 
 
-# sums may be in any order, so that they vectorise; NaN and infinity stay, since a vanishing pivot shows by them
+# Compiler flags. Sums may be taken in any order, so that they vectorise. NaN and infinity keep their meaning (neither
+# "nnan" nor "ninf"), because a pivot that vanishes or overflows is recognised by them.
 _fast = {"contract", "nsz", "reassoc", "arcp"}
 
 
 @loop
 def nodes_of(indices: Array, indptr: Array) -> tuple[Array, Array]:
-    """The node of each column, (n,), and the first column of each: columns of equal pattern, diagonal included."""
+    """The node of each column, (n,), and the first column of each node, (k,).
+
+    Columns of equal pattern are one node. `indices` and `indptr` are those of a csc matrix with sorted indices whose
+    diagonal is stored.
+    """
     n, count = len(indptr) - 1, 0
     node, first = np.full(n, -1), np.empty(n, np.int64)
     for column in range(n):
         low, length = indptr[column], indptr[column + 1] - indptr[column]
         for place in range(low, low + length):
-            other = indices[place]  # of equal pattern only if one of the rows
+            # an earlier column of equal pattern has a diagonal entry, so it is among the rows of this column
+            other = indices[place]
             start = indptr[other]
             if other >= column or node[column] >= 0:
                 break
@@ -71,7 +78,7 @@ def nodes_of(indices: Array, indptr: Array) -> tuple[Array, Array]:
 
 @loop
 def graph_of(indices: Array, indptr: Array, node: Array, first: Array) -> tuple[Array, Array]:
-    """(indices, indptr) of the graph of nodes, each with itself, sorted."""
+    """(indices, indptr) of the graph of the k nodes, sorted; each node is its own neighbour."""
     count = len(first)
     ends, mark = np.zeros(count + 1, np.int32), np.full(count, -1)
     neighbours = np.empty(len(indices) + count, np.int32)
@@ -95,7 +102,7 @@ def graph_of(indices: Array, indptr: Array, node: Array, first: Array) -> tuple[
 
 @loop
 def analyse(indices: Array, indptr: Array, order: Array, node: Array) -> tuple[Array, ...]:
-    """The panels of L for a graph of nodes, the order of these, and the node of each column of the matrix."""
+    """The fields of `Panels`, from a graph of k nodes, their order, (k,), and the node of each column, (n,)."""
     count, n = len(order), len(node)
     inverse, size = np.empty(count, np.int64), np.zeros(count, np.int64)
     for k in range(count):
@@ -105,7 +112,8 @@ def analyse(indices: Array, indptr: Array, order: Array, node: Array) -> tuple[A
     begin = np.zeros(count + 1, np.int64)
     for k in range(count):
         begin[k + 1] = begin[k] + size[k]
-    # rows below the diagonal of each node: those of the graph and of its children
+    # The rows below the diagonal of a node are those of the graph and those of its children in the elimination tree.
+    # The room for them is a guess, and doubled when it is used up.
     room = 8 * len(indices) + 64
     below, ends = np.empty(room, np.int64), np.zeros(count + 1, np.int64)
     child, sibling, mark = np.full(count, -1), np.full(count, -1), np.full(count, -1)
@@ -138,7 +146,7 @@ def analyse(indices: Array, indptr: Array, order: Array, node: Array) -> tuple[A
             parent = below[ends[k]]
             sibling[k] = child[parent]
             child[parent] = k
-    # panels: a node joins the one before where its rows are the others of that one
+    # A node joins the panel of the node before it if the rows of that node are this node and this node's rows.
     columns, heads = np.empty(count + 1, np.int64), np.empty(count + 1, np.int64)
     n_panels = 0
     for k in range(count):
@@ -177,7 +185,16 @@ def analyse(indices: Array, indptr: Array, order: Array, node: Array) -> tuple[A
 
 @loop(fastmath=_fast)
 def factorise(data: Array, indices: Array, indptr: Array, shift: float, panels: Panels) -> tuple[Array, int]:
-    """The values of L, with D on the diagonal, and how many D are negative: −1 where one vanishes or is NaN."""
+    """The values of L, with D on its diagonal, and the number of negative D; −1 if some D vanishes or is NaN.
+
+    Parameters
+    ----------
+    data, indices, indptr : arrays
+        A symmetric (n, n) csc matrix, both triangles stored.
+    shift : float
+        Added to the diagonal.
+    panels : Panels
+    """
     place, columns, starts, rows, offsets, panel = panels
     n, n_panels = len(place), len(columns) - 1
     values, where = np.zeros(offsets[-1]), np.empty(n, np.int64)
@@ -214,7 +231,7 @@ def factorise(data: Array, indices: Array, indptr: Array, shift: float, panels: 
                     right[i] -= factor * left[i]
             for i in range(k + 1, length):
                 left[i] *= inverse
-        # to the panels after it: − L D Lᵀ
+        # subtract L D Lᵀ of this panel from the panels after it
         j = width
         while j < length:
             target = panel[rows[starts[s] + j]]
@@ -228,7 +245,7 @@ def factorise(data: Array, indices: Array, indptr: Array, shift: float, panels: 
                 while rows[at] < row:
                     at += 1
                 relative[i] = at - starts[target]
-            for c in range(j, end, 2):  # two columns at once; one too many is thrown away
+            for c in range(j, end, 2):  # two columns at once; if only one is left, `more` is not used
                 other = min(c + 1, end - 1)
                 sums[c:length] = 0.0
                 more[c:length] = 0.0
@@ -260,7 +277,7 @@ def factorise(data: Array, indices: Array, indptr: Array, shift: float, panels: 
 
 @loop(fastmath=_fast)
 def solve(values: Array, panels: Panels, rhs: Array) -> Array:
-    """x of L D Lᵀ x = rhs, (n,), in the matrix's own order."""
+    """The solution x of L D Lᵀ x = rhs, (n,); x and rhs are in the order of the matrix."""
     place, columns, starts, rows, offsets, _ = panels
     x = np.empty(len(rhs))
     for column in range(len(rhs)):

@@ -15,8 +15,8 @@ from pydantic import Field
 
 from ..compiled import loop
 from ..core.capabilities import CompiledEvaluator, Rescaled
+from ..core.constraints import UNMOVED, Constraints
 from ..core.potentials import Harmonic
-from ..core.system import UNMOVED, Constraints
 from ..core.tolerances import OVERLAP_RESOLUTIONS
 from ..support.arrays import Array
 from ..support.validation import Count, Finite, Seed, checked, require, require_finite

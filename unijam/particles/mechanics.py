@@ -12,7 +12,8 @@ import scipy.sparse as sp
 
 from ..core.border import require_constraints
 from ..core.capabilities import coordinate_lengths
-from ..core.system import Constraints, hessian
+from ..core.constraints import Constraints
+from ..core.derivatives import hessian
 from ..linalg import across_symmetries, factor_sparse
 from ..support.arrays import Array, over
 from ..support.printing import Brief

@@ -12,8 +12,9 @@ import numpy as np
 from pydantic import Field
 
 from ..core.capabilities import HasPressure
+from ..core.constraints import Constraints, require_evaluated
 from ..core.potentials import Harmonic, Potential
-from ..core.system import ConstrainedSystem, Constraints, require_evaluated
+from ..core.system import ConstrainedSystem
 from ..support.arrays import Array
 from ..support.printing import brief
 from ..support.validation import Finite, Whole, is_whole, require, require_finite

@@ -17,8 +17,8 @@ from ..compiled import COMPILED
 from ..compiled.simd import WIDTH
 from ..core.border import require_positions
 from ..core.capabilities import Rearranging
+from ..core.constraints import Constraints
 from ..core.potentials import Harmonic, Hertzian
-from ..core.system import Constraints
 from ..support.arrays import Array
 from ..support.validation import Count, Seed, checked
 from .kernels import contact_network

@@ -10,7 +10,8 @@ import numpy as np
 
 from ..core.border import require_constraints
 from ..core.capabilities import coordinate_lengths, gauge_directions
-from ..core.system import ConstrainedSystem, energy, gradient, kinks
+from ..core.derivatives import energy, gradient, kinks
+from ..core.system import ConstrainedSystem
 from ..core.tolerances import STATIONARY
 from ..linalg import orthonormal_rows, rank_of
 from ..support.arrays import Array, namespace, over, to_numpy

@@ -7,8 +7,10 @@ import numpy as np
 
 from ..core.border import require_constraints, require_positions
 from ..core.capabilities import coordinate_lengths
+from ..core.constraints import Constraints
+from ..core.derivatives import hessian, kinks
 from ..core.potentials import Held
-from ..core.system import ConstrainedSystem, Constraints, hessian, kinks
+from ..core.system import ConstrainedSystem
 from ..linalg import NULL_MODE, null_space, orthonormal_rows, projection
 from ..support.arrays import Array, over, over_both, to_numpy
 from ..support.printing import Brief

@@ -6,7 +6,8 @@ from typing import Any, NoReturn, Self
 
 import numpy as np
 
-from ..core.system import ConstrainedSystem, hessian
+from ..core.derivatives import hessian
+from ..core.system import ConstrainedSystem
 from ..linalg import NULL_MODE, Operator, Projection, extreme_modes, on_dof, projection, refuse_operator
 from ..statistics import Estimate
 from ..support.arrays import Array, to_numpy

@@ -12,7 +12,8 @@ import scipy.sparse.linalg as spla
 
 from ..core.border import require_constraints
 from ..core.capabilities import coordinate_lengths
-from ..core.system import ConstrainedSystem, hessian
+from ..core.derivatives import hessian
+from ..core.system import ConstrainedSystem
 from ..linalg import factor_sparse, is_operator, orthonormal_rows, refuse_operator
 from ..particles.packing import Packing
 from ..support.arrays import Array, over_both, to_numpy

@@ -13,8 +13,10 @@ import scipy.sparse as sp
 
 from ..core.border import require_constraints
 from ..core.capabilities import coordinate_lengths, redundancy
+from ..core.constraints import Constraints
+from ..core.derivatives import kinks
 from ..core.kinks import Kinks
-from ..core.system import ConstrainedSystem, Constraints, kinks
+from ..core.system import ConstrainedSystem
 from ..linalg import NULL_MODE, factor_sparse, on_dof, projection, rank_of, with_diagonal
 from ..support.arrays import Array, is_sparse, over, to_numpy
 

@@ -3,8 +3,8 @@
 import torch
 from torch import Tensor
 
+from ...core.constraints import ConstraintOperator, Constraints
 from ...core.kinks import Kinks
-from ...core.system import ConstraintOperator, Constraints
 from ...core.tolerances import OVERLAP_RESOLUTIONS
 from ...support.arrays import Array, weigh
 from ..precision import rounding

@@ -5,9 +5,9 @@ from collections.abc import Callable, Iterator
 import torch
 from torch import Tensor
 
+from ...core.constraints import ConstraintOperator, Constraints
 from ...core.kinks import Kinks
 from ...core.recording import recording
-from ...core.system import ConstraintOperator, Constraints
 from ...core.tolerances import OVERLAP_RESOLUTIONS
 from ...support.arrays import Array, weigh
 from ..layered.initial import as_tensor_like

@@ -1,4 +1,4 @@
-"""The objective in compiled loops, on the kernel of an evaluator."""
+"""The objective in compiled loops, evaluated by the kernel of a compiled evaluator."""
 
 import math
 from typing import NamedTuple
@@ -14,9 +14,10 @@ from ..point import Point
 
 
 class CompiledObjective(NamedTuple):
-    """The same E in compiled loops, without weight decay: y in the kernel's numbering and always with w λ, last.
+    """E in compiled loops, without weight decay. y, (n_dof + 1,), is in the kernel's numbering and always ends in w λ.
 
-    The mask is empty where everything may move, the units where x is in y as it is, else of the length of y: 1/lengths.
+    `mask` is empty if every degree of freedom may move; `units` is empty if x = y. Otherwise both have the length of y,
+    and `units` holds 1/lengths. The other fields are those of `Objective`.
     """
 
     kernel: tuple
@@ -29,7 +30,7 @@ class CompiledObjective(NamedTuple):
 
 
 def evaluated(objective: Objective, y: Array) -> Point:
-    """The objective at y, in compiled loops too; U < 0: the kernel's list no longer serves."""
+    """The point at y, also in compiled loops. There U < 0 means that the kernel's list is out of date."""
     return objective(y)
 
 
@@ -56,7 +57,7 @@ def _evaluated(objective, kept):
 
 
 def relisted(objective: tuple, origin: tuple, y: Array, served: int) -> tuple:
-    """A compiled objective with the list of its kernel renewed at y, and the rest of `renewed_list`."""
+    """(objective, origin, order): the objective with a new list, made at y; origin and order as in `renewed_list`."""
     raise NotImplementedError("a stub: what compiled objectives implement")
 
 
@@ -85,7 +86,7 @@ def _x_and_scale(objective, y):
 
 
 def compiled(objective: Objective, kernel: tuple, mask: Array, units: Array) -> CompiledObjective:
-    """An objective in compiled loops, on a kernel of its evaluator, with arrays in the kernel's numbering."""
+    """The compiled form of an objective; `mask` and `units` are in the numbering of `kernel`, (n_dof + 1,) or empty."""
     conjugate = objective.conjugate or 0.0
     return CompiledObjective(
         kernel, mask, units, objective.moving, conjugate, objective.scale_weight, objective.reference

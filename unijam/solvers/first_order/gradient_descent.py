@@ -1,4 +1,4 @@
-"""Gradient descent, of all data or of mini-batches."""
+"""Gradient descent, on all data or on mini-batches."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -18,7 +18,7 @@ class _Memory(NamedTuple):
 
 @dataclass(frozen=True)
 class GradientDescent(Descent):
-    """y ← y − learning_rate ∂E/∂y; where no rate is given, 1 / (largest curvature at the start).
+    """Gradient descent: y ← y − learning_rate × ∂E/∂y.
 
     Attributes
     ----------

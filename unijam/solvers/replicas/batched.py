@@ -1,4 +1,4 @@
-"""The systems of replicas, and their evaluation all at once."""
+"""The systems of replicas, and an evaluator of all of them at once."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -12,26 +12,29 @@ from ...support.arrays import Array, namespace
 
 @dataclass(frozen=True)
 class Replicas:
-    """The systems of replicas, numbered along the leading axes."""
+    """The systems of replicas, numbered from 0 along the leading axes `lead` of x."""
 
     system: ConstrainedSystem
     lead: tuple[int, ...]
 
     def one(self, k: int) -> ConstrainedSystem:
-        """The system of one replica."""
+        """The system of replica k."""
         if not isinstance(self.system, Replicated):
             return self.system
         return self.system.replica(tuple(int(i) for i in np.unravel_index(k, self.lead)))
 
     def some(self, numbers: Sequence[int]) -> ConstrainedSystem:
-        """The system of several, with one leading axis."""
+        """The system of several replicas, with one leading axis."""
         if not isinstance(self.system, Replicated):
             return self.system
         return self.system.replica(np.unravel_index(np.array(numbers), self.lead))
 
 
 def batched(system: ConstrainedSystem) -> Callable[[Array], tuple]:
-    """An evaluator over a leading axis of x: the system's own, or one replica after the other."""
+    """A function of x, (k, n_dof), that returns U, (k,), ∇U, (k, n_dof), Σ u'², (k,), and N_Δ, (k,).
+
+    It is the system's own evaluator if that is batched; otherwise it evaluates one replica after the other.
+    """
     evaluate = system.evaluator()
     if isinstance(evaluate, BatchedEvaluator):
         return evaluate  # type: ignore[return-value]
