@@ -18,7 +18,7 @@ from numba.core.caching import CompileResultCacheImpl, FunctionCache, IndexDataC
 
 _digests: dict[str, bytes] = {}
 # what compiled code calls in place of a function: bodies given by `overload` and `implements`
-_stand_ins: dict[Callable, list[Callable]] = {}
+_stand_ins: dict[Callable[..., Any], list[Callable[..., Any]]] = {}
 _ROOM = sorted(
     str(path) for path in Path(__file__).parent.glob("*.py")
 )  # all compiled code rests on this room
@@ -26,20 +26,20 @@ _ROOM = sorted(
 _SHORT = 16
 
 
-def note_source(function: Callable) -> None:
+def note_source(function: Callable[..., Any]) -> None:
     """Read the file of a function when it is defined: later the file may differ from the code that runs."""
     path = function.__code__.co_filename
     with suppress(OSError):  # code that was typed in has no file, and is not cached
         _digests[path] = hashlib.sha256(Path(path).read_bytes()).digest()
 
 
-def note_stand_in(function: Callable, body: Callable) -> None:
+def note_stand_in(function: Callable[..., Any], body: Callable[..., Any]) -> None:
     """Say that compiled code which calls `function` may run `body`."""
     note_source(body)
     _stand_ins.setdefault(function, []).append(body)
 
 
-def stamp(function: Callable) -> tuple[bytes, str]:
+def stamp(function: Callable[..., Any]) -> tuple[bytes, str]:
     """What the compiled code of a function depends on, besides the types of its arguments.
 
     Parameters
@@ -75,7 +75,7 @@ def _digest(path: str) -> bytes:
     return _digests[path]
 
 
-def _reach(function: Callable) -> tuple[set[str], set[str], set[Callable]]:
+def _reach(function: Callable[..., Any]) -> tuple[set[str], set[str], set[Callable[..., Any]]]:
     """Files and constants behind a function, and the stand-ins among what it may call.
 
     Names are followed through the globals of each function, and through modules and classes of its own package;
@@ -145,7 +145,7 @@ class _Home(UserWideCacheLocator):
     def ensure_cache_path(self) -> None:
         if not os.path.isabs(self.get_cache_path()):  # without a home it would be a folder named ~ here
             raise OSError("no home directory")
-        super().ensure_cache_path()
+        super().ensure_cache_path()  # type: ignore[no-untyped-call]  # numba's
 
 
 class _Places(CompileResultCacheImpl):
@@ -162,7 +162,7 @@ class _Files(IndexDataCacheFile):
     """
 
     def __init__(self, cache_path: str, base: str, source_stamp: bytes) -> None:
-        super().__init__(cache_path=cache_path, filename_base=base, source_stamp=source_stamp)
+        super().__init__(cache_path=cache_path, filename_base=base, source_stamp=source_stamp)  # type: ignore[no-untyped-call]  # numba's
         self._base = base
 
     def save(self, key: Any, data: Any) -> None:
@@ -180,9 +180,10 @@ class _Files(IndexDataCacheFile):
             if path.name.startswith(f"{self._base}.") and path.suffix == ".nbc" and path.name not in kept:
                 path.unlink(missing_ok=True)
 
-    def _load_index(self) -> dict:
+    def _load_index(self) -> dict[Any, str]:
         try:
-            return super()._load_index()
+            index: dict[Any, str] = super()._load_index()  # type: ignore[no-untyped-call]  # numba's
+            return index
         except Exception:  # a damaged index, as a crash or a full disk leaves it: like none
             return {}
 
@@ -202,7 +203,7 @@ class SourceCache(FunctionCache):
         """The compiled function for a signature, or None where it has to be compiled."""
         try:
             self._look()
-            return super().load_overload(sig, target_context)
+            return super().load_overload(sig, target_context)  # type: ignore[no-untyped-call]  # numba's
         except Exception:  # unreadable or damaged: what is stored is worth a compilation, no more
             return None
 
@@ -210,7 +211,7 @@ class SourceCache(FunctionCache):
         """Store a compiled function where there is room for it."""
         try:
             self._look()
-            super().save_overload(sig, data)
+            super().save_overload(sig, data)  # type: ignore[no-untyped-call]  # numba's
         except OSError:  # the disk is full, or has become read-only
             self.disable()
 

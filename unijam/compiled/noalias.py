@@ -24,8 +24,8 @@ def _gathers_slowly(processor: str, features: str) -> bool:
 class _LoadsOneByOne(Lower):
     """Lowers to functions whose vectors are filled by single loads, not by gather instructions."""
 
-    def setup_function(self, fndesc):
-        super().setup_function(fndesc)
+    def setup_function(self, fndesc: Any) -> None:
+        super().setup_function(fndesc)  # type: ignore[no-untyped-call]  # numba's
         # the attribute replaces the features of the module, so it repeats them; an empty item would be refused
         features = ",".join(filter(None, (self.library.codegen._tm_features, "+prefer-no-gather")))
         # `set.add`, since llvmlite's own `add` refuses attributes that it does not know by name
@@ -45,7 +45,7 @@ class DistinctArrays(Compiler):
     contrary.
     """
 
-    def define_pipelines(self):
+    def define_pipelines(self) -> list[Any]:
         self.state.flags.noalias = True
         passes = DefaultPassBuilder.define_nopython_pipeline(self.state)
         features = self.state.targetctx.codegen()._tm_features

@@ -6,6 +6,7 @@ with narrower registers takes two or four instructions for each of these.
 """
 
 import operator
+from collections.abc import Callable
 from functools import partial
 from typing import Any
 
@@ -30,6 +31,7 @@ _ALL, _FOUR, _TWO = (ir.VectorType(_DOUBLE, width) for width in (WIDTH, 4, 2))
 # a product and a sum may be fused, a quotient may be a product with the inverse, −0 may be 0; no terms change places
 _FLAGS = ("contract", "arcp", "nsz")
 _intrinsic: Any = intrinsic
+_Typed = tuple[Any, Callable[..., Any]]  # the signature of an intrinsic, and what writes its code
 
 
 class Lanes(types.Type):
@@ -42,7 +44,7 @@ lanes = Lanes("Lanes")
 @register_model(Lanes)
 class _LanesModel(models.PrimitiveModel):
     def __init__(self, manager: Any, kind: Lanes) -> None:
-        super().__init__(manager, kind, _ALL)
+        super().__init__(manager, kind, _ALL)  # type: ignore[no-untyped-call]  # numba's
 
 
 def _constant(value: float) -> Any:
@@ -62,7 +64,7 @@ def _in_fours(builder: Any, a: Any, b: Any, *lanes: int) -> Any:
     return _shuffle(builder, a, b, *(k + at + (width - 4 if k > 3 else 0) for at in fours for k in lanes))
 
 
-def _joined(builder: Any, vectors: list) -> Any:
+def _joined(builder: Any, vectors: list[Any]) -> Any:
     """One long vector of several short ones, whose number is a power of two."""
     while len(vectors) > 1:
         lanes = range(2 * vectors[0].type.count)
@@ -70,7 +72,7 @@ def _joined(builder: Any, vectors: list) -> Any:
     return vectors[0]
 
 
-def _fours(builder: Any, vector: Any) -> list:
+def _fours(builder: Any, vector: Any) -> list[Any]:
     """The parts of a vector, of four lanes each."""
     return [_shuffle(builder, vector, vector, *range(k, k + 4)) for k in range(0, vector.type.count, 4)]
 
@@ -87,7 +89,7 @@ def _operation(function: Any, instruction: str) -> None:
     cases = [signature(lanes, lanes, other) for other in (lanes, types.float64)]
     infer_global(function)(type(instruction, (ConcreteTemplate,), {"cases": cases}))
 
-    def lower(context, builder, signature, values):
+    def lower(context: Any, builder: Any, signature: Any, values: Any) -> Any:
         return getattr(builder, instruction)(*(_spread(builder, v) for v in values), flags=_FLAGS)
 
     for case in cases:
@@ -107,7 +109,7 @@ def _function(name: str, arity: int) -> Any:
     """LLVM's own function of this name, lane by lane."""
     kind = ir.FunctionType(_ALL, [_ALL] * arity)
 
-    def codegen(context, builder, signature, values):
+    def codegen(context: Any, builder: Any, signature: Any, values: Any) -> Any:
         function = cgutils.get_or_insert_function(builder.module, kind, f"llvm.{name}.v{WIDTH}f64")
         return builder.call(function, [_spread(builder, v) for v in values], fastmath=_FLAGS)
 
@@ -121,16 +123,16 @@ larger, power = _function("maxnum", 2), _function("pow", 2)
 
 
 @_intrinsic
-def fill(context, value):
+def fill(context: Any, value: Any) -> _Typed:
     """One number in all lanes."""
     return lanes(types.float64), lambda context, builder, signature, values: _spread(builder, values[0])
 
 
 @_intrinsic
-def beyond(context, a, b):
+def beyond(context: Any, a: Any, b: Any) -> _Typed:
     """0.0 where a ≤ b, else 1.0. NaN gives 1.0, so that a position that is NaN counts as too far."""
 
-    def codegen(context, builder, signature, values):
+    def codegen(context: Any, builder: Any, signature: Any, values: Any) -> Any:
         above = builder.fcmp_unordered(">", *(_spread(builder, v) for v in values))
         return builder.select(above, _constant(1.0), _constant(0.0))
 
@@ -138,10 +140,10 @@ def beyond(context, a, b):
 
 
 @_intrinsic
-def below(context, a, b):
+def below(context: Any, a: Any, b: Any) -> _Typed:
     """An integer whose bit k is set where a < b in lane k."""
 
-    def codegen(context, builder, signature, values):
+    def codegen(context: Any, builder: Any, signature: Any, values: Any) -> Any:
         bits = builder.bitcast(builder.fcmp_ordered("<", *values), ir.IntType(WIDTH))
         return builder.zext(bits, _INDEX)
 
@@ -149,7 +151,7 @@ def below(context, a, b):
 
 
 @_intrinsic
-def note(context, array, at, first, bits):
+def note(context: Any, array: Any, at: Any, first: Any, bits: Any) -> _Typed:
     """Write first + k to array[at:] for each bit k that is set, and return how many were written.
 
     It always stores `WIDTH` numbers, the last of them without meaning: a store without branches is faster, and the next
@@ -162,7 +164,7 @@ def note(context, array, at, first, bits):
     rows = [ir.Constant(row, [byte(k) for k in (*w, *[0] * WIDTH)[:WIDTH]]) for w in which]
     table = ir.Constant(ir.ArrayType(row, len(rows)), rows)
 
-    def codegen(context, builder, signature, values):
+    def codegen(context: Any, builder: Any, signature: Any, values: Any) -> Any:
         array, at, first, bits = values
         known = cgutils.global_constant(builder.module, "set_bits", table)
         ks = builder.zext(builder.load(builder.gep(known, [_INDEX(0), bits], inbounds=True)), several)
@@ -175,10 +177,10 @@ def note(context, array, at, first, bits):
 
 
 @_intrinsic
-def total(context, a):
+def total(context: Any, a: Any) -> _Typed:
     """The sum over all lanes, in pairs: first 0 + 1, 2 + 3, …, then the sums of these."""
 
-    def codegen(context, builder, signature, values):
+    def codegen(context: Any, builder: Any, signature: Any, values: Any) -> Any:
         terms = [builder.extract_element(values[0], _INT(k)) for k in range(WIDTH)]
         while len(terms) > 1:
             terms = [builder.fadd(*terms[k : k + 2]) for k in range(0, len(terms), 2)]
@@ -194,10 +196,10 @@ def _pointer(context: Any, builder: Any, kind: Any, array: Any, index: Any, to: 
 
 
 @_intrinsic
-def several(context, array, index):
+def several(context: Any, array: Any, index: Any) -> _Typed:
     """The numbers array[index:index + WIDTH]."""
 
-    def codegen(context, builder, signature, values):
+    def codegen(context: Any, builder: Any, signature: Any, values: Any) -> Any:
         array, index = values
         return builder.load(_pointer(context, builder, signature.args[0], array, index, _ALL), align=8)
 
@@ -208,7 +210,7 @@ def _in_plane(signature: Any) -> bool:
     return isinstance(signature.args[-1], types.NoneType)
 
 
-def _own_rows(context, builder, signature, values):
+def _own_rows(context: Any, builder: Any, signature: Any, values: Any) -> list[Any]:
     """Pointers to consecutive rows of an array: one for each row in space, one for each half of them in a plane."""
     d = 2 if _in_plane(signature) else 3
     size = _ALL if d == 2 else _FOUR
@@ -219,7 +221,7 @@ def _own_rows(context, builder, signature, values):
     ]
 
 
-def _near_rows(context, builder, signature, values):
+def _near_rows(context: Any, builder: Any, signature: Any, values: Any) -> list[Any]:
     d = 2 if _in_plane(signature) else 3
     pointers = []
     for k in range(WIDTH):
@@ -231,7 +233,9 @@ def _near_rows(context, builder, signature, values):
     return pointers
 
 
-def _columns(context, builder, signature, values, pointers):
+def _columns(
+    context: Any, builder: Any, signature: Any, values: Any, pointers: Callable[..., list[Any]]
+) -> Any:
     """x, y, z of rows."""
     rows = [builder.load(p, align=8) for p in pointers(context, builder, signature, values)]
     size = rows[0].type.count
@@ -252,22 +256,22 @@ def _columns(context, builder, signature, values, pointers):
 
 
 @_intrinsic
-def own(context, y, first, space):
+def own(context: Any, y: Any, first: Any, space: Any) -> _Typed:
     """x, y, z of rows `first`, …, in the order `OWN`; the last row of space is followed by one more number."""
     return types.UniTuple(lanes, 3)(y, types.intp, space), partial(_columns, pointers=_own_rows)
 
 
 @_intrinsic
-def near(context, y, rows, at, space):
+def near(context: Any, y: Any, rows: Any, at: Any, space: Any) -> _Typed:
     """x, y, z of the rows named in rows[at:at + WIDTH]."""
     return types.UniTuple(lanes, 3)(y, rows, types.intp, space), partial(_columns, pointers=_near_rows)
 
 
 @_intrinsic
-def put(context, g, first, x, y, z, space):
+def put(context: Any, g: Any, first: Any, x: Any, y: Any, z: Any, space: Any) -> _Typed:
     """Write what `own` reads; the number after the last row of space becomes zero."""
 
-    def codegen(context, builder, signature, values):
+    def codegen(context: Any, builder: Any, signature: Any, values: Any) -> Any:
         x, y, z = values[2:5]
         pointers = _own_rows(context, builder, signature, values)
         rows = [_in_fours(builder, x, y, k, k + 4, k + 2, k + 6) for k in (0, 1)]
