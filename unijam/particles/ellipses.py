@@ -133,7 +133,7 @@ class Ellipses(Packing, Rescaled):
     def angle_length(self) -> float:
         """What a radian is worth as a length: (V/n)^(1/2), which does not move with the radii."""
         side = float(self.sides[0])
-        return side * math.sqrt(self.sides[1] / side) / self.n**0.5
+        return float(side * math.sqrt(self.sides[1] / side) / self.n**0.5)
 
     @cached_property
     def coordinate_lengths(self) -> Array | None:  # type: ignore[override]
@@ -143,7 +143,7 @@ class Ellipses(Packing, Rescaled):
         return np.concatenate((np.ones(2 * self.n), np.full(self.n, self.angle_length)))
 
     @cached_property
-    def coordinates(self) -> Any:  # type: ignore[override]
+    def coordinates(self) -> Any:
         """The two coordinates of an ellipse belong together; its angle is a group of its own, (3n,)."""
         number = np.arange(self.n)
         return np.concatenate((np.repeat(number, 2), self.n + number))
@@ -229,7 +229,8 @@ class EllipseConstraints(Constraints):
     t: Array
 
     def vjp(self, weights: Array) -> Array:
-        return pw.push(*self.members.T.copy(), self.slopes, np.asarray(weights, float), self.system.n)
+        first, second = self.members.T.copy()
+        return pw.push(first, second, self.slopes, np.asarray(weights, float), self.system.n)
 
     def jvp(self, direction: Array) -> Array:
         v, (i, j) = np.asarray(direction, float), self.members.T
@@ -267,7 +268,8 @@ class EllipseConstraints(Constraints):
         """w ∇∇Δ of the pairs in use, (m', 4, 4)."""
         factors = -np.asarray(weights, float)[used] * self.sigma[used]
         shapes = (self.system.radii, self.system.aspect_ratio)
-        pairs = (*self.members[used].T.copy(), self.shift[:, used].copy(), self.t[used])
+        first, second = self.members[used].T.copy()
+        pairs = (first, second, self.shift[:, used].copy(), self.t[used])
         return pw.hessians(self.x, *shapes, *pairs, factors)
 
     def _matrix(self, used: np.ndarray, blocks: np.ndarray) -> sp.csc_array:
@@ -344,7 +346,7 @@ class _NearPairs(CompiledEvaluator):
         """Go on with a list, as one that was renewed in a loop."""
         self.kernel, self.origin = kernel, origin
 
-    def __call__(self, x: Array, scale: float | None = None) -> tuple:
+    def __call__(self, x: Array, scale: float | None = None) -> tuple[Any, ...]:
         x, ratio = _plain(x), 1.0 if scale is None else scale / self.scale
         if not ratio > 0:
             self.system.at(scale=scale)  # says what is wrong
@@ -369,7 +371,9 @@ class _NearPairs(CompiledEvaluator):
 
 
 @loop
-def assemble(first, second, blocks, n):
+def assemble(
+    first: np.ndarray, second: np.ndarray, blocks: np.ndarray, n: int
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Symmetric csc matrix (data, indices, indptr) of a 4 × 4 block in (r_x, r_y, angle_i, angle_j) a pair.
 
     Rows and columns are 2n coordinates, then n angles. Pairs i < j come in lexicographic order, so the

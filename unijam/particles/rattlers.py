@@ -36,7 +36,7 @@ def bearing_particles(contacts: Array, n: int, minimum: int) -> np.ndarray:
 
 
 @loop
-def _peel(contacts, n, minimum):
+def _peel(contacts: np.ndarray, n: int, minimum: int) -> np.ndarray:
     """Each contact is looked at once a removed end: O(n + m)."""
     degree = np.zeros(n, dtype=np.int64)
     for k in range(len(contacts)):

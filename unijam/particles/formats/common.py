@@ -23,7 +23,7 @@ from ..spheres import SoftSpheres
 
 
 @contextmanager
-def written_whole(path: str | os.PathLike) -> Iterator[Path]:
+def written_whole(path: str | os.PathLike[str]) -> Iterator[Path]:
     """A path to write to, which takes the place of `path` at the end: a failure leaves the old file as it was."""
     target = Path(path).resolve()
     if target.is_dir():
@@ -42,7 +42,7 @@ def written_whole(path: str | os.PathLike) -> Iterator[Path]:
         partial.unlink(missing_ok=True)
 
 
-def existing(path: str | os.PathLike) -> Path:
+def existing(path: str | os.PathLike[str]) -> Path:
     """The path of a file that is there, or an error of one sentence."""
     found = Path(path)
     if found.is_dir():
@@ -70,7 +70,7 @@ def wrapped(positions: np.ndarray, sides: np.ndarray) -> tuple[np.ndarray, np.nd
 
 
 def packing(
-    path: str | os.PathLike,
+    path: str | os.PathLike[str],
     x: np.ndarray,
     radii: np.ndarray,
     sides: np.ndarray,

@@ -61,7 +61,7 @@ class DataFile:
         What the comment beside "Atoms" begins with: the atom style; "" where there is none.
     """
 
-    path: str | os.PathLike
+    path: str | os.PathLike[str]
     header: dict[str, Row]
     sections: dict[str, list[Row]]
     style: str
@@ -101,7 +101,7 @@ class DataFile:
         return found
 
 
-def parse(path: str | os.PathLike, found: Path) -> DataFile:
+def parse(path: str | os.PathLike[str], found: Path) -> DataFile:
     """Header and sections of a data file; `found` is the path as it was checked to exist.
 
     Raises
@@ -167,7 +167,7 @@ def _require_spheres(data: DataFile) -> None:
         )
 
 
-def _lines(path: str | os.PathLike, found: Path) -> list[str]:
+def _lines(path: str | os.PathLike[str], found: Path) -> list[str]:
     raw = found.read_bytes()
     marked = next((name for mark, name in UTF.items() if raw.startswith(mark)), None)
     try:

@@ -6,7 +6,9 @@ from ...compiled import loop
 
 
 @loop
-def overlaps(positions, sides, radii, pairs):
+def overlaps(
+    positions: np.ndarray, sides: np.ndarray, radii: np.ndarray, pairs: np.ndarray
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Δ = σ − r, r and n = (r_i − r_j)/r of each pair by nearest images; n = 0 where centres coincide."""
     m, d = len(pairs), positions.shape[1]
     delta = np.empty(m)
@@ -28,7 +30,7 @@ def overlaps(positions, sides, radii, pairs):
 
 
 @loop
-def push(pairs, normals, weights, n):
+def push(pairs: np.ndarray, normals: np.ndarray, weights: np.ndarray, n: int) -> np.ndarray:
     """Jᵀ w: each pair adds −w n to its first and w n to its second particle."""
     d = normals.shape[1]
     total = np.zeros(n * d)
@@ -42,7 +44,7 @@ def push(pairs, normals, weights, n):
 
 
 @loop
-def closing(pairs, normals, direction):
+def closing(pairs: np.ndarray, normals: np.ndarray, direction: np.ndarray) -> np.ndarray:
     """J v: how fast each pair closes, −n·(v_i − v_j)."""
     m, d = normals.shape
     speed = np.zeros(m)
@@ -54,7 +56,9 @@ def closing(pairs, normals, direction):
 
 
 @loop
-def assemble(pairs, normals, along, isotropic, n):
+def assemble(
+    pairs: np.ndarray, normals: np.ndarray, along: np.ndarray, isotropic: np.ndarray, n: int
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Σ (along n nᵀ + isotropic 1) on the separations of pairs in lexicographic order: data, indices, indptr.
 
     Each pair adds its block to (i, i) and (j, j) and subtracts it from (i, j) and (j, i). Indices come out

@@ -5,7 +5,7 @@ the distance falls at most by |δr| + (a − b)|δangle| of each, so contacts an
 """
 
 from math import sqrt
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -68,7 +68,15 @@ class Origin(NamedTuple):
 
 
 @loop(distinct=True, fastmath=FAST)
-def outdated(x, ratio, built, built_ratio, skin, radii, alpha):
+def outdated(
+    x: np.ndarray,
+    ratio: float,
+    built: np.ndarray,
+    built_ratio: float,
+    skin: float,
+    radii: np.ndarray,
+    alpha: float,
+) -> int:
     """How many particles moved, turned and grew by more than half the skin since built; NaN counts."""
     n, count, wide, thin = len(radii), 0, sqrt(alpha), 1.0 / sqrt(alpha)
     turning, growth = built_ratio * (wide - thin), wide * max(0.0, ratio - built_ratio)
@@ -84,7 +92,7 @@ def outdated(x, ratio, built, built_ratio, skin, radii, alpha):
 
 
 @loop(fastmath=FAST)
-def forces(listed, x, total, ratio):
+def forces(listed: EllipseList, x: np.ndarray, total: np.ndarray, ratio: float) -> tuple[float, int, float]:
     """Σ Δ², overlaps above the threshold and Σ Δ σ over the Δ = σ (ratio − √F) > 0 of listed pairs; ∇ ½ΣΔ² filled in.
 
     Where the list is outdated, Σ Δ² is −1 and no more is told.
@@ -109,7 +117,7 @@ def forces(listed, x, total, ratio):
 
 
 @loop(fastmath=FAST)
-def evaluate(listed, x, ratio):
+def evaluate(listed: EllipseList, x: np.ndarray, ratio: float) -> tuple[float, int, float, np.ndarray]:
     """`forces`, and ∇ ½ΣΔ² itself."""
     total = np.empty(3 * len(listed.radii))
     squares, count, load = forces(listed, x, total, ratio)
@@ -117,20 +125,23 @@ def evaluate(listed, x, ratio):
 
 
 @implements(listed_forces, EllipseList)
-def _listed_forces(listed, y, gradient, scale):
+def _listed_forces(
+    listed: EllipseList, y: np.ndarray, gradient: np.ndarray, scale: float
+) -> tuple[float, float, int, float]:
     size = 3 * len(listed.radii)
     squares, count, load = forces(listed, y[:size], gradient[:size], scale / listed.unit)
-    return 0.5 * squares, squares, np.int64(count), load / listed.unit
+    return 0.5 * squares, squares, np.int64(count), load / listed.unit  # type: ignore[return-value]  # compiled it is an int
 
 
 @loop(fastmath=FAST)
-def room(listed, origin, ratio):
+def room(listed: EllipseList, origin: Origin, ratio: float) -> float:
     """How thick a skin may be at λ, if of every pair no image but the nearest may be near; negative: none may."""
-    return 0.5 * origin.sides.min() - 2.0 * ratio * sqrt(listed.alpha) * listed.radii.max()
+    thickest: float = 0.5 * origin.sides.min() - 2.0 * ratio * sqrt(listed.alpha) * listed.radii.max()
+    return thickest
 
 
 @loop(fastmath=FAST)
-def renewed(listed, origin, x, ratio, served):
+def renewed(listed: EllipseList, origin: Origin, x: np.ndarray, ratio: float, served: int) -> tuple[Any, ...]:
     """The members of a list made at x and λ, of the same system as one that served for so many evaluations.
 
     It holds until a particle has used up half of the skin.
@@ -145,7 +156,9 @@ def renewed(listed, origin, x, ratio, served):
 
 
 @implements(renewed_list, EllipseList)
-def _renewed_list(listed, origin, y, scale, served):
+def _renewed_list(
+    listed: EllipseList, origin: Origin, y: np.ndarray, scale: float, served: int
+) -> tuple[EllipseList, Origin, np.ndarray]:
     x, ratio = y[: 3 * len(listed.radii)], scale / listed.unit
     if not (ratio > 0.0 and room(listed, origin, ratio) >= 0.0 and np.isfinite(x).all()):
         return listed, origin, np.empty(0, dtype=np.int64)

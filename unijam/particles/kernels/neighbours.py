@@ -62,7 +62,7 @@ def neighbour_pairs(positions: Array, box_length: Any, reaches: Array, skin: flo
 
 
 @loop
-def wrap(positions, sides):
+def wrap(positions: np.ndarray, sides: np.ndarray) -> np.ndarray:
     """Positions folded into [0, L) along each axis: a new array of the same shape."""
     wrapped = np.empty_like(positions)
     for i in range(len(positions)):
@@ -84,7 +84,7 @@ def _pairs_of_all(positions: Array, sides: Array, half: Array) -> np.ndarray:
     return np.concatenate(found)
 
 
-def pairs_by_cells(x, sides, reaches):
+def pairs_by_cells(x: np.ndarray, sides: np.ndarray, reaches: np.ndarray) -> np.ndarray:
     """All pairs in up to three dimensions, (m, 2), in lexicographic order; compiled code runs `_pairs_by_cells`.
 
     Parameters
@@ -100,7 +100,7 @@ def pairs_by_cells(x, sides, reaches):
 
 
 @loop
-def _pairs_by_cells(x, sides, reaches):
+def _pairs_by_cells(x: np.ndarray, sides: np.ndarray, reaches: np.ndarray) -> np.ndarray:
     n = len(reaches)
     wide, cells, fold = grid(sides, reaches)
     points, near = np.empty((n, 3)), np.empty((4, n + WIDTH))
@@ -130,7 +130,7 @@ overload(pairs_by_cells)(
 
 
 @loop
-def _sort_row(row):
+def _sort_row(row: np.ndarray) -> None:
     """Insertion sort of the second column, in place."""
     for a in range(1, len(row)):
         value = row[a, 1]
@@ -142,7 +142,7 @@ def _sort_row(row):
 
 
 @loop
-def grid(sides, reaches):
+def grid(sides: np.ndarray, reaches: np.ndarray) -> tuple[np.ndarray, np.ndarray, bool]:
     """Sides of the box and cells along them, (3,), one along axes that it lacks; whether to seek nearest images."""
     d, width, many = len(sides), 2.0 * reaches.max(), _crowded(len(reaches), sides)
     wide, cells, fold = np.ones(3), np.ones(3, dtype=np.int64), False
@@ -157,7 +157,7 @@ def grid(sides, reaches):
 
 
 @loop
-def _crowded(n, sides):
+def _crowded(n: int, sides: np.ndarray) -> np.ndarray:
     """Cells along each side, (d,) of floats, if n particles had one each: more only cost time."""
     d = len(sides)
     cells, settled = np.ones(d), np.zeros(d, dtype=np.bool_)
@@ -181,7 +181,16 @@ def _crowded(n, sides):
 
 
 @loop
-def into_cells(x, wide, cells, reaches, points, near, sorted_by_cell, cell_of):
+def into_cells(
+    x: np.ndarray,
+    wide: np.ndarray,
+    cells: np.ndarray,
+    reaches: np.ndarray,
+    points: np.ndarray,
+    near: np.ndarray,
+    sorted_by_cell: np.ndarray,
+    cell_of: np.ndarray,
+) -> np.ndarray:
     """Particles in the order of cells, their places in the box and reaches, (4, n + WIDTH); where each cell begins."""
     n, d = len(reaches), len(x) // len(reaches)
     points[:, : 3 - d] = 0.0
@@ -200,7 +209,9 @@ def into_cells(x, wide, cells, reaches, points, near, sorted_by_cell, cell_of):
 
 
 @loop
-def search(near, wide, cells, fold, start, pairs):
+def search(
+    near: np.ndarray, wide: np.ndarray, cells: np.ndarray, fold: bool, start: np.ndarray, pairs: np.ndarray
+) -> tuple[np.ndarray, int]:
     """Each pair s, t, as sorted, once, and how many they are; `pairs` is longer if need be."""
     nx, ny, nz = cells
     begins, ends, moves = np.empty(10, dtype=np.int64), np.empty(10, dtype=np.int64), np.empty((10, 3))
@@ -261,7 +272,14 @@ def search(near, wide, cells, fold, start, pairs):
 
 
 @loop
-def _fill_cells(positions, sides, counts, start, order, slots):
+def _fill_cells(
+    positions: np.ndarray,
+    sides: np.ndarray,
+    counts: np.ndarray,
+    start: np.ndarray,
+    order: np.ndarray,
+    slots: np.ndarray,
+) -> None:
     """Counting sort of particles by cell: order[start[c]:start[c+1]] are those of cell c = slots[i]."""
     start[:] = 0
     n = len(positions)
@@ -286,7 +304,7 @@ def _fill_cells(positions, sides, counts, start, order, slots):
 
 
 @loop
-def _search_all(positions, sides, half, pairs):
+def _search_all(positions: np.ndarray, sides: np.ndarray, half: np.ndarray, pairs: np.ndarray) -> int:
     """All pairs by trying all: any dimension, any cutoff; returns how many there are, fitting or not."""
     n, d = positions.shape
     found = 0

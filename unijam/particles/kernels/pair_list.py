@@ -21,14 +21,18 @@ BLOCK = 512
 # and each evaluation pays for that; the least keeps a start with long steps from making it thinner without end.
 LARGEST_SKIN, LEAST_SKIN = 0.65, 0.02
 
+Workspace = tuple[np.ndarray, np.ndarray, np.ndarray]  # floats, integers and pairs
 
-def workspace(n):
+
+def workspace(n: int) -> Workspace:
     """Room for `list_pairs` of n particles, to be used again: fresh memory costs a third of its time."""
     return np.empty(7 * n + 4 * WIDTH), np.empty(6 * n, dtype=np.int64), np.empty(8 * n + 64, dtype=np.int64)
 
 
 @loop
-def list_pairs(x, sides, radii, factor, skin, room):
+def list_pairs(
+    x: np.ndarray, sides: np.ndarray, radii: np.ndarray, factor: float, skin: float, room: Workspace
+) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray, np.ndarray, np.ndarray, Workspace]:
     """The list of all pairs of n ≥ WIDTH particles, nearer than factor (R_i + R_j) + skin, which may not exceed a side.
 
     Parameters
@@ -80,7 +84,15 @@ def list_pairs(x, sides, radii, factor, skin, room):
 
 
 @loop
-def _mark(x, sides, skin, sorted_by_cell, pairs, spread, partners):
+def _mark(
+    x: np.ndarray,
+    sides: np.ndarray,
+    skin: float,
+    sorted_by_cell: np.ndarray,
+    pairs: np.ndarray,
+    spread: np.ndarray,
+    partners: np.ndarray,
+) -> None:
     """Partners of each, as sorted, (n, 2): plain and folded; pairs of the latter are marked."""
     n, d, most = len(sorted_by_cell), len(sides), np.full(3, np.inf)
     most[:d] = 0.5 * sides - skin
@@ -102,7 +114,9 @@ def _mark(x, sides, skin, sorted_by_cell, pairs, spread, partners):
 
 
 @loop
-def _number(sorted_by_cell, partners, key, order, new):
+def _number(
+    sorted_by_cell: np.ndarray, partners: np.ndarray, key: np.ndarray, order: np.ndarray, new: np.ndarray
+) -> None:
     """In each block a counting sort by partners: the particle of each number, and the number of each as sorted."""
     # 256 classes, and two more since counts are shifted by one
     n, first = len(sorted_by_cell), np.empty(258, dtype=np.int64)
@@ -123,7 +137,14 @@ def _number(sorted_by_cell, partners, key, order, new):
 
 
 @loop
-def _entries(sorted_by_cell, radii, new, pairs, partners, size):
+def _entries(
+    sorted_by_cell: np.ndarray,
+    radii: np.ndarray,
+    new: np.ndarray,
+    pairs: np.ndarray,
+    partners: np.ndarray,
+    size: np.ndarray,
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Entries of each group, and their partners and sums of radii, where there is no pair of no size."""
     n, groups = len(new), (len(new) + WIDTH - 1) // WIDTH
     counts, begins = np.zeros((groups, 2), dtype=np.int64), np.empty((groups, 2), dtype=np.int64)
@@ -152,7 +173,7 @@ def _entries(sorted_by_cell, radii, new, pairs, partners, size):
 
 
 @inline
-def suitable_skin(skin, served, worth, unit):
+def suitable_skin(skin: float, served: int, worth: float, unit: float) -> float:
     """The skin of the next list, given that a list of thickness `skin` served for so many evaluations.
 
     A list serves for a time that grows with its skin, and costs in each evaluation in proportion to it; `worth` is the

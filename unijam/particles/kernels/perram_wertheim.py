@@ -26,9 +26,13 @@ TINY = 1e-100  # squared distance below which two centres coincide: √F = 0, wi
 # −0 may be 0, and a quotient a product with the inverse; terms keep their order, on which the accuracy of F rests
 FAST = {"nsz", "arcp"}
 
+_Quotient = tuple[float, float, float, float, float]  # what F(t) is made of: see `coefficients`
+
 
 @loop(fastmath=FAST)
-def coefficients(rx, ry, ci, si, ri, cj, sj, rj, alpha):
+def coefficients(
+    rx: float, ry: float, ci: float, si: float, ri: float, cj: float, sj: float, rj: float, alpha: float
+) -> _Quotient:
     """q_i, q_j, d_i, m, d_j of F(t), for one pair; ri, rj are R²."""
     ui, ni = rx * ci + ry * si, ry * ci - rx * si
     uj, nj = rx * cj + ry * sj, ry * cj - rx * sj
@@ -40,7 +44,7 @@ def coefficients(rx, ry, ci, si, ri, cj, sj, rj, alpha):
 
 
 @loop(fastmath=FAST)
-def value(t, qi, qj, di, mixed, dj):
+def value(t: float, qi: float, qj: float, di: float, mixed: float, dj: float) -> tuple[float, float]:
     """(F(t), denominator of F(t)): a lower bound of F at any t."""
     w = 1.0 - t
     denominator = w * w * di + w * t * mixed + t * t * dj
@@ -48,7 +52,9 @@ def value(t, qi, qj, di, mixed, dj):
 
 
 @loop(fastmath=FAST)
-def approach(t, qi, qj, di, mixed, dj):
+def approach(
+    t: float, qi: float, qj: float, di: float, mixed: float, dj: float
+) -> tuple[float, float, float]:
     """The step from t towards the root of h = F'(t) denominator², the last correction to it, and h.
 
     Halley's step, then Newton's on the Taylor polynomial of h, which ends with its fourth power: of sixth order.
@@ -69,7 +75,9 @@ def approach(t, qi, qj, di, mixed, dj):
 
 
 @loop(fastmath=FAST)
-def maximise(t, bound, qi, qj, di, mixed, dj):
+def maximise(
+    t: float, bound: float, qi: float, qj: float, di: float, mixed: float, dj: float
+) -> tuple[float, float, float]:
     """(t*, F, denominator), from a start t; an F(t) above `bound` is returned at once."""
     low, high = 0.0, 1.0
     for _ in range(100):  # a few suffice; bisection alone would need 53
@@ -92,7 +100,19 @@ def maximise(t, bound, qi, qj, di, mixed, dj):
 
 
 @loop(fastmath=FAST)
-def gradient(t, denominator, rx, ry, ci, si, ri, cj, sj, rj, alpha):
+def gradient(
+    t: float,
+    denominator: float,
+    rx: float,
+    ry: float,
+    ci: float,
+    si: float,
+    ri: float,
+    cj: float,
+    sj: float,
+    rj: float,
+    alpha: float,
+) -> tuple[float, float, float, float]:
     """∂F/∂(r_x, r_y, angle_i, angle_j) at t*: by the envelope theorem, t held."""
     w, flat = 1.0 - t, 1.0 / alpha
     ui, ni = w * ri * flat * (rx * ci + ry * si), w * ri * alpha * (ry * ci - rx * si)
@@ -107,7 +127,20 @@ def gradient(t, denominator, rx, ry, ci, si, ri, cj, sj, rj, alpha):
 
 
 @loop(fastmath=FAST)
-def hessian(t, rx, ry, ci, si, ri, cj, sj, rj, alpha, factor, out):
+def hessian(
+    t: float,
+    rx: float,
+    ry: float,
+    ci: float,
+    si: float,
+    ri: float,
+    cj: float,
+    sj: float,
+    rj: float,
+    alpha: float,
+    factor: float,
+    out: np.ndarray,
+) -> None:
     """Fill out, (4, 4), with factor × the second derivatives of √F: from F_qq − F_qt F_tqᵀ / F_tt."""
     w, p, p1, flat = 1.0 - t, t * (1.0 - t), 1.0 - 2.0 * t, 1.0 / alpha
     ei, ej = ri * (alpha - flat), rj * (alpha - flat)
@@ -151,7 +184,7 @@ def hessian(t, rx, ry, ci, si, ri, cj, sj, rj, alpha, factor, out):
 
 
 @loop(distinct=True, fastmath=FAST)
-def axes(angles, cos, sin):
+def axes(angles: np.ndarray, cos: np.ndarray, sin: np.ndarray) -> None:
     """Fill cos and sin of angles, (n,), by Cody and Waite's reduction and fdlibm's polynomials."""
     for k in range(len(angles)):
         # π/2 in three parts, each but the last with trailing zeros, so that the products with `quarter` are exact
@@ -174,7 +207,9 @@ def axes(angles, cos, sin):
 
 
 @loop(fastmath=FAST)
-def near_pairs(x, sides, radii, alpha, ratio, skin, reach):
+def near_pairs(
+    x: np.ndarray, sides: np.ndarray, radii: np.ndarray, alpha: float, ratio: float, skin: float, reach: float
+) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
     """Pairs i < j with √F < ratio + reach/σ whose centres are nearer than ratio (a_i + a_j) + skin.
 
     first, second (m,), in lexicographic order, what is added to r_j − r_i for the nearest image, (2, m), and t*, (m,).
@@ -203,7 +238,19 @@ def near_pairs(x, sides, radii, alpha, ratio, skin, reach):
 
 
 @loop(distinct=True, fastmath=FAST)
-def slopes(x, cos, sin, radii, alpha, first, second, shift, t, root, rows):
+def slopes(
+    x: np.ndarray,
+    cos: np.ndarray,
+    sin: np.ndarray,
+    radii: np.ndarray,
+    alpha: float,
+    first: np.ndarray,
+    second: np.ndarray,
+    shift: np.ndarray,
+    t: np.ndarray,
+    root: np.ndarray,
+    rows: np.ndarray,
+) -> int:
     """Fill √F, (m,), and rows (4, m), ∂√F/∂(r_x, r_y, angle_i, angle_j), after one step of t.
 
     √F is NaN where that is not enough and for coincident centres; how many such pairs there are. One loop without
@@ -234,7 +281,17 @@ def slopes(x, cos, sin, radii, alpha, first, second, shift, t, root, rows):
 
 
 @loop(fastmath=FAST)
-def contacts(x, radii, alpha, first, second, shift, t, root, rows):
+def contacts(
+    x: np.ndarray,
+    radii: np.ndarray,
+    alpha: float,
+    first: np.ndarray,
+    second: np.ndarray,
+    shift: np.ndarray,
+    t: np.ndarray,
+    root: np.ndarray,
+    rows: np.ndarray,
+) -> None:
     """Bring t, √F and its slopes up to date; where centres coincide √F and the slopes are zero."""
     n = len(radii)
     cos, sin = np.empty(n), np.empty(n)
@@ -259,7 +316,16 @@ def contacts(x, radii, alpha, first, second, shift, t, root, rows):
 
 
 @loop(fastmath=FAST)
-def hessians(x, radii, alpha, first, second, shift, t, factors):
+def hessians(
+    x: np.ndarray,
+    radii: np.ndarray,
+    alpha: float,
+    first: np.ndarray,
+    second: np.ndarray,
+    shift: np.ndarray,
+    t: np.ndarray,
+    factors: np.ndarray,
+) -> np.ndarray:
     """Second derivatives of √F in (r_x, r_y, angle_i, angle_j), times factors (m,): (m, 4, 4)."""
     n, out = len(radii), np.zeros((len(first), 4, 4))
     cos, sin = np.empty(n), np.empty(n)
@@ -274,7 +340,7 @@ def hessians(x, radii, alpha, first, second, shift, t, factors):
 
 
 @loop(inline="always", fastmath=FAST)
-def push_pair(total, n, i, j, rows, k, weight):
+def push_pair(total: np.ndarray, n: int, i: int, j: int, rows: np.ndarray, k: int, weight: float) -> None:
     """Add weight × rows[:, k], in (r_x, r_y, angle_i, angle_j), to what moves particles i and j, r = r_j − r_i."""
     total[2 * i] -= weight * rows[0, k]
     total[2 * i + 1] -= weight * rows[1, k]
@@ -285,7 +351,7 @@ def push_pair(total, n, i, j, rows, k, weight):
 
 
 @loop(fastmath=FAST)
-def push(first, second, rows, weights, n):
+def push(first: np.ndarray, second: np.ndarray, rows: np.ndarray, weights: np.ndarray, n: int) -> np.ndarray:
     """Jᵀ w, (3n,), of rows (4, m) in (r_x, r_y, angle_i, angle_j)."""
     total = np.zeros(3 * n)
     for k in range(len(first)):
@@ -294,7 +360,7 @@ def push(first, second, rows, weights, n):
 
 
 @loop(fastmath=FAST)
-def outer(rows, weights):
+def outer(rows: np.ndarray, weights: np.ndarray) -> np.ndarray:
     """weights × rows ⊗ rows: (4, m), (m,) -> (m, 4, 4)."""
     out = np.empty((len(weights), 4, 4))
     for k in range(len(weights)):
