@@ -95,6 +95,6 @@ def require_positions(system: Any, x: Array, replicas: bool = False) -> Array:
 def require_constraints(system: Any, x: Array) -> Constraints:
     """The constraints at x, or a `ValueError` where that is not of the system, or a Δ is NaN or infinite."""
     x = require_positions(system, x)
-    c = system.constraints(x)
+    c: Constraints = system.constraints(x)
     require_finite(c.delta, f"{type(system).__name__}.delta(x)")
     return c

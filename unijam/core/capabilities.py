@@ -134,7 +134,7 @@ class Replicated(ABC):
     """Its data or start may have leading axes: one replica of the system for each index along them."""
 
     @abstractmethod
-    def replica(self, number: tuple) -> Self:
+    def replica(self, number: tuple[Any, ...]) -> Self:
         """The system of one replica, or of some, by indices along the leading axes."""
 
 

@@ -80,7 +80,7 @@ class Potential(ABC):
 
     def force_unit(self, unit: float) -> float:
         """k unit^(a − 1): u' of an overlap of one unit, were u the power law that it is for small ones."""
-        return self.modulus * unit ** (self.exponent - 1.0)
+        return float(self.modulus * unit ** (self.exponent - 1.0))
 
     @abstractmethod
     def energy(self, delta: Array) -> Array:
@@ -96,7 +96,7 @@ class Potential(ABC):
 
     def typical_overlap(self, energy: float, n_overlaps: int) -> float:
         """(a U/(k N_Δ))^(1/a), √(2U/N_Δ) for the harmonic potential, in units of Δ."""
-        return (self.exponent * energy / (self.modulus * max(n_overlaps, 1))) ** (1 / self.exponent)
+        return float((self.exponent * energy / (self.modulus * max(n_overlaps, 1))) ** (1 / self.exponent))
 
 
 def _limit(values: Callable[[Array], Array]) -> float:
@@ -218,7 +218,7 @@ class LinearHinge(Potential):
         )
 
     @property
-    def exponent(self) -> float:  # type: ignore[override]
+    def exponent(self) -> float:
         """2 where the hinge is rounded, 1 where it is not."""
         return 2.0 if self.width else 1.0
 
@@ -323,7 +323,7 @@ class Held(Potential):
     slopes: Array
 
     @property
-    def exponent(self) -> float:  # type: ignore[override]
+    def exponent(self) -> float:
         return self.base.exponent
 
     @property
@@ -331,7 +331,7 @@ class Held(Potential):
         return self.base.kink
 
     @property
-    def modulus(self) -> float:  # type: ignore[override]
+    def modulus(self) -> float:
         return self.base.modulus
 
     def energy(self, delta: Array) -> Array:
