@@ -13,7 +13,7 @@ VARIABLE = "UNIJAM_DATA"
 GZIP = b"\x1f\x8b"
 
 
-def place_of(data: str | os.PathLike | None, wanted: str) -> Path:
+def place_of(data: str | os.PathLike[str] | None, wanted: str) -> Path:
     """The path given, or that of the variable, or a sentence that says what to put where."""
     path = data if data is not None else os.environ.get(VARIABLE)
     if not path or not Path(path).exists():
@@ -21,7 +21,7 @@ def place_of(data: str | os.PathLike | None, wanted: str) -> Path:
     return Path(path)
 
 
-def missing(data: str | os.PathLike | None, wanted: str) -> FileNotFoundError:
+def missing(data: str | os.PathLike[str] | None, wanted: str) -> FileNotFoundError:
     """One sentence that says where to put which file."""
     given = f"data = {None if data is None else str(data)!r}"
     if data is None:

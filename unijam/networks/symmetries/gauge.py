@@ -98,4 +98,5 @@ def on_spheres(moves: Tensor, sphere: Sphere) -> Tensor:
     mix = mix / size
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", UserWarning)  # torch calls its own sparse product beta
-        return torch.sparse.mm(mix.to_sparse(), moves)
+        mixed: Tensor = torch.sparse.mm(mix.to_sparse(), moves)
+        return mixed
