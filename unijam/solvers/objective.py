@@ -50,7 +50,7 @@ class Objective:
         weight_decay: float = 0.0,
         conjugate: float | None = None,
         mask: Array | None = None,
-        evaluate: Callable | None = None,
+        evaluate: Callable[..., Any] | None = None,
     ) -> None:
         self.system, self.weight_decay, self.conjugate, self.mask = system, weight_decay, conjugate, mask
         self.unit = system.unit
@@ -70,7 +70,7 @@ class Objective:
             None  # typical overlap at which opening the last overlaps is tried next
         )
         self.scaled = conjugate is not None if evaluate is None else True
-        self.evaluate: Callable = evaluate or (
+        self.evaluate: Callable[..., Any] = evaluate or (
             system.scaled_evaluator() if self.scaled else system.evaluator()
         )
         self._known: tuple[Point, Constraints] | None = None  # at the point asked for last
@@ -237,7 +237,7 @@ class Objective:
         """Numbers of a point as factors of y."""
         return numbers
 
-    def observe(self, observable: Callable, system: ConstrainedSystem, x: Array) -> float:
+    def observe(self, observable: Callable[..., Any], system: ConstrainedSystem, x: Array) -> float:
         """What a function of (system, x) gives."""
         return float(observable(system, x))
 

@@ -14,10 +14,10 @@ from ...compiled.dispatch import borrowed, named, reordered, unnamed
 from ...support.arrays import Array
 from ..objective import Objective
 from ..point import Point
-from .compiled_objective import compiled, relisted
+from .compiled_objective import CompiledObjective, compiled, relisted
 
 
-def advance(state: tuple, objective: Any) -> Any:
+def advance(state: tuple[Any, ...], objective: Any) -> Any:
     """The state after one more iteration, with its point."""
     raise NotImplementedError("a stub: what methods implement")
 
@@ -128,7 +128,9 @@ def _mapped(state: Any, change: Any) -> Any:
 
 
 @loop
-def _burst(state, objective, origin, served, most, ends):
+def _burst(
+    state: Any, objective: CompiledObjective, origin: tuple[Any, ...], served: int, most: int, ends: Ends
+) -> tuple[tuple[Any, ...], tuple[Any, ...] | None, int, int, bool]:
     """The state after at most so many iterations, the last list where it is new, evaluations by it, and how many.
 
     And whether the next step is not for compiled code: it is longer than a list serves, or no list is made here.
@@ -149,7 +151,7 @@ def _burst(state, objective, origin, served, most, ends):
 
 
 @inline
-def _stretch(state, objective, most, ends):
+def _stretch(state: Any, objective: CompiledObjective, most: int, ends: Ends) -> tuple[Any, int, bool]:
     """The state after at most so many iterations, how many they were, and whether the list no longer serves."""
     objective = borrowed(objective)
     for taken in range(most):
@@ -164,7 +166,7 @@ def _stretch(state, objective, most, ends):
 
 
 @inline
-def _worth_a_look(point, moving, ends):
+def _worth_a_look(point: Point, moving: bool, ends: Ends) -> bool:
     if not np.isfinite(point.value):
         return True
     if not moving and (point.n_overlaps == 0 or point.energy < ends.least_energy * point.n_overlaps):
@@ -173,7 +175,9 @@ def _worth_a_look(point, moving, ends):
         norm = point.residual * point.force
         if norm > ends.largest_force * np.sqrt(len(point.gradient)):
             return False
-        return np.abs(point.gradient).max() <= ends.largest_force
+        small: bool = np.abs(point.gradient).max() <= ends.largest_force
+        return small
     if point.residual <= max(ends.residual, ends.rounding / point.force):
         return True
-    return point.residual * point.force < ends.near_rounding * np.sqrt(max(point.n_overlaps, 1))
+    rounded: bool = point.residual * point.force < ends.near_rounding * np.sqrt(max(point.n_overlaps, 1))
+    return rounded

@@ -1,7 +1,7 @@
 """The objective in compiled loops, on the kernel of an evaluator."""
 
 import math
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -19,7 +19,7 @@ class CompiledObjective(NamedTuple):
     The mask is empty where everything may move, the units where x is in y as it is, else of the length of y: 1/lengths.
     """
 
-    kernel: tuple
+    kernel: tuple[Any, ...]
     mask: Array
     units: Array
     moving: bool
@@ -34,7 +34,7 @@ def evaluated(objective: Objective, y: Array) -> Point:
 
 
 @implements(evaluated, CompiledObjective)
-def _evaluated(objective, kept):
+def _evaluated(objective: CompiledObjective, kept: np.ndarray) -> Point:
     written = np.empty(len(kept))
     y, gradient = borrowed(kept), borrowed(written)
     x, scale = _x_and_scale(objective, y)
@@ -55,13 +55,17 @@ def _evaluated(objective, kept):
     return Point(kept, value, energy, written, force, n_overlaps, residual, None, None)
 
 
-def relisted(objective: tuple, origin: tuple, y: Array, served: int) -> tuple:
+def relisted(
+    objective: CompiledObjective, origin: tuple[Any, ...], y: Array, served: int
+) -> tuple[CompiledObjective, tuple[Any, ...], np.ndarray]:
     """A compiled objective with the list of its kernel renewed at y, and the rest of `renewed_list`."""
     raise NotImplementedError("a stub: what compiled objectives implement")
 
 
 @implements(relisted, CompiledObjective)
-def _relisted(objective, origin, y, served):
+def _relisted(
+    objective: CompiledObjective, origin: tuple[Any, ...], y: np.ndarray, served: int
+) -> tuple[CompiledObjective, tuple[Any, ...], np.ndarray]:
     x, scale = _x_and_scale(objective, y)
     kernel, origin, order = renewed_list(objective.kernel, origin, x, scale, served)
     mask = objective.mask[order] if len(objective.mask) else objective.mask
@@ -79,12 +83,12 @@ def _relisted(objective, origin, y, served):
 
 
 @inline(forceinline=True)
-def _x_and_scale(objective, y):
+def _x_and_scale(objective: CompiledObjective, y: np.ndarray) -> tuple[np.ndarray, float]:
     scale = y[-1] / objective.scale_weight if objective.moving else objective.reference
     return y * objective.units if len(objective.units) else y, scale
 
 
-def compiled(objective: Objective, kernel: tuple, mask: Array, units: Array) -> CompiledObjective:
+def compiled(objective: Objective, kernel: tuple[Any, ...], mask: Array, units: Array) -> CompiledObjective:
     """An objective in compiled loops, on a kernel of its evaluator, with arrays in the kernel's numbering."""
     conjugate = objective.conjugate or 0.0
     return CompiledObjective(

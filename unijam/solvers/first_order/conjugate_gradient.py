@@ -117,7 +117,7 @@ class ConjugateDescent(NamedTuple):
 
 
 @implements(bursts.advance, ConjugateDescent)
-def _advance(state, objective):
+def _advance(state: ConjugateDescent, objective: Objective) -> ConjugateDescent:
     s = borrowed(state)
     if s.anew:
         base = state.base
@@ -156,7 +156,16 @@ def _advance(state, objective):
 
 
 @inline
-def _turned(s, point, base, gradient, square, product, carried, trial_step):
+def _turned(
+    s: ConjugateDescent,
+    point: Point,
+    base: Array,
+    gradient: Array,
+    square: float,
+    product: float,
+    carried: float,
+    trial_step: float,
+) -> ConjugateDescent:
     """The state at `base`, where the gradient is known and the slope along the old direction is `carried`."""
     beta = max(0.0, (square - product) / s.square)
     direction, _, _, largest = blend(beta, s.direction, -1.0, gradient)

@@ -119,7 +119,7 @@ def _judge(
     singles: dict[int, Objective],
     todo: list[int],
     point: Point,
-    ended: dict,
+    ended: dict[int, tuple[str, Point]],
 ) -> None:
     """Find the rows whose run is at its end, by the loop's own test where that could be so."""
     if not np.isfinite(point.value).all():

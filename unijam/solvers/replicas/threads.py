@@ -24,7 +24,7 @@ class Meeting:
         self.company: tuple[int, ...] = ()
         self.interrupted, self.told = False, set[int]()
 
-    def ask(self, k: int, x: Array) -> tuple:
+    def ask(self, k: int, x: Array) -> tuple[Any, ...]:
         """(U, ∇U, Σ u'², N_Δ) at x for replica k."""
         if self.interrupted and k in self.told:  # on its way out
             return self.systems.one(k).evaluator()(x)
@@ -35,7 +35,8 @@ class Meeting:
         if isinstance(found, BaseException):
             self.told.add(k)
             raise found
-        return found
+        answer: tuple[Any, ...] = found
+        return answer
 
     def leave(self, k: int) -> None:
         """Replica k is waited for no more."""

@@ -3,7 +3,7 @@
 from typing import Any, Self
 
 from ...core.kinks import HeldKinks, Kinks
-from ...core.system import Constraints, energy, kinks, released
+from ...core.system import ConstrainedSystem, Constraints, energy, kinks, released
 from ...support.arrays import Array, namespace
 from ..objective import Objective
 from ..point import Point
@@ -55,7 +55,7 @@ class KinkedObjective(Objective):
         """All kinks of U at the point."""
         return kinks(self.constraints_at(point))
 
-    def system_at(self, point: Point):
+    def system_at(self, point: Point) -> ConstrainedSystem:
         return self.constraints_at(point).system
 
     def fixed_directions(self, point: Point) -> Array:

@@ -107,4 +107,5 @@ def _softened(system: ConstrainedSystem, beta: float) -> ConstrainedSystem:
     """The system with softplus for ReLU, or a sentence that says why there is none."""
     kind = type(system).__name__
     require(isinstance(system, Softened), "sharpness", beta, f"None for {kind}, whose class is not Softened")
-    return system.softened(beta)  # type: ignore[attr-defined]
+    soft: ConstrainedSystem = system.softened(beta)  # type: ignore[attr-defined]
+    return soft
