@@ -6,6 +6,7 @@
 
 import math
 import time
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 from ..core.border import require_positions, require_system
@@ -353,7 +354,7 @@ class _Way:
         self._set_scale(scale)
         self._explain()
 
-    def _keep_above(self, scale: float):
+    def _keep_above(self, scale: float) -> Callable[[MinimizeResult], None]:
         def keep(state: MinimizeResult) -> None:
             if (state.system.scale or 0.0) > scale:
                 self.keep(state)
