@@ -80,7 +80,7 @@ class Sample(Brief):
 Measurement = Callable[[ConstrainedSystem], Sample]
 
 
-def taken_apart(measurement: Measurement) -> tuple[Callable, dict[str, Any], type[Sample]]:
+def taken_apart(measurement: Measurement) -> tuple[Callable[..., Any], dict[str, Any], type[Sample]]:
     """The function of a measurement, its options, and the class of what it returns."""
     function, options = measurement, {}
     if isinstance(measurement, functools.partial):
