@@ -48,17 +48,22 @@ def means(samples: Sequence[BranchSample], *fields: str) -> np.ndarray:
 def mean(values: np.ndarray) -> np.ndarray:
     """Over the first axis, without what is missing; NaN where all is."""
     seen = np.isfinite(values)
-    return np.where(seen, values, 0.0).sum(axis=0) / np.where(seen.any(axis=0), seen.sum(axis=0), np.nan)
+    mean: np.ndarray = np.where(seen, values, 0.0).sum(axis=0) / np.where(
+        seen.any(axis=0), seen.sum(axis=0), np.nan
+    )
+    return mean
 
 
 def near(samples: Sequence[BranchSample]) -> np.ndarray:
     """Where the laws of U, p and K are fitted: near jamming; a mask, (pressures,)."""
-    return means(samples, "excess")[0] <= EXCESS
+    mask: np.ndarray = means(samples, "excess")[0] <= EXCESS
+    return mask
 
 
 def window(samples: Sequence[BranchSample]) -> np.ndarray:
     """Where those of contacts and shear are: near jamming, but where the packing is large; a mask, (pressures,)."""
-    return near(samples) & (samples[0].n * means(samples, "excess_coordination")[0] >= MANY)
+    mask: np.ndarray = near(samples) & (samples[0].n * means(samples, "excess_coordination")[0] >= MANY)
+    return mask
 
 
 LAWS = {
@@ -96,7 +101,8 @@ def corrected_contacts(samples: Sequence[BranchSample]) -> Estimate:
         x, y = np.log(mean(t))
 
         def misses(q: np.ndarray) -> np.ndarray:
-            return q[0] + q[1] * x + np.log1p(max(q[2], -0.9) * np.exp(x / 2)) - y
+            missed: np.ndarray = q[0] + q[1] * x + np.log1p(max(q[2], -0.9) * np.exp(x / 2)) - y
+            return missed
 
         return float(least_squares(misses, (1.0, 0.5, 1.0)).x[1])
 
@@ -213,7 +219,8 @@ def plateau(eigenvalues: np.ndarray) -> float:
 
 
 def _frequencies(eigenvalues: np.ndarray) -> np.ndarray:
-    return np.sqrt(np.maximum(np.sort(eigenvalues[np.isfinite(eigenvalues)]), 0.0))
+    omega: np.ndarray = np.sqrt(np.maximum(np.sort(eigenvalues[np.isfinite(eigenvalues)]), 0.0))
+    return omega
 
 
 def marginal_densities(samples: Sequence[BranchSample], omega: np.ndarray) -> np.ndarray:
@@ -263,7 +270,8 @@ def soft_band(samples: Sequence[BranchSample], field: str = "kernel_prestress") 
     """Per sample and pressure the geometric mean of Hp on ker H0, or of as many lowest eigenvalues of H."""
     values, kernel = table(samples, field)[:, 0], table(samples, "kernel_prestress")[:, 0]
     logs = np.where(np.isfinite(kernel), np.log(values), np.nan)
-    return np.exp(mean(np.moveaxis(logs, 2, 0)))
+    means_of_logs: np.ndarray = np.exp(mean(np.moveaxis(logs, 2, 0)))
+    return means_of_logs
 
 
 def band_law(samples: Sequence[BranchSample], field: str = "kernel_prestress") -> Estimate:
