@@ -18,6 +18,7 @@ from ..support.arrays import Array
 from .cache import note_stand_in
 
 F = TypeVar("F", bound=Callable[..., Any])
+T = TypeVar("T", bound=tuple[Any, ...])
 _Typed = tuple[Any, Callable[..., Any]]  # the signature of an intrinsic, and what writes its code
 _tuples: Any = types.BaseTuple  # its kinds have `types`, which it does not declare
 
@@ -65,7 +66,7 @@ def _unnamed(typingctx: Any, value: Any) -> _Typed:
 unnamed: Any = intrinsic(_unnamed)
 
 
-def named(plain: tuple[Any, ...], like: tuple[Any, ...]) -> Any:
+def named(plain: tuple[Any, ...], like: T) -> T:
     """What was `unnamed`, with the names of another such value."""
     members = list(plain)
     for k, of in enumerate(like):
