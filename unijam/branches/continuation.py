@@ -123,7 +123,8 @@ def _by_smooth_ones(system: ConstrainedSystem, x: Array, scale: float) -> Minimi
 def _softened(system: ConstrainedSystem, scale: float | None, beta: float) -> ConstrainedSystem:
     """The system at a scale, with softplus of sharpness β instead of ReLU."""
     assert isinstance(system, Softened)
-    return system.at(scale=scale).softened(beta)
+    soft: ConstrainedSystem = system.at(scale=scale).softened(beta)
+    return soft
 
 
 def _raised(system: ConstrainedSystem, x: Array, solver: Method | None = None) -> MinimizeResult:

@@ -60,7 +60,8 @@ class Branch(Brief):
     @property
     def ratio(self) -> np.ndarray:
         """(N_Δ + N_kink)/N_eff, (k,)."""
-        return (self.n_overlaps + self.n_kinks) / self.n_effective
+        ratio: np.ndarray = (self.n_overlaps + self.n_kinks) / self.n_effective
+        return ratio
 
 
 def follow(

@@ -6,6 +6,7 @@
 
 import math
 import time
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 from ..core.border import require_positions, require_system
@@ -358,7 +359,7 @@ class _Way:
         self._set_scale(scale)
         self._explain()
 
-    def _keep_above(self, scale: float):
+    def _keep_above(self, scale: float) -> Callable[[MinimizeResult], None]:
         """`keep`, but only for states above a scale."""
 
         def keep(state: MinimizeResult) -> None:

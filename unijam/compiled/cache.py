@@ -18,27 +18,27 @@ from numba.core.caching import CompileResultCacheImpl, FunctionCache, IndexDataC
 
 _digests: dict[str, bytes] = {}  # of source files, by path, as they were when their code was imported
 # The functions that compiled code runs in place of a function: bodies given by `overload` and `implements`.
-_stand_ins: dict[Callable, list[Callable]] = {}
+_stand_ins: dict[Callable[..., Any], list[Callable[..., Any]]] = {}
 # All compiled code depends on the files of this room.
 _ROOM = sorted(str(path) for path in Path(__file__).parent.glob("*.py"))
 # Digits of a digest in a file's name: 64 bits, so that two different contents never share a name in practice.
 _SHORT = 16
 
 
-def note_source(function: Callable) -> None:
+def note_source(function: Callable[..., Any]) -> None:
     """Take the digest of a function's file when the function is defined; later the file may have been edited."""
     path = function.__code__.co_filename
     with suppress(OSError):  # code typed into a session has no file; it is not cached
         _digests[path] = hashlib.sha256(Path(path).read_bytes()).digest()
 
 
-def note_stand_in(function: Callable, body: Callable) -> None:
+def note_stand_in(function: Callable[..., Any], body: Callable[..., Any]) -> None:
     """Record that compiled code which calls `function` may run `body` instead."""
     note_source(body)
     _stand_ins.setdefault(function, []).append(body)
 
 
-def stamp(function: Callable) -> tuple[bytes, str]:
+def stamp(function: Callable[..., Any]) -> tuple[bytes, str]:
     """A digest of everything that the compiled code of a function depends on, except the types of its arguments.
 
     Parameters
@@ -74,7 +74,7 @@ def _digest(path: str) -> bytes:
     return _digests[path]
 
 
-def _reach(function: Callable) -> tuple[set[str], set[str], set[Callable]]:
+def _reach(function: Callable[..., Any]) -> tuple[set[str], set[str], set[Callable[..., Any]]]:
     """Files and constants behind a function, and the stand-ins among the functions that it may call.
 
     Names are followed through the globals of each function, and through modules and classes of its own package;
@@ -144,7 +144,7 @@ class _Home(UserWideCacheLocator):
     def ensure_cache_path(self) -> None:
         if not os.path.isabs(self.get_cache_path()):  # without a home directory: a folder named ~
             raise OSError("no home directory")
-        super().ensure_cache_path()
+        super().ensure_cache_path()  # type: ignore[no-untyped-call]  # numba's
 
 
 class _Places(CompileResultCacheImpl):
@@ -162,7 +162,7 @@ class _Files(IndexDataCacheFile):
     """
 
     def __init__(self, cache_path: str, base: str, source_stamp: bytes) -> None:
-        super().__init__(cache_path=cache_path, filename_base=base, source_stamp=source_stamp)
+        super().__init__(cache_path=cache_path, filename_base=base, source_stamp=source_stamp)  # type: ignore[no-untyped-call]  # numba's
         self._base = base
 
     def save(self, key: Any, data: Any) -> None:
@@ -179,9 +179,10 @@ class _Files(IndexDataCacheFile):
             if path.name.startswith(f"{self._base}.") and path.suffix == ".nbc" and path.name not in kept:
                 path.unlink(missing_ok=True)
 
-    def _load_index(self) -> dict:
+    def _load_index(self) -> dict[Any, str]:
         try:
-            return super()._load_index()
+            index: dict[Any, str] = super()._load_index()  # type: ignore[no-untyped-call]  # numba's
+            return index
         except Exception:  # a crash or a full disk damaged it: as if there were none
             return {}
 
@@ -201,7 +202,7 @@ class SourceCache(FunctionCache):
         """The compiled function for a signature, or None if it must be compiled."""
         try:
             self._look()
-            return super().load_overload(sig, target_context)
+            return super().load_overload(sig, target_context)  # type: ignore[no-untyped-call]  # numba's
         except Exception:  # unreadable or damaged: compiling again is all it costs
             return None
 
@@ -209,7 +210,7 @@ class SourceCache(FunctionCache):
         """Store a compiled function; if that fails, stop caching this function."""
         try:
             self._look()
-            super().save_overload(sig, data)
+            super().save_overload(sig, data)  # type: ignore[no-untyped-call]  # numba's
         except OSError:  # the disk is full, or has become read-only
             self.disable()
 

@@ -6,7 +6,7 @@ imports the other.
 """
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 from numba import types
@@ -17,10 +17,13 @@ from numba.extending import intrinsic, overload
 from ..support.arrays import Array
 from .cache import note_stand_in
 
+F = TypeVar("F", bound=Callable[..., Any])
+T = TypeVar("T", bound=tuple[Any, ...])
+_Typed = tuple[Any, Callable[..., Any]]  # the signature of an intrinsic, and what writes its code
 _tuples: Any = types.BaseTuple  # `Any`: its subclasses have an attribute `types`, which it does not declare
 
 
-def implements(stub: Callable, kind: type) -> Callable[[Callable], Callable]:
+def implements(stub: Callable[..., Any], kind: type) -> Callable[[F], F]:
     """Decorate the function that compiled code runs in place of `stub` if the first argument is a `kind`.
 
     Parameters
@@ -31,8 +34,8 @@ def implements(stub: Callable, kind: type) -> Callable[[Callable], Callable]:
         The class of the first argument, a NamedTuple.
     """
 
-    def register(function: Callable) -> Callable:
-        def choose(first, *rest):
+    def register(function: F) -> F:
+        def choose(first: Any, *rest: Any) -> F | None:
             return function if isinstance(first, types.NamedTuple) and first.instance_class is kind else None
 
         # inlined: numba would count the references to each array that a call passes on, up and down again
@@ -47,14 +50,14 @@ def _unnamed_type(kind: Any) -> Any:
     return _tuples.from_types([_unnamed_type(t) for t in kind.types]) if isinstance(kind, _tuples) else kind
 
 
-def _unnamed(typingctx, value):
+def _unnamed(typingctx: Any, value: Any) -> _Typed:
     """A NamedTuple, and the NamedTuples in it, as plain tuples that compiled code can return; `named` undoes it.
 
     numba returns a NamedTuple by calling Python code. If a signal raises there, numba does not notice the error, and
     the process crashes (docs/decisions/026).
     """
 
-    def codegen(context, builder, signature, arguments):
+    def codegen(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
         return impl_ret_borrowed(context, builder, signature.return_type, arguments[0])  # same memory layout
 
     return _unnamed_type(value)(value), codegen
@@ -63,7 +66,7 @@ def _unnamed(typingctx, value):
 unnamed: Any = intrinsic(_unnamed)
 
 
-def named(plain: tuple, like: tuple) -> tuple:
+def named(plain: tuple[Any, ...], like: T) -> T:
     """Plain tuples as NamedTuples again, with the classes of `like`, a value of the same structure."""
     members = list(plain)
     for k, of in enumerate(like):
@@ -72,7 +75,7 @@ def named(plain: tuple, like: tuple) -> tuple:
     return tuple.__new__(type(like), members)
 
 
-def _entries(v, order):
+def _entries(v: np.ndarray, order: np.ndarray) -> np.ndarray:
     taken = np.empty(len(order), v.dtype)
     for k in range(len(order)):
         taken[k] = v[order[k]]
@@ -92,10 +95,10 @@ def _rearranged(context: Any, builder: Any, kind: Any, value: Any, kind_of_order
     return value
 
 
-def _reordered(typingctx, value, order):
+def _reordered(typingctx: Any, value: Any, order: Any) -> _Typed:
     """A NamedTuple, in compiled code, with each array a in it, at any depth, replaced by a[order]."""
 
-    def codegen(context, builder, signature, arguments):
+    def codegen(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
         (kind, kind_of_order), (value, order) = signature.args, arguments
         return _rearranged(context, builder, kind, value, kind_of_order, order)
 
@@ -122,8 +125,8 @@ def _uncounted(context: Any, builder: Any, kind: Any, value: Any) -> Any:
     return value
 
 
-def _lent(typingctx, value):
-    def codegen(context, builder, signature, arguments):
+def _lent(typingctx: Any, value: Any) -> _Typed:
+    def codegen(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
         lent = _uncounted(context, builder, signature.args[0], arguments[0])
         return impl_ret_untracked(context, builder, signature.return_type, lent)
 
@@ -145,7 +148,9 @@ def borrowed(value: Any) -> Any:
 overload(borrowed, jit_options={"forceinline": True})(lambda value: lambda value: _lend(value))
 
 
-def listed_forces(kernel: tuple, y: Array, gradient: Array, scale: float) -> tuple:
+def listed_forces(
+    kernel: tuple[Any, ...], y: Array, gradient: Array, scale: float
+) -> tuple[float, float, int, float]:
     """(U, Σ u'², N_Δ, Σ u' c) at y, and ∇U written into `gradient`. U < 0 means that the list is out of date.
 
     A stub for compiled loops. y and `gradient` are in the numbering of the kernel, with one entry more at the end.
@@ -162,7 +167,9 @@ def listed_forces(kernel: tuple, y: Array, gradient: Array, scale: float) -> tup
     raise NotImplementedError("a stub: what compiled evaluators implement")
 
 
-def renewed_list(kernel: tuple, origin: tuple, y: Array, scale: float, served: int) -> tuple:
+def renewed_list(
+    kernel: tuple[Any, ...], origin: tuple[Any, ...], y: Array, scale: float, served: int
+) -> tuple[Any, Any, np.ndarray]:
     """(kernel, origin, order): a new list, made at y in the numbering of the last list.
 
     A stub for compiled loops. The origin holds the data that only the making of lists needs, so that evaluations need

@@ -10,6 +10,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from functools import wraps
 from typing import Any, TypeVar
+from typing import overload as cases
 
 import numba.extending
 import numpy as np
@@ -19,7 +20,7 @@ from ..support.validation import require
 from .cache import SourceCache, note_source, note_stand_in
 from .noalias import DistinctArrays
 
-F = TypeVar("F", bound=Callable)
+F = TypeVar("F", bound=Callable[..., Any])
 _settings: Any = config  # its attributes are made when it is read
 
 
@@ -32,6 +33,10 @@ def _switched_on() -> bool:
 COMPILED = _switched_on()  # whether functions are compiled, once for the whole process
 
 
+@cases
+def loop(function: F) -> F: ...
+@cases
+def loop(function: None = None, *, distinct: bool = False, **options: Any) -> Callable[[F], F]: ...
 def loop(function: Any = None, *, distinct: bool = False, **options: Any) -> Any:
     """Compile a function of arrays and numbers at its first call, and keep the result on disk if possible.
 
@@ -65,9 +70,10 @@ def loop(function: Any = None, *, distinct: bool = False, **options: Any) -> Any
     array([2., 2.])
     """
 
-    def decorate(function: Callable) -> Any:
+    def decorate(function: F) -> F:
         if not COMPILED:
-            return _interpreted(function)
+            interpreted: F = _interpreted(function)
+            return interpreted
         note_source(function)
         if distinct:
             options["pipeline_class"] = DistinctArrays
@@ -76,12 +82,13 @@ def loop(function: Any = None, *, distinct: bool = False, **options: Any) -> Any
         # If no folder or no file can be written, the function is compiled in each process.
         with suppress(RuntimeError, OSError):
             compiled._cache = SourceCache(function)
-        return compiled
+        typed: F = compiled
+        return typed
 
     return decorate if function is None else decorate(function)
 
 
-def _interpreted(function: Callable) -> Callable:
+def _interpreted(function: Callable[..., Any]) -> Any:
     @wraps(function)
     def quiet(*arguments: Any) -> Any:
         with np.errstate(all="ignore"):  # compiled code gives no warnings either
@@ -90,6 +97,10 @@ def _interpreted(function: Callable) -> Callable:
     return quiet
 
 
+@cases
+def inline(function: F) -> F: ...
+@cases
+def inline(function: None = None, **options: Any) -> Callable[[F], F]: ...
 def inline(function: Any = None, **options: Any) -> Any:
     """Let compiled functions call this function; called from Python, it runs as Python code.
 
@@ -101,15 +112,16 @@ def inline(function: Any = None, **options: Any) -> Any:
         Options of `numba.njit`, such as `forceinline`.
     """
 
-    def decorate(function: Callable) -> Any:
+    def decorate(function: F) -> F:
         note_source(function)
-        register = numba.extending.register_jitable
-        return register(**options)(function) if options else register(function)
+        register: Any = numba.extending.register_jitable
+        registered: F = register(**options)(function) if options else register(function)
+        return registered
 
     return decorate if function is None else decorate(function)
 
 
-def overload(function: Callable, **options: Any) -> Callable[[F], F]:
+def overload(function: Callable[..., Any], **options: Any) -> Callable[[F], F]:
     """Decorate a function that receives numba's types of the arguments and returns the body to run for `function`.
 
     Parameters

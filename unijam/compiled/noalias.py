@@ -24,8 +24,8 @@ def _gathers_slowly(processor: str, features: str) -> bool:
 class _LoadsOneByOne(Lower):
     """Translates to LLVM functions whose vectors are filled by single loads, not by gather instructions."""
 
-    def setup_function(self, fndesc):
-        super().setup_function(fndesc)
+    def setup_function(self, fndesc: Any) -> None:
+        super().setup_function(fndesc)  # type: ignore[no-untyped-call]  # numba's
         # This attribute replaces the features of the module, so it repeats them. LLVM refuses an empty item.
         features = ",".join(filter(None, (self.library.codegen._tm_features, "+prefer-no-gather")))
         # `set.add`, because llvmlite's own `add` refuses attributes that it does not know
@@ -45,7 +45,7 @@ class DistinctArrays(Compiler):
     long), while LLVM expects them to be faster; there it is told not to use them.
     """
 
-    def define_pipelines(self):
+    def define_pipelines(self) -> list[Any]:
         self.state.flags.noalias = True
         passes = DefaultPassBuilder.define_nopython_pipeline(self.state)
         features = self.state.targetctx.codegen()._tm_features

@@ -8,6 +8,7 @@ The `WIDTH` numbers of a register are called lanes. The functions below can be c
 """
 
 import operator
+from collections.abc import Callable
 from functools import partial
 from typing import Any
 
@@ -34,6 +35,7 @@ _ALL, _FOUR, _TWO = (ir.VectorType(_DOUBLE, width) for width in (WIDTH, 4, 2))
 # order of terms in a sum stays as written.
 _FLAGS = ("contract", "arcp", "nsz")
 _intrinsic: Any = intrinsic
+_Typed = tuple[Any, Callable[..., Any]]  # the signature of an intrinsic, and what writes its code
 
 
 class Lanes(types.Type):
@@ -46,7 +48,7 @@ lanes = Lanes("Lanes")
 @register_model(Lanes)
 class _LanesModel(models.PrimitiveModel):
     def __init__(self, manager: Any, kind: Lanes) -> None:
-        super().__init__(manager, kind, _ALL)
+        super().__init__(manager, kind, _ALL)  # type: ignore[no-untyped-call]  # numba's
 
 
 def _constant(value: float) -> Any:
@@ -69,7 +71,7 @@ def _in_fours(builder: Any, a: Any, b: Any, *lanes: int) -> Any:
     return _shuffle(builder, a, b, *(k + at + (width - 4 if k > 3 else 0) for at in fours for k in lanes))
 
 
-def _joined(builder: Any, vectors: list) -> Any:
+def _joined(builder: Any, vectors: list[Any]) -> Any:
     """Several short vectors, a power of two of them, joined to a long one."""
     while len(vectors) > 1:
         lanes = range(2 * vectors[0].type.count)
@@ -77,7 +79,7 @@ def _joined(builder: Any, vectors: list) -> Any:
     return vectors[0]
 
 
-def _fours(builder: Any, vector: Any) -> list:
+def _fours(builder: Any, vector: Any) -> list[Any]:
     """The parts of a vector, each of four lanes."""
     return [_shuffle(builder, vector, vector, *range(k, k + 4)) for k in range(0, vector.type.count, 4)]
 
@@ -94,7 +96,7 @@ def _operation(function: Any, instruction: str) -> None:
     cases = [signature(lanes, lanes, other) for other in (lanes, types.float64)]
     infer_global(function)(type(instruction, (ConcreteTemplate,), {"cases": cases}))
 
-    def lower(context, builder, signature, values):
+    def lower(context: Any, builder: Any, signature: Any, values: Any) -> Any:
         return getattr(builder, instruction)(*(_spread(builder, v) for v in values), flags=_FLAGS)
 
     for case in cases:
@@ -114,7 +116,7 @@ def _function(name: str, arity: int) -> Any:
     """LLVM's built-in function of this name with one or two arguments, applied to each lane."""
     kind = ir.FunctionType(_ALL, [_ALL] * arity)
 
-    def codegen(context, builder, signature, values):
+    def codegen(context: Any, builder: Any, signature: Any, values: Any) -> Any:
         function = cgutils.get_or_insert_function(builder.module, kind, f"llvm.{name}.v{WIDTH}f64")
         return builder.call(function, [_spread(builder, v) for v in values], fastmath=_FLAGS)
 
@@ -128,16 +130,16 @@ larger, power = _function("maxnum", 2), _function("pow", 2)
 
 
 @_intrinsic
-def fill(context, value):
+def fill(context: Any, value: Any) -> _Typed:
     """Lanes that all hold one number."""
     return lanes(types.float64), lambda context, builder, signature, values: _spread(builder, values[0])
 
 
 @_intrinsic
-def beyond(context, a, b):
+def beyond(context: Any, a: Any, b: Any) -> _Typed:
     """Lanes with 0.0 where a ≤ b and 1.0 elsewhere. NaN gives 1.0, so that a position that is NaN counts as too far."""
 
-    def codegen(context, builder, signature, values):
+    def codegen(context: Any, builder: Any, signature: Any, values: Any) -> Any:
         above = builder.fcmp_unordered(">", *(_spread(builder, v) for v in values))
         return builder.select(above, _constant(1.0), _constant(0.0))
 
@@ -145,10 +147,10 @@ def beyond(context, a, b):
 
 
 @_intrinsic
-def below(context, a, b):
+def below(context: Any, a: Any, b: Any) -> _Typed:
     """An integer whose bit k is set if a < b in lane k."""
 
-    def codegen(context, builder, signature, values):
+    def codegen(context: Any, builder: Any, signature: Any, values: Any) -> Any:
         bits = builder.bitcast(builder.fcmp_ordered("<", *values), ir.IntType(WIDTH))
         return builder.zext(bits, _INDEX)
 
@@ -156,7 +158,7 @@ def below(context, a, b):
 
 
 @_intrinsic
-def note(context, array, at, first, bits):
+def note(context: Any, array: Any, at: Any, first: Any, bits: Any) -> _Typed:
     """Write first + k to array[at:] for each bit k that is set, and return the number of these.
 
     It always stores `WIDTH` numbers, because a store without branches is faster. The surplus ones have no meaning, and
@@ -169,7 +171,7 @@ def note(context, array, at, first, bits):
     rows = [ir.Constant(row, [byte(k) for k in (*w, *[0] * WIDTH)[:WIDTH]]) for w in which]
     table = ir.Constant(ir.ArrayType(row, len(rows)), rows)
 
-    def codegen(context, builder, signature, values):
+    def codegen(context: Any, builder: Any, signature: Any, values: Any) -> Any:
         array, at, first, bits = values
         known = cgutils.global_constant(builder.module, "set_bits", table)
         ks = builder.zext(builder.load(builder.gep(known, [_INDEX(0), bits], inbounds=True)), several)
@@ -182,10 +184,10 @@ def note(context, array, at, first, bits):
 
 
 @_intrinsic
-def total(context, a):
+def total(context: Any, a: Any) -> _Typed:
     """The sum over all lanes, one number: first 0 + 1, 2 + 3, …, then the sums of these in pairs."""
 
-    def codegen(context, builder, signature, values):
+    def codegen(context: Any, builder: Any, signature: Any, values: Any) -> Any:
         terms = [builder.extract_element(values[0], _INT(k)) for k in range(WIDTH)]
         while len(terms) > 1:
             terms = [builder.fadd(*terms[k : k + 2]) for k in range(0, len(terms), 2)]
@@ -204,10 +206,10 @@ def _pointer(context: Any, builder: Any, kind: Any, array: Any, index: Any, to: 
 
 
 @_intrinsic
-def several(context, array, index):
+def several(context: Any, array: Any, index: Any) -> _Typed:
     """Lanes with the numbers array[index:index + WIDTH]."""
 
-    def codegen(context, builder, signature, values):
+    def codegen(context: Any, builder: Any, signature: Any, values: Any) -> Any:
         array, index = values
         return builder.load(_pointer(context, builder, signature.args[0], array, index, _ALL), align=8)
 
@@ -218,7 +220,7 @@ def _in_plane(signature: Any) -> bool:
     return isinstance(signature.args[-1], types.NoneType)
 
 
-def _own_rows(context, builder, signature, values):
+def _own_rows(context: Any, builder: Any, signature: Any, values: Any) -> list[Any]:
     """Pointers to `WIDTH` consecutive rows: in space one for each row, in a plane one for each half of the rows."""
     d = 2 if _in_plane(signature) else 3
     size = _ALL if d == 2 else _FOUR
@@ -229,7 +231,7 @@ def _own_rows(context, builder, signature, values):
     ]
 
 
-def _near_rows(context, builder, signature, values):
+def _near_rows(context: Any, builder: Any, signature: Any, values: Any) -> list[Any]:
     d = 2 if _in_plane(signature) else 3
     pointers = []
     for k in range(WIDTH):
@@ -241,7 +243,9 @@ def _near_rows(context, builder, signature, values):
     return pointers
 
 
-def _columns(context, builder, signature, values, pointers):
+def _columns(
+    context: Any, builder: Any, signature: Any, values: Any, pointers: Callable[..., list[Any]]
+) -> Any:
     """x, y and z of rows, three `Lanes`; z is zero in a plane."""
     rows = [builder.load(p, align=8) for p in pointers(context, builder, signature, values)]
     size = rows[0].type.count
@@ -263,7 +267,7 @@ def _columns(context, builder, signature, values, pointers):
 
 
 @_intrinsic
-def own(context, y, first, space):
+def own(context: Any, y: Any, first: Any, space: Any) -> _Typed:
     """x, y, z of the `WIDTH` rows from `first` on, three `Lanes` in the order `OWN`.
 
     y holds the rows one after the other: (x, y) if `space` is None, else (x, y, z). In space a row is read as four
@@ -273,16 +277,16 @@ def own(context, y, first, space):
 
 
 @_intrinsic
-def near(context, y, rows, at, space):
+def near(context: Any, y: Any, rows: Any, at: Any, space: Any) -> _Typed:
     """x, y, z of the rows whose numbers are rows[at:at + WIDTH], three `Lanes`; y and `space` as in `own`."""
     return types.UniTuple(lanes, 3)(y, rows, types.intp, space), partial(_columns, pointers=_near_rows)
 
 
 @_intrinsic
-def put(context, g, first, x, y, z, space):
+def put(context: Any, g: Any, first: Any, x: Any, y: Any, z: Any, space: Any) -> _Typed:
     """Write x, y, z into the rows of g that `own` would read. In space the number after the last row becomes zero."""
 
-    def codegen(context, builder, signature, values):
+    def codegen(context: Any, builder: Any, signature: Any, values: Any) -> Any:
         x, y, z = values[2:5]
         pointers = _own_rows(context, builder, signature, values)
         rows = [_in_fours(builder, x, y, k, k + 4, k + 2, k + 6) for k in (0, 1)]

@@ -120,7 +120,8 @@ class AutodiffSystem(ConstrainedSystem, Stepped):
         if len(near) >= len(here):
             return here
         rows = torch.linalg.svd(near @ here.T, full_matrices=False).Vh
-        return rows @ here
+        kept: Tensor = rows @ here
+        return kept
 
     def resolution(self, x: Tensor) -> float:
         """The rounding error of one Δ of order `unit`: 1e-15 `unit` in float64, 5e-7 `unit` in float32."""
@@ -135,7 +136,8 @@ class AutodiffSystem(ConstrainedSystem, Stepped):
         # R has the singular values and the kernel of J, and only n_dof rows: the decomposition is cheaper
         _, sigma, rows = torch.linalg.svd(torch.linalg.qr(jacobian, mode="r").R)
         known = torch.finfo(sigma.dtype).eps * max(jacobian.shape) * float(sigma[0])
-        return rows[rank_of(to_numpy(sigma), jacobian.shape, known, KERNEL) :]
+        kernel: Tensor = rows[rank_of(to_numpy(sigma), jacobian.shape, known, KERNEL) :]
+        return kernel
 
 
 class AutodiffConstraints(Constraints):
@@ -159,12 +161,13 @@ class AutodiffConstraints(Constraints):
         self.delta = self._delta.detach()
 
     @property
-    def members(self) -> Tensor:  # type: ignore[override]
+    def members(self) -> Tensor:
         given = self.system.members
         return torch.arange(len(self.delta), device=self.delta.device)[:, None] if given is None else given
 
     def vjp(self, weights: Array) -> Tensor:
-        return torch.autograd.grad(self._delta, self._leaf, weights, retain_graph=True)[0]
+        gradient: Tensor = torch.autograd.grad(self._delta, self._leaf, weights, retain_graph=True)[0]
+        return gradient
 
     def jvp(self, direction: Array) -> Tensor:
         dual, gradient = self._transposed()
@@ -263,13 +266,14 @@ def _like(x: Any, start: Tensor) -> Tensor:
     """x as a detached tensor; if it is no tensor yet, with the precision and device of `start`."""
     if not isinstance(x, Tensor):
         x = torch.as_tensor(writable(np.asarray(x)), dtype=start.dtype, device=start.device)
-    return x.detach()
+    kept: Tensor = x.detach()
+    return kept
 
 
 def _start(value: Any) -> Tensor:
     """A private copy, (n_dof,), of a floating tensor; other numbers become a float64 tensor."""
     floating = isinstance(value, Tensor) and value.is_floating_point()
-    start = private(value.detach() if floating else torch.as_tensor(value, dtype=torch.float64))
+    start: Tensor = private(value.detach() if floating else torch.as_tensor(value, dtype=torch.float64))
     require(start.ndim == 1, "the shape of initial", tuple(start.shape), "(n_dof,)")
     require_finite(start, "initial")
     return start

@@ -107,6 +107,6 @@ def require_constraints(system: Any, x: Array) -> Constraints:
         `require_positions` refuses x, or some Δ is NaN or infinite.
     """
     x = require_positions(system, x)
-    c = system.constraints(x)
+    c: Constraints = system.constraints(x)
     require_finite(c.delta, f"{type(system).__name__}.delta(x)")
     return c

@@ -135,7 +135,7 @@ class Replicated(ABC):
     """Data or `initial` may have leading axes; each index along these axes is one replica of the system."""
 
     @abstractmethod
-    def replica(self, number: tuple) -> Self:
+    def replica(self, number: tuple[Any, ...]) -> Self:
         """The system of one replica, or of several with one leading axis.
 
         Parameters

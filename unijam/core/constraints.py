@@ -140,9 +140,9 @@ class Constraints(Brief, ABC):
         if not self.system.matrix_free:
             weights = stiffness if stiffness.ndim == 3 else stiffness[stressed]  # coupled: all bear force
             rows = weigh(weights, over(self.jacobian(stressed), lengths))
-            return float((column_norms(rows) ** 2).sum()) ** 0.5
+            return float(float((column_norms(rows) ** 2).sum()) ** 0.5)
         probes = [self.vjp(weigh(stiffness, signs(self.delta, k) * stressed)) for k in range(PROBES)]
-        return (sum(float(v @ v) for v in probes) / PROBES) ** 0.5
+        return float((sum(float(v @ v) for v in probes) / PROBES) ** 0.5)
 
     def kinks(self, weights: Array) -> Kinks:
         """All kinks of Σ w_i Δ_i with weights (m,), near x or far from it; empty if Δ is smooth."""

@@ -43,7 +43,9 @@ class KinkTracer(TorchFunctionMode):
         # by the id of a product (tensor × number): the product itself, for the same reason, tensor and number
         self.multiples: dict[int, tuple[Tensor, Tensor, float]] = {}
 
-    def __torch_function__(self, func: Callable, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+    def __torch_function__(
+        self, func: Callable[..., Any], types: Any, args: Any = (), kwargs: Any = None
+    ) -> Any:
         kwargs = kwargs or {}
         if func in KINKED:
             found = KINKED[func](_Bends(self, name_of(func)), *args, **kwargs)
@@ -61,7 +63,7 @@ class KinkTracer(TorchFunctionMode):
         return func(*args, **kwargs) if found is None else found
 
     def __exit__(self, *error: Any) -> None:
-        super().__exit__(*error)
+        super().__exit__(*error)  # type: ignore[no-untyped-call]  # torch's
         self.masks, self.multiples = {}, {}
 
     def miss(self, name: str) -> None:
@@ -69,7 +71,7 @@ class KinkTracer(TorchFunctionMode):
         if name not in self.unseen:
             self.unseen.append(name)
 
-    def _compared(self, func: Callable, args: tuple, kwargs: Any) -> Any:
+    def _compared(self, func: Callable[..., Any], args: tuple[Any, ...], kwargs: Any) -> Any:
         """The result of a > b or another comparison; recorded as a mask if a or b depends on x."""
         result = func(*args, **kwargs)
         if len(args) == 2 and _is_followed(args) and isinstance(result, Tensor):
@@ -77,7 +79,7 @@ class KinkTracer(TorchFunctionMode):
             self.masks[id(result)] = Mask(result, a, b)
         return result
 
-    def _converted(self, func: Callable, args: tuple, result: Any) -> None:
+    def _converted(self, func: Callable[..., Any], args: tuple[Any, ...], result: Any) -> None:
         """Record the result of converting, copying or negating a mask as a mask too."""
         mask = self.masks.get(id(args[0])) if args else None
         if mask is not None and isinstance(result, Tensor):

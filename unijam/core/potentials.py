@@ -85,7 +85,7 @@ class Potential(ABC):
 
     def force_unit(self, unit: float) -> float:
         """k unit^(a − 1): the force of an overlap of one unit, if the power law of small overlaps held there."""
-        return self.modulus * unit ** (self.exponent - 1.0)
+        return float(self.modulus * unit ** (self.exponent - 1.0))
 
     @abstractmethod
     def energy(self, delta: Array) -> Array:
@@ -101,7 +101,7 @@ class Potential(ABC):
 
     def typical_overlap(self, energy: float, n_overlaps: int) -> float:
         """(a U/(k N_Δ))^(1/a) from U and N_Δ, in units of Δ; for the harmonic potential √(2U/N_Δ)."""
-        return (self.exponent * energy / (self.modulus * max(n_overlaps, 1))) ** (1 / self.exponent)
+        return float((self.exponent * energy / (self.modulus * max(n_overlaps, 1))) ** (1 / self.exponent))
 
 
 def _limit(values: Callable[[Array], Array]) -> float:
@@ -224,7 +224,7 @@ class LinearHinge(Potential):
         )
 
     @property
-    def exponent(self) -> float:  # type: ignore[override]
+    def exponent(self) -> float:
         """2 if the hinge is rounded, 1 if it is not."""
         return 2.0 if self.width else 1.0
 
@@ -340,7 +340,7 @@ class Held(Potential):
     slopes: Array
 
     @property
-    def exponent(self) -> float:  # type: ignore[override]
+    def exponent(self) -> float:
         return self.base.exponent
 
     @property
@@ -348,7 +348,7 @@ class Held(Potential):
         return self.base.kink
 
     @property
-    def modulus(self) -> float:  # type: ignore[override]
+    def modulus(self) -> float:
         return self.base.modulus
 
     def energy(self, delta: Array) -> Array:

@@ -84,7 +84,8 @@ class Recipe:
     @property
     def drawn_class(self) -> type:
         """The class of the systems."""
-        return named(full_name(self.kind))
+        kind: type = named(full_name(self.kind))
+        return kind
 
     def system(self, seed: int) -> ConstrainedSystem:
         """Draw the system of a seed; of r replicas, the stack of the seeds r × seed, …, r × seed + r − 1.
@@ -99,10 +100,12 @@ class Recipe:
         drawn = [make(**self.parameters, seed=r * seed + k) for k in range(r)]
         require(isinstance(drawn[0], ConstrainedSystem), f"what {self.kind} draws", drawn[0], "a system")
         if r == 1:
-            return drawn[0]
+            system: ConstrainedSystem = drawn[0]
+            return system
         stack: Any = getattr(type(drawn[0]), "stack", None)
         require(stack is not None, "replicas", r, f"1: {self.kind} cannot stack systems")
-        return stack(drawn)
+        stacked: ConstrainedSystem = stack(drawn)
+        return stacked
 
     def require_complete(self) -> None:
         """Raise a `ValueError` if a parameter without a default is missing."""
@@ -122,7 +125,8 @@ class Recipe:
             "measurement": name_of(function),
             "options": options,
         }
-        return json.loads(json.dumps(content, sort_keys=True, default=_plain))
+        plain: dict[str, Any] = json.loads(json.dumps(content, sort_keys=True, default=_plain))
+        return plain
 
     def identity(self, seed: int, measurement: Measurement) -> str:
         """A name of 20 digits for the sample. It depends on `content` only, not on the source of the program."""
@@ -132,7 +136,8 @@ class Recipe:
 
 def _constructor(kind: Any) -> Callable[..., Any]:
     if hasattr(kind, "random"):
-        return kind.random
+        random: Callable[..., Any] = kind.random
+        return random
     # a class without `__init__` takes no arguments, although the signature of its base's `__new__` takes any
     return object if kind.__init__ is object.__init__ else kind
 

@@ -85,8 +85,15 @@ def run_ensemble(
 
 
 def run_ensemble(
-    recipes, measurement, seeds=None, *, store, n_workers=None, stale="recompute", progress=True
-):
+    recipes: Recipe | Mapping[Name, Recipe | tuple[Recipe, Seeds]],
+    measurement: Measurement,
+    seeds: Seeds | None = None,
+    *,
+    store: Path | str,
+    n_workers: int | None = None,
+    stale: Literal["recompute", "keep"] = "recompute",
+    progress: bool = True,
+) -> list[Any] | dict[Name, list[Any]]:
     """Measure many systems. Samples that are in the store already are not measured again.
 
     Parameters
@@ -146,7 +153,7 @@ def run_ensemble(
     require(stale in ("recompute", "keep"), "stale", stale, "'recompute' or 'keep'")
     store = Path(store)
     store.mkdir(parents=True, exist_ok=True)
-    sources: dict[tuple, str] = {}
+    sources: dict[tuple[Any, ...], str] = {}
     digests: dict[Key, str] = {}
     for key, recipe in tasks.items():
         things = _things(recipe, measurement)

@@ -81,7 +81,7 @@ class Sample(Brief):
 Measurement = Callable[[ConstrainedSystem], Sample]
 
 
-def taken_apart(measurement: Measurement) -> tuple[Callable, dict[str, Any], type[Sample]]:
+def taken_apart(measurement: Measurement) -> tuple[Callable[..., Any], dict[str, Any], type[Sample]]:
     """(function, options, class of its sample) of a measurement.
 
     Raises

@@ -87,7 +87,7 @@ def apart(
     others, workers = set(multiprocessing.active_children()), set()
     context = multiprocessing.get_context("spawn")
     pool = ProcessPoolExecutor(n_workers, mp_context=context, initializer=left_to_the_parent)
-    futures: dict[Future, Key] = {}
+    futures: dict[Future[Sample | Failure], Key] = {}
     try:
         for key, recipe in tasks.items():
             futures[pool.submit(_sample, recipe, key, measurement)] = key
@@ -117,7 +117,7 @@ def apart(
     pool.shutdown()
 
 
-def _kept(future: Future, key: Key, tasks: Mapping[Key, Recipe], keep: Keep) -> None:
+def _kept(future: Future[Sample | Failure], key: Key, tasks: Mapping[Key, Recipe], keep: Keep) -> None:
     """Call `keep` with the sample of a process, or with the failure if the sample could not be sent here."""
     try:
         found = future.result()

@@ -54,12 +54,16 @@ def means(samples: Sequence[BranchSample], *fields: str) -> np.ndarray:
 def mean(values: np.ndarray) -> np.ndarray:
     """The mean over the first axis, without entries that are not finite; NaN where none is finite."""
     seen = np.isfinite(values)
-    return np.where(seen, values, 0.0).sum(axis=0) / np.where(seen.any(axis=0), seen.sum(axis=0), np.nan)
+    mean: np.ndarray = np.where(seen, values, 0.0).sum(axis=0) / np.where(
+        seen.any(axis=0), seen.sum(axis=0), np.nan
+    )
+    return mean
 
 
 def near(samples: Sequence[BranchSample]) -> np.ndarray:
     """Mask of the pressures, (pressures,), at which the laws of U, p and K are fitted: those near jamming."""
-    return means(samples, "excess")[0] <= EXCESS
+    mask: np.ndarray = means(samples, "excess")[0] <= EXCESS
+    return mask
 
 
 def window(samples: Sequence[BranchSample]) -> np.ndarray:
@@ -67,7 +71,8 @@ def window(samples: Sequence[BranchSample]) -> np.ndarray:
 
     They are near jamming, but have n(z − z_iso) ≥ 100, so that finite size does not matter.
     """
-    return near(samples) & (samples[0].n * means(samples, "excess_coordination")[0] >= MANY)
+    mask: np.ndarray = near(samples) & (samples[0].n * means(samples, "excess_coordination")[0] >= MANY)
+    return mask
 
 
 LAWS = {
@@ -109,7 +114,8 @@ def corrected_contacts(samples: Sequence[BranchSample]) -> Estimate:
 
         def misses(q: np.ndarray) -> np.ndarray:
             # B ≥ −0.9 keeps the logarithm defined during the fit
-            return q[0] + q[1] * x + np.log1p(max(q[2], -0.9) * np.exp(x / 2)) - y
+            missed: np.ndarray = q[0] + q[1] * x + np.log1p(max(q[2], -0.9) * np.exp(x / 2)) - y
+            return missed
 
         return float(least_squares(misses, (1.0, 0.5, 1.0)).x[1])
 
@@ -234,7 +240,8 @@ def plateau(eigenvalues: np.ndarray) -> float:
 
 
 def _frequencies(eigenvalues: np.ndarray) -> np.ndarray:
-    return np.sqrt(np.maximum(np.sort(eigenvalues[np.isfinite(eigenvalues)]), 0.0))
+    omega: np.ndarray = np.sqrt(np.maximum(np.sort(eigenvalues[np.isfinite(eigenvalues)]), 0.0))
+    return omega
 
 
 def marginal_densities(samples: Sequence[BranchSample], omega: np.ndarray) -> np.ndarray:
@@ -288,7 +295,8 @@ def soft_band(samples: Sequence[BranchSample], field: str = "kernel_prestress") 
     """
     values, kernel = table(samples, field)[:, 0], table(samples, "kernel_prestress")[:, 0]
     logs = np.where(np.isfinite(kernel), np.log(values), np.nan)
-    return np.exp(mean(np.moveaxis(logs, 2, 0)))
+    means_of_logs: np.ndarray = np.exp(mean(np.moveaxis(logs, 2, 0)))
+    return means_of_logs
 
 
 def band_law(samples: Sequence[BranchSample], field: str = "kernel_prestress") -> Estimate:

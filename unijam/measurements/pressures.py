@@ -65,17 +65,20 @@ class BranchSample(Sample):
     @property
     def coordination(self) -> np.ndarray:
         """z = 2 N_Δ/n' of the n' particles that bear force, (k,)."""
-        return 2.0 * self.n_overlaps / self.n_bearing
+        z: np.ndarray = 2.0 * self.n_overlaps / self.n_bearing
+        return z
 
     @property
     def excess_coordination(self) -> np.ndarray:
         """z − z_iso, (k,), z_iso = 2 N_eff/n' (2d − 2d/n' for spheres): 2/n' with one state of self stress."""
-        return 2.0 * (self.n_overlaps - self.n_effective) / self.n_bearing
+        excess: np.ndarray = 2.0 * (self.n_overlaps - self.n_effective) / self.n_bearing
+        return excess
 
     @property
     def shear(self) -> np.ndarray:
         """G, the mean over all directions of shear, (k,)."""
-        return (self.dimension * self.simple_shear + 2 * self.pure_shear) / (self.dimension + 2)
+        shear: np.ndarray = (self.dimension * self.simple_shear + 2 * self.pure_shear) / (self.dimension + 2)
+        return shear
 
 
 def measure_branch(
@@ -198,5 +201,5 @@ def _row(state: MinimizeResult, threshold: float, moduli: bool, spectra: bool) -
     return row
 
 
-def _padded(values, length: int) -> np.ndarray:
+def _padded(values: Sequence[float] | np.ndarray, length: int) -> np.ndarray:
     return np.pad(np.asarray(values, float), (0, length - len(values)), constant_values=np.nan)

@@ -74,7 +74,7 @@ class MeasuredState(Brief):
     @property
     def n_self_stresses(self) -> int:
         """The number of states of self stress."""
-        return self.hessian.self_stress.shape[1]
+        return int(self.hessian.self_stress.shape[1])
 
     @cached_property
     def kernel_prestress(self) -> np.ndarray:
@@ -88,7 +88,8 @@ class MeasuredState(Brief):
         held = hessian.kernel.T @ (hessian.hp @ hessian.kernel)
         modes = np.zeros((len(hessian.bearing), hessian.kernel.shape[1]))
         modes[hessian.bearing] = hessian.kernel @ np.linalg.eigh(held)[1]
-        return over(modes.T, coordinate_lengths(self.system)).T
+        changes: np.ndarray = over(modes.T, coordinate_lengths(self.system)).T
+        return changes
 
     def distances(self, reach: float = 0.0) -> np.ndarray:
         """Δ of the bearing constraints, (m,), with gaps up to `reach`; both in `system.unit`."""

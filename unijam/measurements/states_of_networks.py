@@ -48,7 +48,8 @@ def deltas(of: States) -> list[np.ndarray]:
 def density(of: States, kinks: bool = False) -> np.ndarray:
     """N_Δ/N_eff of each state, or (N_Δ + N_kink)/N_eff, (states,); 0 where all data are fitted."""
     count = values(of, "n_overlaps") + (values(of, "n_kinks") if kinks else 0)
-    return count / np.maximum(values(of, "n_effective"), 1)
+    ratio: np.ndarray = count / np.maximum(values(of, "n_effective"), 1)
+    return ratio
 
 
 def mean(numbers: np.ndarray) -> Estimate:

@@ -89,7 +89,7 @@ class Classes(Labels):
     def pull(self, weights: Tensor) -> Tensor:
         w = weights.unflatten(-1, (-1, self.per_datum))
         others, true = (index.expand(*w.shape[:-1], -1) for index in (self.others, self.y))
-        seeds = w.new_zeros(*w.shape[:-1], self.n_classes)
+        seeds: Tensor = w.new_zeros(*w.shape[:-1], self.n_classes)
         return seeds.scatter_(-1, others, w).scatter_(-1, true, -w.sum(-1, keepdim=True)).mT
 
     def seeds(self, select: Array | None = None) -> Tensor:

@@ -13,4 +13,5 @@ def rounding(outputs: Tensor, margin: float, times: float = 1.0) -> Tensor:
     """`times` × the rounding error of one Δ = κ ∓ f for outputs f, (…, outputs, P): a tensor, (…)."""
     unit = times * ROUNDING * torch.finfo(outputs.dtype).eps
     size = torch.linalg.vector_norm(outputs, dim=(-2, -1))
-    return (size * (unit / math.sqrt(math.prod(outputs.shape[-2:])))).clamp_min(unit * abs(margin))
+    errors: Tensor = (size * (unit / math.sqrt(math.prod(outputs.shape[-2:])))).clamp_min(unit * abs(margin))
+    return errors

@@ -78,4 +78,5 @@ def _indices(select: Any, n_data: int) -> Tensor | np.ndarray:
     low, high = int(found.min()), int(found.max())
     outside = low if low < -n_data else high
     require(low >= -n_data and high < n_data, "select", outside, wanted)
-    return found if low >= 0 else found % n_data
+    indices: Tensor | np.ndarray = found if low >= 0 else found % n_data
+    return indices

@@ -139,7 +139,7 @@ class Ellipses(Packing, Rescaled):
     def angle_length(self) -> float:
         """The length that one radian counts as: (V/n)^(1/2), a float, which does not depend on the radii."""
         side = float(self.sides[0])
-        return side * math.sqrt(self.sides[1] / side) / self.n**0.5
+        return float(side * math.sqrt(self.sides[1] / side) / self.n**0.5)
 
     @cached_property
     def coordinate_lengths(self) -> Array | None:  # type: ignore[override]
@@ -149,7 +149,7 @@ class Ellipses(Packing, Rescaled):
         return np.concatenate((np.ones(2 * self.n), np.full(self.n, self.angle_length)))
 
     @cached_property
-    def coordinates(self) -> Any:  # type: ignore[override]
+    def coordinates(self) -> Any:
         """The group of each degree of freedom, (3n,): the two coordinates of an ellipse are one, its angle another."""
         number = np.arange(self.n)
         return np.concatenate((np.repeat(number, 2), self.n + number))
@@ -236,7 +236,8 @@ class EllipseConstraints(Constraints):
     t: Array
 
     def vjp(self, weights: Array) -> Array:
-        return pw.push(*self.members.T.copy(), self.slopes, np.asarray(weights, float), self.system.n)
+        first, second = self.members.T.copy()
+        return pw.push(first, second, self.slopes, np.asarray(weights, float), self.system.n)
 
     def jvp(self, direction: Array) -> Array:
         v, (i, j) = np.asarray(direction, float), self.members.T
@@ -274,7 +275,8 @@ class EllipseConstraints(Constraints):
         """w ∇∇Δ of the pairs in use, (m', 4, 4)."""
         factors = -np.asarray(weights, float)[used] * self.sigma[used]
         shapes = (self.system.radii, self.system.aspect_ratio)
-        pairs = (*self.members[used].T.copy(), self.shift[:, used].copy(), self.t[used])
+        first, second = self.members[used].T.copy()
+        pairs = (first, second, self.shift[:, used].copy(), self.t[used])
         return pw.hessians(self.x, *shapes, *pairs, factors)
 
     def _matrix(self, used: np.ndarray, blocks: np.ndarray) -> sp.csc_array:
@@ -353,7 +355,7 @@ class _NearPairs(CompiledEvaluator):
         """Use this list from now on, for example one that a compiled loop has renewed."""
         self.kernel, self.origin = kernel, origin
 
-    def __call__(self, x: Array, scale: float | None = None) -> tuple:
+    def __call__(self, x: Array, scale: float | None = None) -> tuple[Any, ...]:
         x, ratio = _plain(x), 1.0 if scale is None else scale / self.scale
         if not ratio > 0:
             self.system.at(scale=scale)  # raises an error that says what is wrong
@@ -378,7 +380,9 @@ class _NearPairs(CompiledEvaluator):
 
 
 @loop
-def assemble(first, second, blocks, n):
+def assemble(
+    first: np.ndarray, second: np.ndarray, blocks: np.ndarray, n: int
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Symmetric (3n, 3n) csc matrix (data, indices, indptr): the sum of blocks in (r_x, r_y, angle_i, angle_j).
 
     Rows and columns are 2n coordinates, then n angles. Pairs i < j must come in lexicographic order: then the

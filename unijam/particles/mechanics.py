@@ -100,7 +100,10 @@ class Contacts(Brief):
     def blocks(self) -> np.ndarray:
         """∂²u/∂q∂q of each contact, (m, q, q)."""
         outer = self.slopes[:, :, None] * self.slopes[:, None, :]
-        return self.stiffness[:, None, None] * outer + self.force[:, None, None] * self.curvature
+        blocks: np.ndarray = (
+            self.stiffness[:, None, None] * outer + self.force[:, None, None] * self.curvature
+        )
+        return blocks
 
 
 def contacts_of(system: Packing, c: Constraints, select: Array) -> Contacts:
@@ -180,7 +183,8 @@ def stress(system: Packing, x: Array) -> np.ndarray:
     c = require_constraints(system, x)
     pairs = contacts_of(system, c, c.delta > 0)
     pull = -pairs.force[:, None] * pairs.slopes[:, : system.dimension]
-    return pull.T @ pairs.separation / system.volume
+    mean: np.ndarray = pull.T @ pairs.separation / system.volume
+    return mean
 
 
 def elastic_moduli(system: Packing, x: Array) -> ElasticModuli:

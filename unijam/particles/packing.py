@@ -34,7 +34,7 @@ LOGNORMAL_WIDTH = 0.2  # standard deviation of ln R
 
 def ball_volume(dimension: int) -> float:
     """Volume of the ball of radius one: 2, π, 4π/3, … for d = 1, 2, 3, …."""
-    return math.pi ** (dimension / 2) / math.gamma(dimension / 2 + 1)
+    return float(math.pi ** (dimension / 2) / math.gamma(dimension / 2 + 1))
 
 
 def as_floats(value: Any, name: str) -> np.ndarray:
@@ -99,8 +99,8 @@ class Packing(ConstrainedSystem, HasPressure):
 
     control: ClassVar[str] = "packing_fraction"  # type: ignore[misc]
     jamming_overlap: ClassVar[float] = 1e-8  # type: ignore[misc]
-    sparse: ClassVar[bool] = True  # type: ignore[misc]
-    kinked: ClassVar[bool] = False  # type: ignore[misc]
+    sparse: ClassVar[bool] = True
+    kinked: ClassVar[bool] = False
     orientations: ClassVar[int] = 0
 
     initial: Array
@@ -160,7 +160,7 @@ class Packing(ConstrainedSystem, HasPressure):
         return len(self.radii)
 
     @property
-    def coordinates(self) -> Any:  # type: ignore[override]
+    def coordinates(self) -> Any:
         """d, an int: the d coordinates of a particle belong together."""
         return self.dimension
 
@@ -187,7 +187,7 @@ class Packing(ConstrainedSystem, HasPressure):
     @property
     def volume(self) -> float:
         """The volume V of the box, a float: the product of its sides."""
-        return math.prod(self.sides.tolist())
+        return float(math.prod(self.sides.tolist()))
 
     @property
     def packing_fraction(self) -> float:
@@ -333,4 +333,5 @@ def draw_radii(
         require(bool((sizes > 0).all()), "the smallest of radii", float(sizes.min()), "positive")
         sizes = sizes / sizes.max()
     filled = ball_volume(dimension) * float((sizes**dimension).sum())
-    return sizes * (packing_fraction * n / filled) ** (1.0 / dimension)
+    scaled: np.ndarray = sizes * (packing_fraction * n / filled) ** (1.0 / dimension)
+    return scaled

@@ -36,7 +36,7 @@ def bearing_particles(contacts: Array, n: int, minimum: int) -> np.ndarray:
 
 
 @loop
-def _peel(contacts, n, minimum):
+def _peel(contacts: np.ndarray, n: int, minimum: int) -> np.ndarray:
     """bearing, (n,); a contact is looked at once for each end that is removed, so the cost is O(n + m)."""
     degree = np.zeros(n, dtype=np.int64)
     for k in range(len(contacts)):

@@ -4,6 +4,8 @@ A list holds every pair within σ + skin; it stays complete while twice the larg
 growth of the largest σ where the scale moves, is below the skin.
 """
 
+from typing import Any
+
 import numpy as np
 
 from ..core.border import require_positions
@@ -42,7 +44,7 @@ class SphereForces:
         self.factor = 0.0  # λ of the list over the system's λ; zero before the first list
         self.served = 0
 
-    def __call__(self, x: Array, scale: float | None = None) -> tuple:
+    def __call__(self, x: Array, scale: float | None = None) -> tuple[Any, ...]:
         found = self._all(x, self.scale if scale is None else scale)
         return found[:4] if scale is None else found
 

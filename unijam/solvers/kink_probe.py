@@ -46,7 +46,7 @@ def kink_ahead(objective: Objective, point: Point) -> bool:
     step, width = NEAREST * size, max(WIDTH, 32 * float(namespace(point.y).finfo(point.y.dtype).eps))
     for _ in range(EVALUATIONS):
         if high - low <= width * size:
-            return above - below > JUMP * norm
+            return bool(above - below > JUMP * norm)
         t = step if high == math.inf else 0.5 * (low + high)
         there = objective(point.y + t * down)
         slope = float(there.gradient @ down) if math.isfinite(there.value) else math.nan

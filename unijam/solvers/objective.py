@@ -57,7 +57,7 @@ class Objective:
         weight_decay: float = 0.0,
         conjugate: float | None = None,
         mask: Array | None = None,
-        evaluate: Callable | None = None,
+        evaluate: Callable[..., Any] | None = None,
     ) -> None:
         self.system, self.weight_decay, self.conjugate, self.mask = system, weight_decay, conjugate, mask
         self.unit = system.unit
@@ -74,7 +74,7 @@ class Objective:
         self.rounding: float | None = None  # the rounding error of ‖∇E‖; None: not needed yet
         self.opens_below: float | None = None  # typical overlap below which `verdict.opened` tries again
         self.scaled = conjugate is not None if evaluate is None else True
-        self.evaluate: Callable = evaluate or (
+        self.evaluate: Callable[..., Any] = evaluate or (
             system.scaled_evaluator() if self.scaled else system.evaluator()
         )
         self._known: tuple[Point, Constraints] | None = None  # the last point whose constraints were needed
@@ -253,7 +253,7 @@ class Objective:
         """Numbers that belong to a point in a form that multiplies y: with replicas, (k, 1)."""
         return numbers
 
-    def observe(self, observable: Callable, system: ConstrainedSystem, x: Array) -> float:
+    def observe(self, observable: Callable[..., Any], system: ConstrainedSystem, x: Array) -> float:
         """The value of an observable, a function of (system, x), as a float."""
         return float(observable(system, x))
 

@@ -29,7 +29,7 @@ _CIFAR10 = Images(
 
 
 @checked
-def cifar10(data: str | os.PathLike | None = None) -> DataSet:
+def cifar10(data: str | os.PathLike[str] | None = None) -> DataSet:
     """Photographs in ten classes: 32 × 32 × 3 bytes, from the original binary batches or an .npz.
 
     Parameters

@@ -241,7 +241,8 @@ def _on_sphere(inputs: np.ndarray) -> np.ndarray:
     lengths = np.linalg.norm(inputs, axis=1, keepdims=True)
     zero = int((lengths == 0).sum())
     require(zero == 0, "inputs", f"{zero} at their mean", "different from it, to lie on a sphere")
-    return inputs * np.sqrt(inputs.shape[1]) / lengths
+    placed: np.ndarray = inputs * np.sqrt(inputs.shape[1]) / lengths
+    return placed
 
 
 def _draw(labels: np.ndarray, n: int, balanced: bool, rng: np.random.Generator, field: str) -> np.ndarray:

@@ -14,7 +14,7 @@ VARIABLE = "UNIJAM_DATA"
 GZIP = b"\x1f\x8b"
 
 
-def place_of(data: str | os.PathLike | None, wanted: str) -> Path:
+def place_of(data: str | os.PathLike[str] | None, wanted: str) -> Path:
     """The path given, or that of the variable; a `FileNotFoundError` that says what to put where if there is none."""
     path = data if data is not None else os.environ.get(VARIABLE)
     if not path or not Path(path).exists():
@@ -22,7 +22,7 @@ def place_of(data: str | os.PathLike | None, wanted: str) -> Path:
     return Path(path)
 
 
-def missing(data: str | os.PathLike | None, wanted: str) -> FileNotFoundError:
+def missing(data: str | os.PathLike[str] | None, wanted: str) -> FileNotFoundError:
     """An error whose sentence says where to put the `wanted` files; the caller raises it."""
     given = f"data = {None if data is None else str(data)!r}"
     if data is None:

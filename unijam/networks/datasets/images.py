@@ -43,7 +43,7 @@ class Images(Brief):
 
     def load(
         self,
-        data: str | os.PathLike | None,
+        data: str | os.PathLike[str] | None,
         read: Callable[[dict[str, Path]], Mapping[str, np.ndarray]],
     ) -> DataSet:
         """The data set in a folder or an .npz.

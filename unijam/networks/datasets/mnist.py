@@ -37,7 +37,7 @@ _MNIST = Images(
 
 
 @checked
-def mnist(data: str | os.PathLike | None = None) -> DataSet:
+def mnist(data: str | os.PathLike[str] | None = None) -> DataSet:
     """The handwritten digits: 28 × 28 bytes, ten classes, from the original IDX files or an .npz.
 
     Parameters

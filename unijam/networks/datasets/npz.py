@@ -19,7 +19,7 @@ FIELDS = ("x_train", "y_train", "x_test", "y_test")
 
 
 @checked
-def npz(path: str | os.PathLike, *, n_classes: int | None = None, name: str | None = None) -> DataSet:
+def npz(path: str | os.PathLike[str], *, n_classes: int | None = None, name: str | None = None) -> DataSet:
     """A data set from an .npz file of x_train, y_train, x_test, y_test.
 
     Parameters

@@ -82,7 +82,8 @@ def _gelu() -> Activation:
         return torch.exp(-0.5 * z * z) / math.sqrt(2 * math.pi)
 
     def slope(z: Tensor, h: Tensor) -> Tensor:
-        return torch.special.ndtr(z) + z * density(z)
+        below: Tensor = torch.special.ndtr(z)
+        return below + z * density(z)
 
     def bend(z: Tensor, h: Tensor) -> Tensor:
         return (2 - z * z) * density(z)

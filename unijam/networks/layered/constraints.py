@@ -1,5 +1,7 @@
 """The constraints of a fully connected network at one x, computed by one forward and one backward pass."""
 
+from typing import Any
+
 import torch
 from torch import Tensor
 
@@ -21,6 +23,8 @@ class NetworkConstraints(Constraints):
     """
 
     system: Architecture
+    x: Tensor
+    delta: Tensor
     passed: passes.Forward
 
     def __init__(self, system: Architecture, x: Tensor) -> None:
@@ -30,7 +34,7 @@ class NetworkConstraints(Constraints):
             self.x if self._sphere is None else self._sphere.effective, system.entering
         )
         self.delta = system.targets.distances(self.passed.outputs, system.margin)
-        self._weighing: tuple = (None, None)
+        self._weighing: tuple[Any, ...] = (None, None)
 
     @property
     def outputs(self) -> Tensor:
@@ -38,7 +42,7 @@ class NetworkConstraints(Constraints):
         return self.passed.outputs
 
     @property
-    def members(self) -> Tensor:  # type: ignore[override]
+    def members(self) -> Tensor:
         return self.system.targets.members()
 
     @property
@@ -73,7 +77,8 @@ class NetworkConstraints(Constraints):
     def stiffness(self, weights: Array) -> Tensor:
         k = self.system.targets.per_datum
         if k == 1 or self.system.matrix_free:
-            return super().stiffness(weights)
+            stiffness: Tensor = super().stiffness(weights)
+            return stiffness
         shape = (len(self.delta) // k, k)
         data = (weights.reshape(shape[0], -1) != 0).any(1).nonzero()[:, 0]  # with a weight that is not zero
         if not len(data):
@@ -157,7 +162,7 @@ class NetworkConstraints(Constraints):
         moved = self._project(direction[None].clone())[0].split(self.system.sizes)
         return [v.view(shape) for v, shape in zip(moved, self.system.shapes, strict=True)]
 
-    def _pass_of(self, stiffness: Array | None, weights: Array | None) -> tuple:
+    def _pass_of(self, stiffness: Array | None, weights: Array | None) -> tuple[Any, ...]:
         """The data with a weight that is not zero, their pass, and their errors (None without weights).
 
         They are kept for the next product with the same matrix, which has the same arrays of weights.

@@ -36,7 +36,7 @@ class Evaluator(BatchedEvaluator):
     def scaled(self, x: Tensor, scale: float) -> tuple[Any, Tensor, Any, Any, Any]:
         """(x, κ) -> (U, ∇U, Σ u'², N_Δ, Σ u'), with shapes as above; `scale` is the margin κ."""
         gradient, delta, force, least = self._pass(x, scale)
-        return self._numbers(gradient, delta, force, least, force.sum(-1))  # type: ignore[return-value]
+        return self._numbers(gradient, delta, force, least, force.sum(-1))
 
     def _pass(self, x: Tensor, margin: float) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         """∇U (…, N), Δ and u' (…, m), and the least Δ that counts as an overlap (…)."""
@@ -56,7 +56,9 @@ class Evaluator(BatchedEvaluator):
             gradient = sphere.project(gradient.unsqueeze(-2)).squeeze(-2)
         return gradient, delta, force, rounding(self.outputs, margin, OVERLAP_RESOLUTIONS)
 
-    def _numbers(self, gradient: Tensor, delta: Tensor, force: Tensor, least: Tensor, *more: Tensor) -> tuple:
+    def _numbers(
+        self, gradient: Tensor, delta: Tensor, force: Tensor, least: Tensor, *more: Tensor
+    ) -> tuple[Any, ...]:
         """The evaluator's results; all sums leave the device as one small tensor, since each transfer waits."""
         harmonic = isinstance(self.system.potential, Harmonic)
         square = torch.linalg.vecdot(force, force)

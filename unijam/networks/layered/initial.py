@@ -91,7 +91,8 @@ def as_weights(x: Any, initial: Tensor) -> Tensor:
     require(
         x.ndim >= 1 and x.shape[-1] == n, "the shape of x", tuple(x.shape), f"({n},), that of system.initial"
     )
-    return x.to(dtype=initial.dtype, device=initial.device)
+    weights: Tensor = x.to(dtype=initial.dtype, device=initial.device)
+    return weights
 
 
 def as_tensor_like(values: Any, like: Tensor) -> Tensor:

@@ -146,7 +146,7 @@ class LayeredSystem(Architecture, Softened, Replicated, Gauged):
         other.__dict__.update(parts, entering=self.entering[..., select])
         return other
 
-    def replica(self, number: tuple) -> Self:
+    def replica(self, number: tuple[Any, ...]) -> Self:
         """The network of one replica, or of several, by indices along the leading axes of data and weights."""
         if self.initial.ndim == self.inputs.ndim - 1 == self.labels.ndim == 1:
             return self

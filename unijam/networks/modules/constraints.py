@@ -1,6 +1,7 @@
 """The constraints of any module at one x; torch takes all derivatives, in micro-batches that fit into memory."""
 
 from collections.abc import Callable, Iterator
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -26,6 +27,8 @@ class ModuleConstraints(Constraints):
     """
 
     system: ModuleData
+    x: Tensor
+    delta: Tensor
 
     def __init__(self, system: ModuleData, x: Tensor) -> None:
         self.system = system
@@ -34,10 +37,10 @@ class ModuleConstraints(Constraints):
             outputs = [system.function(self.x, system.inputs[part]) for part in self._parts(1)]
         self.outputs = torch.cat(outputs, 1)
         self.delta = system.targets.distances(self.outputs, system.margin)
-        self._graph: tuple = (None, None)
+        self._graph: tuple[Any, ...] = (None, None)
 
     @property
-    def members(self) -> Tensor:  # type: ignore[override]
+    def members(self) -> Tensor:
         return self.system.targets.members()
 
     @property
@@ -116,9 +119,11 @@ class ModuleConstraints(Constraints):
             self._graph = (stiffness, weights, *self._gradient(stiffness, weights))
         if len(self._graph) > 2:
             leaf, gradient = self._graph[2:]
-            return torch.autograd.grad(gradient, leaf, direction, retain_graph=True, materialize_grads=True)[
-                0
-            ]
+            product: Tensor
+            (product,) = torch.autograd.grad(
+                gradient, leaf, direction, retain_graph=True, materialize_grads=True
+            )
+            return product
         total = torch.zeros_like(self.x)
         for part, a, w in self._both(stiffness, weights):
             total += self._product(part, a, w)(direction)
@@ -161,7 +166,8 @@ class ModuleConstraints(Constraints):
 
             def between(v: Tensor) -> Tensor:
                 weighed = weigh(stiffness, _forward(distances, self.x, v))
-                return torch.func.vjp(distances, self.x)[1](weighed)[0]
+                product: Tensor = torch.func.vjp(distances, self.x)[1](weighed)[0]
+                return product
 
             return between
         return lambda v: _forward(torch.func.grad(self._total(part, stiffness, weights)), self.x, v)
@@ -214,7 +220,11 @@ def _forward(function: Callable[[Tensor], Tensor], x: Tensor, direction: Tensor)
     with recording():
         try:
             with ONE_THREAD:
-                return torch.func.jvp(function, (x,), (direction,))[1].detach()
+                derivative: Tensor = torch.func.jvp(function, (x,), (direction,))[1].detach()
+                return derivative
         except (NotImplementedError, RuntimeError):
             value, pull = torch.func.vjp(function, x)[:2]
-            return torch.func.vjp(lambda w: pull(w)[0], torch.zeros_like(value))[1](direction)[0].detach()
+            derivative = torch.func.vjp(lambda w: pull(w)[0], torch.zeros_like(value))[1](direction)[
+                0
+            ].detach()
+            return derivative

@@ -64,7 +64,7 @@ class FunctionalModule:
         for p in self.module.parameters():
             p.requires_grad_(False)
         self.overwrites = self.rewritten = True  # until `n_outputs` has seen what the module does
-        self._bytes: tuple[tuple, int] | None = None
+        self._bytes: tuple[tuple[Any, ...], int] | None = None
 
     def __call__(self, x: Tensor, inputs: Tensor) -> Tensor:
         """Outputs, (outputs, P), of data, (P, …), at x, (N,); differentiable in x. The data are not changed."""
@@ -80,7 +80,8 @@ class FunctionalModule:
             sdpa_kernel(SDPBackend.MATH),
             Rewriter(),
         ):  # fused attention has no second derivatives
-            return functional_call(self.module, values, (given,))
+            outputs: Tensor = functional_call(self.module, values, (given,))
+            return outputs
 
     def state(self, x: Tensor) -> nn.Module:
         """A copy of the module with the parameters x, (N,)."""
@@ -201,7 +202,7 @@ class FunctionalModule:
                 kept[t.untyped_storage().data_ptr()] = t.numel() * t.element_size()
             return t
 
-        def unfolded(layer: Any, given: tuple, output: Tensor) -> None:
+        def unfolded(layer: Any, given: tuple[Any, ...], output: Tensor) -> None:
             nonlocal widest
             kernel = math.prod(layer.kernel_size) * layer.in_channels // layer.groups
             widest = max(widest, kernel * math.prod(output.shape[2:]) * output.element_size())

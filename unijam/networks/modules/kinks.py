@@ -20,12 +20,13 @@ class TracedConstraints(AutodiffConstraints):
     """Δ of every datum, (m,), with the graph of all data at once, and its kinks, whose members are (unit, datum)."""
 
     system: ModuleData  # type: ignore[assignment]
+    delta: Tensor
 
     def __init__(self, system: ModuleData, x: Tensor) -> None:
         super().__init__(system, system.taken(x))  # type: ignore[arg-type]  # it asks for `delta`, and a ModuleData has that
 
     @property
-    def members(self) -> Tensor:  # type: ignore[override]
+    def members(self) -> Tensor:
         return self.system.targets.members()
 
     @cached_property
@@ -60,7 +61,7 @@ class TracedConstraints(AutodiffConstraints):
         return widths, widths.cumsum(0) - widths
 
     @cached_property
-    def _held(self) -> HeldKinks | None:  # type: ignore[override]
+    def _held(self) -> HeldKinks | None:
         if self.system.kinks is None:
             return None
         (units, data), slopes = self.system.kinks[0].T, self.system.kinks[1]

@@ -104,4 +104,5 @@ def on_spheres(moves: Tensor, sphere: Sphere) -> Tensor:
     mix = mix / size
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", UserWarning)  # torch warns that its sparse products are in beta
-        return torch.sparse.mm(mix.to_sparse(), moves)
+        mixed: Tensor = torch.sparse.mm(mix.to_sparse(), moves)
+        return mixed

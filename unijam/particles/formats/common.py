@@ -23,7 +23,7 @@ from ..spheres import SoftSpheres
 
 
 @contextmanager
-def written_whole(path: str | os.PathLike) -> Iterator[Path]:
+def written_whole(path: str | os.PathLike[str]) -> Iterator[Path]:
     """Context manager: yields a temporary path to write to, which replaces `path` at the end.
 
     A failure leaves the old file as it was. A `ValueError` is raised where `path` is a folder or its folder is missing.
@@ -45,7 +45,7 @@ def written_whole(path: str | os.PathLike) -> Iterator[Path]:
         partial.unlink(missing_ok=True)
 
 
-def existing(path: str | os.PathLike) -> Path:
+def existing(path: str | os.PathLike[str]) -> Path:
     """The path of an existing file; a `ValueError` where it is a folder, a `FileNotFoundError` where there is none."""
     found = Path(path)
     if found.is_dir():
@@ -79,7 +79,7 @@ def wrapped(positions: np.ndarray, sides: np.ndarray) -> tuple[np.ndarray, np.nd
 
 
 def packing(
-    path: str | os.PathLike,
+    path: str | os.PathLike[str],
     x: np.ndarray,
     radii: np.ndarray,
     sides: np.ndarray,

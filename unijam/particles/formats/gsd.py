@@ -23,7 +23,7 @@ OWN = "log/unijam/"
 MANY_CLASSES = 16  # distinct radii up to which each is a particle type of its own
 
 
-def write_gsd(path: str | os.PathLike, packings: Any) -> None:
+def write_gsd(path: str | os.PathLike[str], packings: Any) -> None:
     """Write packings to a GSD trajectory, one frame each, that OVITO opens and `read_gsd` returns bit by bit.
 
     Particle types are classes of equal radius (one type for continuous distributions of discs); diameters are
@@ -63,7 +63,7 @@ def write_gsd(path: str | os.PathLike, packings: Any) -> None:
 
 
 def read_gsd(
-    path: str | os.PathLike,
+    path: str | os.PathLike[str],
     frame: int = -1,
     potential: Potential | None = None,
     diameters: Mapping[str, float] | None = None,
@@ -141,7 +141,7 @@ def read_gsd(
             ) from None
 
 
-def _require_whole(path: str | os.PathLike) -> None:
+def _require_whole(path: str | os.PathLike[str]) -> None:
     """Raise a `ValueError` where the header points beyond the end of the file: the library would crash there."""
     with open(path, "rb") as file:
         head = file.read(40)
@@ -234,7 +234,7 @@ def _own_chunks(file: Any, at: int) -> dict[str, np.ndarray]:
 
 
 def _read_own(
-    path: str | os.PathLike, held: dict[str, np.ndarray], potential: Potential | None
+    path: str | os.PathLike[str], held: dict[str, np.ndarray], potential: Potential | None
 ) -> tuple[Packing, np.ndarray]:
     for name in ("x", "radii", "box"):
         require(name in held, f"{path}: {OWN}{name}", None, "there with the others of unijam")

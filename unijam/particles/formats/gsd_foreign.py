@@ -21,7 +21,10 @@ LINKED = ("angles", "dihedrals", "impropers", "constraints")
 
 
 def read_foreign(
-    path: str | os.PathLike, frame: Any, potential: Potential | None, diameters: Mapping[str, float] | None
+    path: str | os.PathLike[str],
+    frame: Any,
+    potential: Potential | None,
+    diameters: Mapping[str, float] | None,
 ) -> tuple[Packing, np.ndarray]:
     """(system, x) of a frame in single precision; x, (n_dof,), is unwrapped by the images.
 
@@ -59,7 +62,7 @@ def read_foreign(
     return packing(path, x, 0.5 * _diameters(path, p, shapes, diameters), sides, potential=potential)
 
 
-def _require_free(path: str | os.PathLike, frame: Any) -> None:
+def _require_free(path: str | os.PathLike[str], frame: Any) -> None:
     """Raise a `ValueError` where particles are joined: in `unijam` only overlaps exert forces."""
     kinds = [frame.bonds.types[k] for k in np.unique(frame.bonds.typeid)] if frame.bonds.N else []
     require(set(kinds) <= {OURS}, f"{path}: bonds", kinds, "none: particles must be free of bonds")
@@ -76,7 +79,7 @@ def _require_free(path: str | os.PathLike, frame: Any) -> None:
     )
 
 
-def _shapes(path: str | os.PathLike, p: Any) -> tuple[list[dict[str, Any]], str]:
+def _shapes(path: str | os.PathLike[str], p: Any) -> tuple[list[dict[str, Any]], str]:
     """The shape of each type ({} where the file names none), and the kind that all of them are of."""
     used = np.unique(np.asarray(p.typeid)).tolist()
     known = f"one of the {len(p.types)} types {', '.join(p.types)}"
@@ -97,7 +100,7 @@ def _shapes(path: str | os.PathLike, p: Any) -> tuple[list[dict[str, Any]], str]
 
 
 def _diameters(
-    path: str | os.PathLike, p: Any, shapes: list[dict[str, Any]], given: Mapping[str, float] | None
+    path: str | os.PathLike[str], p: Any, shapes: list[dict[str, Any]], given: Mapping[str, float] | None
 ) -> np.ndarray:
     """The diameter of each particle: as given by type, of the shape of its type, or its own."""
     own, typeid = np.asarray(p.diameter, dtype=np.float64), np.asarray(p.typeid)
@@ -108,7 +111,8 @@ def _diameters(
         for k in used:
             value = given.get(p.types[k])
             require(is_positive(value), f"{path}: diameters of {p.types[k]}", value, "positive and finite")
-        return np.array([given.get(name, np.nan) for name in p.types], dtype=np.float64)[typeid]
+        sizes: np.ndarray = np.array([given.get(name, np.nan) for name in p.types], dtype=np.float64)[typeid]
+        return sizes
     default = bool((own == 1.0).all())  # the library fills in ones, and does not write them
     told = [k for k in used if "diameter" in shapes[k]]
     if not told:
@@ -130,7 +134,7 @@ def _diameters(
 
 
 def _ellipses(
-    path: str | os.PathLike, p: Any, shapes: list[dict[str, Any]]
+    path: str | os.PathLike[str], p: Any, shapes: list[dict[str, Any]]
 ) -> tuple[np.ndarray, float, np.ndarray]:
     """Radii, aspect ratio and angles of ellipses."""
     axes = np.array([[shape.get("a", np.nan), shape.get("b", np.nan)] for shape in shapes], dtype=np.float64)

@@ -23,7 +23,7 @@ MANY_CLASSES = 16  # distinct radii up to which each is an atom type of its own
 HALF_SLAB = 0.5  # half the height of the periodic slab in which LAMMPS holds a packing of discs
 
 
-def write_lammps(path: str | os.PathLike, system: Packing, x: np.ndarray) -> None:
+def write_lammps(path: str | os.PathLike[str], system: Packing, x: np.ndarray) -> None:
     """Write discs or spheres to a LAMMPS data file (`atom_style sphere`), at rest under `lammps_input(system)`.
 
     Numbers have as many digits as double precision needs; every particle has mass one. Positions are folded into
@@ -125,7 +125,9 @@ def lammps_input(system: Packing, data: str = "packing.data") -> str:
     )
 
 
-def read_lammps(path: str | os.PathLike, potential: Potential | None = None) -> tuple[Packing, np.ndarray]:
+def read_lammps(
+    path: str | os.PathLike[str], potential: Potential | None = None
+) -> tuple[Packing, np.ndarray]:
     """Discs or spheres from a LAMMPS data file of `atom_style sphere`, in the order of their ids.
 
     Parameters

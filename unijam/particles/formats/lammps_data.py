@@ -61,7 +61,7 @@ class DataFile:
         The atom style: the first word of the comment beside "Atoms"; "" where there is none.
     """
 
-    path: str | os.PathLike
+    path: str | os.PathLike[str]
     header: dict[str, Row]
     sections: dict[str, list[Row]]
     style: str
@@ -104,7 +104,7 @@ class DataFile:
         return found
 
 
-def parse(path: str | os.PathLike, found: Path) -> DataFile:
+def parse(path: str | os.PathLike[str], found: Path) -> DataFile:
     """Header and sections of a data file, a `DataFile`.
 
     `path` is the path that the user gave, for error messages; `found` is the same path, known to exist.
@@ -172,7 +172,7 @@ def _require_spheres(data: DataFile) -> None:
         )
 
 
-def _lines(path: str | os.PathLike, found: Path) -> list[str]:
+def _lines(path: str | os.PathLike[str], found: Path) -> list[str]:
     raw = found.read_bytes()
     marked = next((name for mark, name in UTF.items() if raw.startswith(mark)), None)
     try:

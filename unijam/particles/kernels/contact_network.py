@@ -9,7 +9,9 @@ from ...compiled import loop
 
 
 @loop
-def overlaps(positions, sides, radii, pairs):
+def overlaps(
+    positions: np.ndarray, sides: np.ndarray, radii: np.ndarray, pairs: np.ndarray
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Δ = σ − r (m,), the distance r (m,) and the normal n = (r_i − r_j)/r (m, d) of each pair, by nearest images.
 
     Parameters
@@ -42,7 +44,7 @@ def overlaps(positions, sides, radii, pairs):
 
 
 @loop
-def push(pairs, normals, weights, n):
+def push(pairs: np.ndarray, normals: np.ndarray, weights: np.ndarray, n: int) -> np.ndarray:
     """Jᵀ w, (n d,), of pairs (m, 2), normals (m, d) and weights (m,).
 
     Each pair adds −w n to its first and w n to its second particle, since ∂Δ/∂r_i = −n.
@@ -59,7 +61,7 @@ def push(pairs, normals, weights, n):
 
 
 @loop
-def closing(pairs, normals, direction):
+def closing(pairs: np.ndarray, normals: np.ndarray, direction: np.ndarray) -> np.ndarray:
     """J v, (m,), of a direction v, (n d,): how fast each pair closes, −n·(v_i − v_j)."""
     m, d = normals.shape
     speed = np.zeros(m)
@@ -71,7 +73,9 @@ def closing(pairs, normals, direction):
 
 
 @loop
-def assemble(pairs, normals, along, isotropic, n):
+def assemble(
+    pairs: np.ndarray, normals: np.ndarray, along: np.ndarray, isotropic: np.ndarray, n: int
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """The matrix Σ (along n nᵀ + isotropic 1) on the separations of pairs: csc data, indices, indptr.
 
     Each pair adds its (d, d) block to (i, i) and (j, j) and subtracts it from (i, j) and (j, i). Indices come out

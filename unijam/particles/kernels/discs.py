@@ -12,7 +12,7 @@ from ...compiled import inline, loop
 from ...compiled.dispatch import implements, listed_forces, renewed_list
 from ...compiled.simd import WIDTH, beyond, fill, larger, near, own, power, put, root, several, total, whole
 from ...support.arrays import Array
-from .pair_list import list_pairs, suitable_skin
+from .pair_list import Workspace, list_pairs, suitable_skin
 
 TINY = 1e-300  # added to r²: coincident centres get a finite force, zero, since their separation is zero
 
@@ -66,13 +66,22 @@ class Origin(NamedTuple):
 
     places: Array
     back: Array
-    room: tuple
+    room: Workspace
     radii: Array
     worth: float
 
 
 @loop
-def _sweep(y, g, space, exponent, hertz, kernel, factor, limit):
+def _sweep(
+    y: np.ndarray,
+    g: np.ndarray,
+    space: bool | None,
+    exponent: float | None,
+    hertz: bool | None,
+    kernel: DiscList,
+    factor: float,
+    limit: float,
+) -> tuple[float, float, float, float, float]:
     """Fill g with ∇U; return Σ u' Δ, Σ u'², the number of overlaps, Σ u' σ, and how many particles are too far.
 
     A particle is too far where it is farther than √limit from home: the list is then outdated. Σ u' Δ is zero, and
@@ -131,14 +140,18 @@ def _sweep(y, g, space, exponent, hertz, kernel, factor, limit):
 
 
 @implements(listed_forces, DiscList)
-def _listed_forces(kernel, y, gradient, scale):
+def _listed_forces(
+    kernel: DiscList, y: np.ndarray, gradient: np.ndarray, scale: float
+) -> tuple[float, float, int, float]:
     # What is left of the skin once diameters have grown; two particles that approach each other use up half each.
     slack = 0.5 * (kernel.skin - max(0.0, scale - kernel.made_at) / kernel.unit * kernel.width)
     return forces(kernel, y, gradient, scale, slack * slack if slack > 0 else -1.0)
 
 
 @loop(forceinline=True)
-def forces(kernel, y, gradient, scale, limit):
+def forces(
+    kernel: DiscList, y: np.ndarray, gradient: np.ndarray, scale: float, limit: float
+) -> tuple[float, float, int, float]:
     """U, Σ u'², N_Δ and Σ u' c at y, (n d + 1,), and λ = scale; ∇U is written into gradient, (n d + 1,).
 
     U is −1 where the list is outdated, a particle being farther than √limit from home; nothing else is valid then.
@@ -151,11 +164,19 @@ def forces(kernel, y, gradient, scale, limit):
     work, squares, count, load, far = found
     if far != 0.0:
         return -1.0, 0.0, 0, 0.0
-    return work / a, squares, np.int64(count), load / kernel.unit
+    return work / a, squares, np.int64(count), load / kernel.unit  # type: ignore[return-value]  # compiled it is an int
 
 
 @inline(forceinline=True)
-def _by_exponent(y, gradient, space, exponent, kernel, factor, limit):
+def _by_exponent(
+    y: np.ndarray,
+    gradient: np.ndarray,
+    space: bool | None,
+    exponent: float,
+    kernel: DiscList,
+    factor: float,
+    limit: float,
+) -> tuple[float, float, float, float, float]:
     if exponent == 2.0:
         _, squares, count, load, far = _sweep(y, gradient, space, None, None, kernel, factor, limit)
         return squares, squares, count, load, far
@@ -165,7 +186,9 @@ def _by_exponent(y, gradient, space, exponent, kernel, factor, limit):
 
 
 @loop
-def evaluate(kernel, x, places, scale, limit):
+def evaluate(
+    kernel: DiscList, x: np.ndarray, places: np.ndarray, scale: float, limit: float
+) -> tuple[float, np.ndarray, float, int, float]:
     """U, ∇U (n d,), Σ u'², N_Δ and Σ u' c at x (n d,), in the user's numbering; U is −1 where the list is outdated.
 
     `places`, (n d,), says which entry of x each entry of y is; `limit` is as in `forces`.
@@ -180,7 +203,9 @@ def evaluate(kernel, x, places, scale, limit):
 
 
 @implements(renewed_list, DiscList)
-def _renewed_list(kernel, origin, y, scale, served):
+def _renewed_list(
+    kernel: DiscList, origin: Origin, y: np.ndarray, scale: float, served: int
+) -> tuple[DiscList, Origin, np.ndarray]:
     factor, n_dof = scale / kernel.unit, len(y) - 1
     if not 0.0 < factor * kernel.width <= 0.5 * kernel.sides.min():  # no particle, or wider than half the box
         return kernel, origin, np.empty(0, dtype=np.int64)  # an empty order says that no list can be made

@@ -6,7 +6,7 @@ complete and holds hardly more than the contacts: a skin of 0.1 adds 4 % of pair
 """
 
 from math import sqrt
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -70,7 +70,15 @@ class Origin(NamedTuple):
 
 
 @loop(distinct=True, fastmath=FAST)
-def outdated(x, ratio, built, built_ratio, skin, radii, alpha):
+def outdated(
+    x: np.ndarray,
+    ratio: float,
+    built: np.ndarray,
+    built_ratio: float,
+    skin: float,
+    radii: np.ndarray,
+    alpha: float,
+) -> int:
     """How many particles have used up half the skin by moving, turning and growing since the list was built.
 
     x and built are (3n,), ratio and built_ratio are λ/unit, radii are (n,). A NaN in x counts as too far.
@@ -89,7 +97,7 @@ def outdated(x, ratio, built, built_ratio, skin, radii, alpha):
 
 
 @loop(fastmath=FAST)
-def forces(listed, x, total, ratio):
+def forces(listed: EllipseList, x: np.ndarray, total: np.ndarray, ratio: float) -> tuple[float, int, float]:
     """Σ Δ², N_Δ and Σ Δ σ over the listed pairs with Δ = σ (ratio − √F) > 0, ratio = λ/unit, at x, (3n,).
 
     total, (3n,), is overwritten with ∇ ½ΣΔ². Where the list is outdated, or ratio not positive, Σ Δ² is −1 and
@@ -115,7 +123,7 @@ def forces(listed, x, total, ratio):
 
 
 @loop(fastmath=FAST)
-def evaluate(listed, x, ratio):
+def evaluate(listed: EllipseList, x: np.ndarray, ratio: float) -> tuple[float, int, float, np.ndarray]:
     """Σ Δ², N_Δ, Σ Δ σ and ∇ ½ΣΔ², (3n,), at x, (3n,), and ratio = λ/unit; Σ Δ² is −1 where the list is outdated."""
     total = np.empty(3 * len(listed.radii))
     squares, count, load = forces(listed, x, total, ratio)
@@ -123,23 +131,26 @@ def evaluate(listed, x, ratio):
 
 
 @implements(listed_forces, EllipseList)
-def _listed_forces(listed, y, gradient, scale):
+def _listed_forces(
+    listed: EllipseList, y: np.ndarray, gradient: np.ndarray, scale: float
+) -> tuple[float, float, int, float]:
     size = 3 * len(listed.radii)
     squares, count, load = forces(listed, y[:size], gradient[:size], scale / listed.unit)
-    return 0.5 * squares, squares, np.int64(count), load / listed.unit
+    return 0.5 * squares, squares, np.int64(count), load / listed.unit  # type: ignore[return-value]  # compiled it is an int
 
 
 @loop(fastmath=FAST)
-def room(listed, origin, ratio):
+def room(listed: EllipseList, origin: Origin, ratio: float) -> float:
     """The thickest skin at ratio = λ/unit with which no image of a pair but the nearest is near.
 
     Negative where the longest axis exceeds half the shortest side: no list can then be made.
     """
-    return 0.5 * origin.sides.min() - 2.0 * ratio * sqrt(listed.alpha) * listed.radii.max()
+    thickest: float = 0.5 * origin.sides.min() - 2.0 * ratio * sqrt(listed.alpha) * listed.radii.max()
+    return thickest
 
 
 @loop(fastmath=FAST)
-def renewed(listed, origin, x, ratio, served):
+def renewed(listed: EllipseList, origin: Origin, x: np.ndarray, ratio: float, served: int) -> tuple[Any, ...]:
     """The fields of an `EllipseList` made anew at x, (3n,), and ratio = λ/unit, for the system of `listed`.
 
     `served` is the number of evaluations that `listed` served: the new skin follows from it.
@@ -155,7 +166,9 @@ def renewed(listed, origin, x, ratio, served):
 
 
 @implements(renewed_list, EllipseList)
-def _renewed_list(listed, origin, y, scale, served):
+def _renewed_list(
+    listed: EllipseList, origin: Origin, y: np.ndarray, scale: float, served: int
+) -> tuple[EllipseList, Origin, np.ndarray]:
     x, ratio = y[: 3 * len(listed.radii)], scale / listed.unit
     if not (ratio > 0.0 and room(listed, origin, ratio) >= 0.0 and np.isfinite(x).all()):
         return listed, origin, np.empty(0, dtype=np.int64)  # an empty order says that no list can be made

@@ -63,7 +63,7 @@ def neighbour_pairs(positions: Array, box_length: Any, reaches: Array, skin: flo
 
 
 @loop
-def wrap(positions, sides):
+def wrap(positions: np.ndarray, sides: np.ndarray) -> np.ndarray:
     """Positions folded into [0, L) along each axis: a new array of the same shape."""
     wrapped = np.empty_like(positions)
     for i in range(len(positions)):
@@ -85,7 +85,7 @@ def _pairs_of_all(positions: Array, sides: Array, half: Array) -> np.ndarray:
     return np.concatenate(found)
 
 
-def pairs_by_cells(x, sides, reaches):
+def pairs_by_cells(x: np.ndarray, sides: np.ndarray, reaches: np.ndarray) -> np.ndarray:
     """All pairs nearer than the sum of their reaches, (m, 2), in up to three dimensions, in lexicographic order.
 
     Compiled code calls `_pairs_by_cells` instead.
@@ -103,7 +103,7 @@ def pairs_by_cells(x, sides, reaches):
 
 
 @loop
-def _pairs_by_cells(x, sides, reaches):
+def _pairs_by_cells(x: np.ndarray, sides: np.ndarray, reaches: np.ndarray) -> np.ndarray:
     n = len(reaches)
     wide, cells, fold = grid(sides, reaches)
     points, near = np.empty((n, 3)), np.empty((4, n + WIDTH))
@@ -133,7 +133,7 @@ overload(pairs_by_cells)(
 
 
 @loop
-def _sort_row(row):
+def _sort_row(row: np.ndarray) -> None:
     """Insertion sort of the second column, in place."""
     for a in range(1, len(row)):
         value = row[a, 1]
@@ -145,7 +145,7 @@ def _sort_row(row):
 
 
 @loop
-def grid(sides, reaches):
+def grid(sides: np.ndarray, reaches: np.ndarray) -> tuple[np.ndarray, np.ndarray, bool]:
     """Sides of the box (3,), number of cells along each (3,), and whether `search` must seek nearest images.
 
     Axes that the box lacks come first, with side one and one cell. A cell is at least as wide as the largest cutoff,
@@ -166,7 +166,7 @@ def grid(sides, reaches):
 
 
 @loop
-def _crowded(n, sides):
+def _crowded(n: int, sides: np.ndarray) -> np.ndarray:
     """Cells along each side, (d,) of floats, if each of n particles had a cell: more cells would be empty."""
     d = len(sides)
     cells, settled = np.ones(d), np.zeros(d, dtype=np.bool_)
@@ -190,7 +190,16 @@ def _crowded(n, sides):
 
 
 @loop
-def into_cells(x, wide, cells, reaches, points, near, sorted_by_cell, cell_of):
+def into_cells(
+    x: np.ndarray,
+    wide: np.ndarray,
+    cells: np.ndarray,
+    reaches: np.ndarray,
+    points: np.ndarray,
+    near: np.ndarray,
+    sorted_by_cell: np.ndarray,
+    cell_of: np.ndarray,
+) -> np.ndarray:
     """Sort particles by cell; return where each cell begins, (cells + 1,).
 
     Fills near (4, n + WIDTH) with x, y, z in the box and reach of each particle, in the order of cells; sorted_by_cell
@@ -213,7 +222,9 @@ def into_cells(x, wide, cells, reaches, points, near, sorted_by_cell, cell_of):
 
 
 @loop
-def search(near, wide, cells, fold, start, pairs):
+def search(
+    near: np.ndarray, wide: np.ndarray, cells: np.ndarray, fold: bool, start: np.ndarray, pairs: np.ndarray
+) -> tuple[np.ndarray, int]:
     """All near pairs, each once, as integers s << 32 | t (s, t: ranks in the order of cells), and their number.
 
     near and start are as `into_cells` makes them; wide, cells and fold as `grid`. pairs, an int64 array, is filled, or
@@ -280,7 +291,14 @@ def search(near, wide, cells, fold, start, pairs):
 
 
 @loop
-def _fill_cells(positions, sides, counts, start, order, slots):
+def _fill_cells(
+    positions: np.ndarray,
+    sides: np.ndarray,
+    counts: np.ndarray,
+    start: np.ndarray,
+    order: np.ndarray,
+    slots: np.ndarray,
+) -> None:
     """Counting sort by cell: order[start[c]:start[c+1]] are the particles in cell c, and slots[i] is the cell of i."""
     start[:] = 0
     n = len(positions)
@@ -305,7 +323,7 @@ def _fill_cells(positions, sides, counts, start, order, slots):
 
 
 @loop
-def _search_all(positions, sides, half, pairs):
+def _search_all(positions: np.ndarray, sides: np.ndarray, half: np.ndarray, pairs: np.ndarray) -> int:
     """Fill pairs, (room, 2), by trying all pairs, in any dimension; returns how many there are, with room or not."""
     n, d = positions.shape
     found = 0

@@ -24,14 +24,18 @@ BLOCK = 512
 # and each evaluation pays for that. The lower bound keeps a start with long steps from thinning the skin without end.
 LARGEST_SKIN, LEAST_SKIN = 0.65, 0.02
 
+Workspace = tuple[np.ndarray, np.ndarray, np.ndarray]  # floats, integers and pairs
 
-def workspace(n):
+
+def workspace(n: int) -> Workspace:
     """Arrays that `list_pairs` of n particles works in; reuse them, since fresh memory costs a third of its time."""
     return np.empty(7 * n + 4 * WIDTH), np.empty(6 * n, dtype=np.int64), np.empty(8 * n + 64, dtype=np.int64)
 
 
 @loop
-def list_pairs(x, sides, radii, factor, skin, room):
+def list_pairs(
+    x: np.ndarray, sides: np.ndarray, radii: np.ndarray, factor: float, skin: float, room: Workspace
+) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray, np.ndarray, np.ndarray, Workspace]:
     """The list of all pairs nearer than factor (R_i + R_j) + skin, of n ≥ WIDTH particles.
 
     No such cutoff may exceed a side of the box.
@@ -87,7 +91,15 @@ def list_pairs(x, sides, radii, factor, skin, room):
 
 
 @loop
-def _mark(x, sides, skin, sorted_by_cell, pairs, spread, partners):
+def _mark(
+    x: np.ndarray,
+    sides: np.ndarray,
+    skin: float,
+    sorted_by_cell: np.ndarray,
+    pairs: np.ndarray,
+    spread: np.ndarray,
+    partners: np.ndarray,
+) -> None:
     """Fill partners, (n, 2), with the numbers of plain and folded partners of each particle; mark folded pairs.
 
     Particles are in the order of cells. A mark is the bit FOLDED of an entry of pairs. spread, (3, n), is overwritten.
@@ -114,7 +126,9 @@ def _mark(x, sides, skin, sorted_by_cell, pairs, spread, partners):
 
 
 @loop
-def _number(sorted_by_cell, partners, key, order, new):
+def _number(
+    sorted_by_cell: np.ndarray, partners: np.ndarray, key: np.ndarray, order: np.ndarray, new: np.ndarray
+) -> None:
     """Number the particles anew, by a counting sort by partners within each block.
 
     Fills order, (n,), with the particle of each new number, and new, (n,), with the number of each particle in the
@@ -139,7 +153,14 @@ def _number(sorted_by_cell, partners, key, order, new):
 
 
 @loop
-def _entries(sorted_by_cell, radii, new, pairs, partners, size):
+def _entries(
+    sorted_by_cell: np.ndarray,
+    radii: np.ndarray,
+    new: np.ndarray,
+    pairs: np.ndarray,
+    partners: np.ndarray,
+    size: np.ndarray,
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """counts, partner and sums of `list_pairs`; an entry without a pair keeps partner 0 and the sum 0.
 
     size, of at least n floats, is overwritten.
@@ -172,7 +193,7 @@ def _entries(sorted_by_cell, radii, new, pairs, partners, size):
 
 
 @inline
-def suitable_skin(skin, served, worth, unit):
+def suitable_skin(skin: float, served: int, worth: float, unit: float) -> float:
     """The skin of the next list, given that a list of thickness `skin` served for `served` evaluations.
 
     A thicker skin is renewed less often, but costs more in each evaluation. The sum of both costs is least where skin ×

@@ -31,9 +31,13 @@ TINY = 1e-100  # squared distance below which two centres coincide: √F = 0, wi
 # accuracy of F rests, and fused multiply-adds, with which a fresh compilation and numba's cache give different bits.
 FAST = {"nsz", "arcp"}
 
+_Quotient = tuple[float, float, float, float, float]  # what F(t) is made of: see `coefficients`
+
 
 @loop(fastmath=FAST)
-def coefficients(rx, ry, ci, si, ri, cj, sj, rj, alpha):
+def coefficients(
+    rx: float, ry: float, ci: float, si: float, ri: float, cj: float, sj: float, rj: float, alpha: float
+) -> _Quotient:
     """The five coefficients q_i, q_j, d_i, m, d_j of F(t), for one pair."""
     # u, n: r along the long axis and across it, of either ellipse; c, s: cosine and sine of the angle between the axes
     ui, ni = rx * ci + ry * si, ry * ci - rx * si
@@ -46,7 +50,7 @@ def coefficients(rx, ry, ci, si, ri, cj, sj, rj, alpha):
 
 
 @loop(fastmath=FAST)
-def value(t, qi, qj, di, mixed, dj):
+def value(t: float, qi: float, qj: float, di: float, mixed: float, dj: float) -> tuple[float, float]:
     """F(t) and its denominator, two numbers; F(t) is a lower bound of F at any t between 0 and 1."""
     w = 1.0 - t
     denominator = w * w * di + w * t * mixed + t * t * dj
@@ -54,7 +58,9 @@ def value(t, qi, qj, di, mixed, dj):
 
 
 @loop(fastmath=FAST)
-def approach(t, qi, qj, di, mixed, dj):
+def approach(
+    t: float, qi: float, qj: float, di: float, mixed: float, dj: float
+) -> tuple[float, float, float]:
     """The step from t towards the root of h = F'(t) denominator², the last correction within it, and h(t).
 
     Halley's step, corrected by one of Newton's on h itself, a polynomial of fourth degree: of sixth order together.
@@ -76,7 +82,9 @@ def approach(t, qi, qj, di, mixed, dj):
 
 
 @loop(fastmath=FAST)
-def maximise(t, bound, qi, qj, di, mixed, dj):
+def maximise(
+    t: float, bound: float, qi: float, qj: float, di: float, mixed: float, dj: float
+) -> tuple[float, float, float]:
     """t*, F and the denominator at t*, from a start t between 0 and 1; ends early with an F(t) above `bound`.
 
     `bound` saves the search for pairs that are too far apart anyway; np.inf for none.
@@ -102,7 +110,19 @@ def maximise(t, bound, qi, qj, di, mixed, dj):
 
 
 @loop(fastmath=FAST)
-def gradient(t, denominator, rx, ry, ci, si, ri, cj, sj, rj, alpha):
+def gradient(
+    t: float,
+    denominator: float,
+    rx: float,
+    ry: float,
+    ci: float,
+    si: float,
+    ri: float,
+    cj: float,
+    sj: float,
+    rj: float,
+    alpha: float,
+) -> tuple[float, float, float, float]:
     """∂F/∂(r_x, r_y, angle_i, angle_j) at t*, four numbers, given the denominator of F(t*).
 
     t is held: F is stationary in t at t*, so the change of t* does not matter to first order.
@@ -121,7 +141,20 @@ def gradient(t, denominator, rx, ry, ci, si, ri, cj, sj, rj, alpha):
 
 
 @loop(fastmath=FAST)
-def hessian(t, rx, ry, ci, si, ri, cj, sj, rj, alpha, factor, out):
+def hessian(
+    t: float,
+    rx: float,
+    ry: float,
+    ci: float,
+    si: float,
+    ri: float,
+    cj: float,
+    sj: float,
+    rj: float,
+    alpha: float,
+    factor: float,
+    out: np.ndarray,
+) -> None:
     """Fill out, (4, 4), with factor × the second derivatives of √F in (r_x, r_y, angle_i, angle_j) at t*.
 
     They follow from F_qq − F_qt F_tqᵀ / F_tt: at the maximum over t, t* moves with the coordinates q.
@@ -169,7 +202,7 @@ def hessian(t, rx, ry, ci, si, ri, cj, sj, rj, alpha, factor, out):
 
 
 @loop(distinct=True, fastmath=FAST)
-def axes(angles, cos, sin):
+def axes(angles: np.ndarray, cos: np.ndarray, sin: np.ndarray) -> None:
     """Fill cos and sin, (n,), with those of angles, (n,): Cody and Waite's reduction, then fdlibm's polynomials.
 
     Written out so that the loop runs in vector registers.
@@ -195,7 +228,9 @@ def axes(angles, cos, sin):
 
 
 @loop(fastmath=FAST)
-def near_pairs(x, sides, radii, alpha, ratio, skin, reach):
+def near_pairs(
+    x: np.ndarray, sides: np.ndarray, radii: np.ndarray, alpha: float, ratio: float, skin: float, reach: float
+) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
     """Pairs i < j with √F < ratio + reach/σ whose centres are nearer than ratio (a_i + a_j) + skin.
 
     Parameters
@@ -244,7 +279,19 @@ def near_pairs(x, sides, radii, alpha, ratio, skin, reach):
 
 
 @loop(distinct=True, fastmath=FAST)
-def slopes(x, cos, sin, radii, alpha, first, second, shift, t, root, rows):
+def slopes(
+    x: np.ndarray,
+    cos: np.ndarray,
+    sin: np.ndarray,
+    radii: np.ndarray,
+    alpha: float,
+    first: np.ndarray,
+    second: np.ndarray,
+    shift: np.ndarray,
+    t: np.ndarray,
+    root: np.ndarray,
+    rows: np.ndarray,
+) -> int:
     """One step of t, (m,); fill root, (m,), with √F, and rows, (4, m), with ∂√F/∂(r_x, r_y, angle_i, angle_j).
 
     Returns the number of pairs whose √F is left NaN: one step was not enough, or the centres coincide. One loop
@@ -276,7 +323,17 @@ def slopes(x, cos, sin, radii, alpha, first, second, shift, t, root, rows):
 
 
 @loop(fastmath=FAST)
-def contacts(x, radii, alpha, first, second, shift, t, root, rows):
+def contacts(
+    x: np.ndarray,
+    radii: np.ndarray,
+    alpha: float,
+    first: np.ndarray,
+    second: np.ndarray,
+    shift: np.ndarray,
+    t: np.ndarray,
+    root: np.ndarray,
+    rows: np.ndarray,
+) -> None:
     """Bring t (m,), root = √F (m,) and rows = its slopes (4, m) up to date at x, in place; zero where centres coincide.
 
     Parameters
@@ -312,7 +369,16 @@ def contacts(x, radii, alpha, first, second, shift, t, root, rows):
 
 
 @loop(fastmath=FAST)
-def hessians(x, radii, alpha, first, second, shift, t, factors):
+def hessians(
+    x: np.ndarray,
+    radii: np.ndarray,
+    alpha: float,
+    first: np.ndarray,
+    second: np.ndarray,
+    shift: np.ndarray,
+    t: np.ndarray,
+    factors: np.ndarray,
+) -> np.ndarray:
     """Second derivatives of √F in (r_x, r_y, angle_i, angle_j), times factors (m,): (m, 4, 4).
 
     t, (m,), must be up to date (see `contacts`). Zero where centres coincide.
@@ -330,7 +396,7 @@ def hessians(x, radii, alpha, first, second, shift, t, factors):
 
 
 @loop(inline="always", fastmath=FAST)
-def push_pair(total, n, i, j, rows, k, weight):
+def push_pair(total: np.ndarray, n: int, i: int, j: int, rows: np.ndarray, k: int, weight: float) -> None:
     """Add weight × rows[:, k], in (r_x, r_y, angle_i, angle_j), to the entries of i and j in total, (3n,).
 
     r = r_j − r_i, hence the minus at i.
@@ -344,7 +410,7 @@ def push_pair(total, n, i, j, rows, k, weight):
 
 
 @loop(fastmath=FAST)
-def push(first, second, rows, weights, n):
+def push(first: np.ndarray, second: np.ndarray, rows: np.ndarray, weights: np.ndarray, n: int) -> np.ndarray:
     """Jᵀ w, (3n,), of pairs first, second (m,), rows (4, m) in (r_x, r_y, angle_i, angle_j) and weights (m,)."""
     total = np.zeros(3 * n)
     for k in range(len(first)):
@@ -353,7 +419,7 @@ def push(first, second, rows, weights, n):
 
 
 @loop(fastmath=FAST)
-def outer(rows, weights):
+def outer(rows: np.ndarray, weights: np.ndarray) -> np.ndarray:
     """The matrices weights × rows ⊗ rows, one for each pair: (4, m), (m,) -> (m, 4, 4)."""
     out = np.empty((len(weights), 4, 4))
     for k in range(len(weights)):

@@ -14,10 +14,10 @@ from ...compiled.dispatch import borrowed, named, reordered, unnamed
 from ...support.arrays import Array
 from ..objective import Objective
 from ..point import Point
-from .compiled_objective import compiled, relisted
+from .compiled_objective import CompiledObjective, compiled, relisted
 
 
-def advance(state: tuple, objective: Any) -> Any:
+def advance(state: tuple[Any, ...], objective: Any) -> Any:
     """The state after one more iteration; a stub that each method implements for its own class of state."""
     raise NotImplementedError("a stub: what methods implement")
 
@@ -129,7 +129,9 @@ def _mapped(state: Any, change: Any) -> Any:
 
 
 @loop
-def _burst(state, objective, origin, served, most, ends):
+def _burst(
+    state: Any, objective: CompiledObjective, origin: tuple[Any, ...], served: int, most: int, ends: Ends
+) -> tuple[tuple[Any, ...], tuple[Any, ...] | None, int, int, bool]:
     """(state, list, served, taken, stale) after at most `most` iterations.
 
     - state, without the names of its NamedTuples (see `unnamed`);
@@ -153,7 +155,7 @@ def _burst(state, objective, origin, served, most, ends):
 
 
 @inline
-def _stretch(state, objective, most, ends):
+def _stretch(state: Any, objective: CompiledObjective, most: int, ends: Ends) -> tuple[Any, int, bool]:
     """(state, iterations, stale) after at most `most` iterations; stale: the list is out of date for the next one."""
     objective = borrowed(objective)
     for taken in range(most):
@@ -168,7 +170,7 @@ def _stretch(state, objective, most, ends):
 
 
 @inline
-def _worth_a_look(point, moving, ends):
+def _worth_a_look(point: Point, moving: bool, ends: Ends) -> bool:
     """Whether a point may pass one of the tests of the solver's loop."""
     if not np.isfinite(point.value):
         return True
@@ -178,7 +180,9 @@ def _worth_a_look(point, moving, ends):
         norm = point.residual * point.force
         if norm > ends.largest_force * np.sqrt(len(point.gradient)):
             return False
-        return np.abs(point.gradient).max() <= ends.largest_force
+        small: bool = np.abs(point.gradient).max() <= ends.largest_force
+        return small
     if point.residual <= max(ends.residual, ends.rounding / point.force):
         return True
-    return point.residual * point.force < ends.near_rounding * np.sqrt(max(point.n_overlaps, 1))
+    rounded: bool = point.residual * point.force < ends.near_rounding * np.sqrt(max(point.n_overlaps, 1))
+    return rounded

@@ -119,7 +119,7 @@ class ConjugateDescent(NamedTuple):
 
 
 @implements(bursts.advance, ConjugateDescent)
-def _advance(state, objective):
+def _advance(state: ConjugateDescent, objective: Objective) -> ConjugateDescent:
     s = borrowed(state)
     if s.anew:
         base = state.base
@@ -162,7 +162,16 @@ def _advance(state, objective):
 
 
 @inline
-def _turned(s, point, base, gradient, square, product, carried, trial_step):
+def _turned(
+    s: ConjugateDescent,
+    point: Point,
+    base: Array,
+    gradient: Array,
+    square: float,
+    product: float,
+    carried: float,
+    trial_step: float,
+) -> ConjugateDescent:
     """The state at `base` with a new direction; `carried` is the slope there along the old direction."""
     beta = max(0.0, (square - product) / s.square)
     direction, _, _, largest = blend(beta, s.direction, -1.0, gradient)

@@ -68,7 +68,8 @@ class Descent(Solver):
         small = 1e-18 * objective.force_unit * objective.unit
         near = (point.energy < small * n_overlaps) | (point.residual * point.force < least * n_overlaps**0.5)
         sure = (point.n_overlaps == 0) | (point.residual <= self.gradient_tolerance)
-        return near | sure | (self.force_tolerance is not None)
+        perhaps: np.ndarray = near | sure | (self.force_tolerance is not None)
+        return perhaps
 
     def rate(self, step: int, found: float) -> float:
         """The learning rate of a step (from 0): the user's, or `found` if none was given."""
@@ -152,4 +153,4 @@ class TorchSchedule:
         for _ in range(step - self.step):
             self.schedule.step()
         self.step = step
-        return self.optimizer.param_groups[0]["lr"]
+        return float(self.optimizer.param_groups[0]["lr"])

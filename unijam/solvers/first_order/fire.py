@@ -117,7 +117,7 @@ class Motion(NamedTuple):
 
 
 @implements(bursts.advance, Motion)
-def _advance(state, objective):
+def _advance(state: Motion, objective: Objective) -> Motion:
     s = borrowed(state)
     rules = s.rules
     square, slope = products(s.point.gradient, s.velocity)

@@ -48,4 +48,5 @@ class GradientDescent(Descent):
     def _found(self, objective: Objective, point: Point) -> float:
         if self.learning_rate is not None:
             return 0.0
-        return objective.along(1.0 / largest_curvature(objective, point), point.y)
+        rate: float = objective.along(1.0 / largest_curvature(objective, point), point.y)
+        return rate

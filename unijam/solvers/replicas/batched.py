@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -30,16 +31,16 @@ class Replicas:
         return self.system.replica(np.unravel_index(np.array(numbers), self.lead))
 
 
-def batched(system: ConstrainedSystem) -> Callable[[Array], tuple]:
+def batched(system: ConstrainedSystem) -> Callable[[Array], tuple[Any, ...]]:
     """A function of x, (k, n_dof), that returns U, (k,), ∇U, (k, n_dof), Σ u'², (k,), and N_Δ, (k,).
 
     It is the system's own evaluator if that is batched; otherwise it evaluates one replica after the other.
     """
     evaluate = system.evaluator()
     if isinstance(evaluate, BatchedEvaluator):
-        return evaluate  # type: ignore[return-value]
+        return evaluate
 
-    def evaluate_each(x: Array) -> tuple:
+    def evaluate_each(x: Array) -> tuple[Any, ...]:
         found = [evaluate(row) for row in x]
         gradient = namespace(x).stack([each[1] for each in found])
         energy, square, n_overlaps = (np.array([each[i] for each in found]) for i in (0, 2, 3))

@@ -122,7 +122,7 @@ def _judge(
     singles: dict[int, Objective],
     todo: list[int],
     point: Point,
-    ended: dict,
+    ended: dict[int, tuple[str, Point]],
 ) -> None:
     """Add to `ended` the rows whose run has ended: row -> (status, point).
 

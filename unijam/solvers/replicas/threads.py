@@ -24,7 +24,7 @@ class Meeting:
         self.company: tuple[int, ...] = ()
         self.interrupted, self.told = False, set[int]()  # Ctrl-C was pressed; the replicas that know it
 
-    def ask(self, k: int, x: Array) -> tuple:
+    def ask(self, k: int, x: Array) -> tuple[Any, ...]:
         """(U, ∇U, Σ u'², N_Δ) of replica k at x, (n_dof,); waits for the other replicas. Errors are raised in all."""
         # After an interrupt a replica evaluates its last point alone: the others may have ended.
         if self.interrupted and k in self.told:
@@ -36,7 +36,8 @@ class Meeting:
         if isinstance(found, BaseException):
             self.told.add(k)
             raise found
-        return found
+        answer: tuple[Any, ...] = found
+        return answer
 
     def leave(self, k: int) -> None:
         """Stop waiting for replica k, whose run has ended."""

@@ -5,7 +5,7 @@ from typing import Any, Self
 from ...core.constraints import Constraints
 from ...core.derivatives import energy, kinks
 from ...core.kinks import HeldKinks, Kinks
-from ...core.system import released
+from ...core.system import ConstrainedSystem, released
 from ...support.arrays import Array, namespace
 from ..objective import Objective
 from ..point import Point
@@ -57,7 +57,7 @@ class KinkedObjective(Objective):
         """All kinks of U at a point; `held` are those that the point is held on."""
         return kinks(self.constraints_at(point))
 
-    def system_at(self, point: Point):
+    def system_at(self, point: Point) -> ConstrainedSystem:
         return self.constraints_at(point).system
 
     def fixed_directions(self, point: Point) -> Array:

@@ -110,4 +110,5 @@ def _softened(system: ConstrainedSystem, beta: float) -> ConstrainedSystem:
     """The system with softplus instead of ReLU; a `ValueError` if its class is not `Softened`."""
     kind = type(system).__name__
     require(isinstance(system, Softened), "sharpness", beta, f"None for {kind}, whose class is not Softened")
-    return system.softened(beta)  # type: ignore[attr-defined]
+    soft: ConstrainedSystem = system.softened(beta)  # type: ignore[attr-defined]
+    return soft
