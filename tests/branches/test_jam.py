@@ -159,22 +159,17 @@ def test_a_start_of_ones_own_is_taken(jammed):
 def jam_interrupted(users_perceptron, call, **target):
     """What jam returns, None where the KeyboardInterrupt at a call escapes; positions met before and after it."""
 
-    class Recorded(users_perceptron):
-        def delta(self, x):
-            met.append(tuple(x.tolist()))
-            return super().delta(x)
-
     def at_call(k):
         if k == call:
             raise KeyboardInterrupt
 
-    met, system = [], Recorded(n=6)
+    system = users_perceptron(n=6)
     system.at_call = at_call
     try:
         result = uj.jam(system, **target)
     except KeyboardInterrupt:
         result = None
-    return result, met[:call], met[call:]
+    return result, system.met[:call], system.met[call:]
 
 
 @pytest.mark.parametrize("aimed", [False, True])

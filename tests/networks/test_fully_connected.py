@@ -154,6 +154,7 @@ def test_nothing_becomes_a_numpy_array_on_the_way(activation, weights, monkeypat
 
 
 def test_an_evaluation_leaves_the_device_once(monkeypatch):
+    """One transfer for all scalars: each further one would wait for the device."""
     system = FullyConnected.random(**SMALL)
     x, calls = moved(system), []
     evaluate = system.evaluator()

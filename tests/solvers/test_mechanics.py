@@ -54,9 +54,9 @@ def test_an_interrupt_returns_what_was_reached(users_perceptron, solver):
     """At each of the first calls, at some later ones, and at the last; it escapes only before there is a point."""
     system = users_perceptron()
     start = uj.energy(system, system.constraints(system.initial))
-    system.calls[0] = 0
+    system.met.clear()
     whole = uj.minimize(system, None, solver)
-    last, returned = system.calls[0], False
+    last, returned = len(system.met), False
     for call in sorted({*range(1, min(last, 30)), *np.linspace(1, last, 12, dtype=int).tolist()}):
         system = users_perceptron()
         system.at_call = raise_at(call)
@@ -77,14 +77,23 @@ def test_an_interrupt_returns_what_was_reached(users_perceptron, solver):
     assert returned
 
 
-def test_an_interrupt_ends_the_stages(users_perceptron):
-    system = users_perceptron()
-    path = uj.Stages(
-        (uj.Stage(solver=uj.GradientDescent(max_steps=20)), uj.Stage(solver=uj.Fire(max_steps=20)))
-    )
-    system.at_call = raise_at(35)
-    result = uj.minimize(system, None, path)
-    assert result.status == "interrupted" and 20 <= result.n_steps < 40
+def test_an_interrupt_ends_the_stages(users_perceptron, ctrl_c):
+    """In whichever it comes: pressed in the first, the second is not begun, and nobody goes elsewhere than undisturbed."""
+    stages = (uj.Stage(solver=uj.GradientDescent(max_steps=20)), uj.Stage(solver=uj.Fire(max_steps=20)))
+
+    def run(number, path):
+        system = users_perceptron()
+        system.at_call = lambda k: ctrl_c() if k == number else None
+        return uj.minimize(system, None, path), system.met
+
+    (whole, every), (_, first) = run(0, uj.Stages(stages)), run(0, uj.Stages(stages[:1]))
+    assert (whole.status, whole.n_steps) == ("step-limit", 40)
+    for number in range(1, len(every), 4):
+        result, met = run(number, uj.Stages(stages))
+        assert result.interrupted and (result.status == "interrupted" or torch.equal(result.x, whole.x))
+        assert set(met) <= set(first if result.n_steps < 20 else every)
+        same = [(r.step, r.energy) for r in whole.history if r.step < result.n_steps]
+        assert [(r.step, r.energy) for r in result.history[: len(same)]] == same
 
 
 def test_histories_are_logarithmically_spaced():
