@@ -63,7 +63,7 @@ def test_extreme_modes_are_those_of_the_matrix(kind, seed, lowest, small):
 
 
 def test_a_search_ends_where_an_eigenvalue_is_known_to_be_low_enough():
-    """Of an evenly filled spectrum some vectors know in a moment that it reaches below −0.1, none soon where it ends."""
+    """Of an evenly filled spectrum some vectors know in a moment that it reaches below −0.1, not where it ends."""
     a, products = np.diag(np.linspace(-1, 1, 500)), {}
     for enough in (-0.1, None):
         counted = Operator(lambda v, enough=enough: (products[enough].append(1), a @ v)[1], a[0])

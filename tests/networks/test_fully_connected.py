@@ -149,8 +149,12 @@ def test_nothing_becomes_a_numpy_array_on_the_way(activation, weights, monkeypat
 
     for name in ("numpy", "__array__", "cpu"):
         monkeypatch.setattr(torch.Tensor, name, refuse)
-    everything(system, x)
-    system.evaluator()(x)
+    found = everything(system, x)
+    assert all(isinstance(value, torch.Tensor) and value.dtype == x.dtype for value in found)
+    value, gradient, *_ = system.evaluator()(x)
+    assert isinstance(gradient, torch.Tensor) and value == pytest.approx(
+        float(energy(system, system.constraints(x)))
+    )
 
 
 def test_an_evaluation_leaves_the_device_once(monkeypatch):

@@ -78,7 +78,7 @@ def test_an_interrupt_returns_what_was_reached(users_perceptron, solver):
 
 
 def test_an_interrupt_ends_the_stages(users_perceptron, ctrl_c):
-    """In whichever it comes: pressed in the first, the second is not begun, and nobody goes elsewhere than undisturbed."""
+    """Pressed in the first, the second is not begun; all positions are those of an undisturbed run."""
     stages = (uj.Stage(solver=uj.GradientDescent(max_steps=20)), uj.Stage(solver=uj.Fire(max_steps=20)))
 
     def run(number, path):
