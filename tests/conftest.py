@@ -144,6 +144,26 @@ def hertzian() -> uj.Potential:
 
 
 @pytest.fixture(scope="session")
+def stiffer() -> Callable[[type[uj.Potential], float], uj.Potential]:
+    """The potential times a number, as a user may write it."""
+
+    def make(kind, k):
+        class Stiffer(kind):
+            def energy(self, delta):
+                return k * super().energy(delta)
+
+            def force(self, delta):
+                return k * super().force(delta)
+
+            def stiffness(self, delta):
+                return k * super().stiffness(delta)
+
+        return Stiffer()
+
+    return make
+
+
+@pytest.fixture(scope="session")
 def users_perceptron() -> type[uj.AutodiffSystem]:
     return UsersPerceptron
 
