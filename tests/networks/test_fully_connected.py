@@ -10,16 +10,11 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tests.networks.points import moved
 from unijam.core.system import energy, gradient, hessian
 from unijam.networks import FullyConnected, Perceptron
 
 SMALL = {"depth": 2, "width": 5, "input_dimension": 4, "n_data": 23, "seed": 3}
-
-
-def moved(system, noise=0.3):
-    random = torch.Generator().manual_seed(1)
-    step = torch.randn(system.n_dof, generator=random, dtype=torch.float64)
-    return system.initial + noise * step.to(system.initial)
 
 
 def test_random_data_and_weights():
