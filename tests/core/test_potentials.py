@@ -10,7 +10,6 @@ import unijam as uj
 from unijam.core.potentials import hidden_jump
 
 
-
 def power(exponent):
     """Σ Δ^a/a over the overlaps, of a tensor."""
     return lambda d: (d.clamp_min(0) ** exponent / exponent).sum()
@@ -197,13 +196,17 @@ class Pair(uj.ConstrainedSystem):
 
 def test_a_jump_of_the_force_that_the_potential_does_not_name_is_refused():
     discs = uj.SoftSpheres.random(n=16)
-    with pytest.raises(ValueError, match=r"kink of Yukawa = 0.0 is not valid: it must be 4.0, the jump of u'"):
+    with pytest.raises(
+        ValueError, match=r"kink of Yukawa = 0.0 is not valid: it must be 4.0, the jump of u'"
+    ):
         uj.minimize(Pair(Yukawa()))
     with pytest.raises(ValueError, match=r"kink of Yukawa = 3.0 is not valid: it must be 4.0"):
         uj.minimize(Pair(Yukawa(kink=3.0)))
     with pytest.raises(ValueError, match=r"kink of Yukawa = 4.0 is not valid: it must be 0.0"):
         uj.minimize(Pair(Yukawa(kink=4.0, shifted=True)))
-    with pytest.raises(ValueError, match=r"u'\(0⁺\) of Yukawa = 4.0 is not valid: it must be 0 for particles"):
+    with pytest.raises(
+        ValueError, match=r"u'\(0⁺\) of Yukawa = 4.0 is not valid: it must be 0 for particles"
+    ):
         discs.at(potential=Yukawa())
     with pytest.raises(ValueError, match="its force too"):
         discs.at(potential=Yukawa(kink=4.0))

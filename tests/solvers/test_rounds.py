@@ -15,7 +15,9 @@ class Folded(uj.ConstrainedSystem):
     a = np.array([0.5, -0.3, 0.2, 0.1])
 
     def constraints(self, x, reach=0.0):
-        return FoldedConstraints(self, x, np.array([1 + 0.5 * (x - self.a) @ (x - self.a) + 2 * abs(x).sum()]))
+        return FoldedConstraints(
+            self, x, np.array([1 + 0.5 * (x - self.a) @ (x - self.a) + 2 * abs(x).sum()])
+        )
 
 
 class FoldedConstraints(uj.Constraints):

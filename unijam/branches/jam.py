@@ -187,7 +187,12 @@ def _jammed(
     require(len(asked) <= 1, "targets", asked, "at most one of pressure, packing_fraction, margin and excess")
     for name in given:
         require(name == system.control, "target", name, f"{system.control}, the control of this system")
-    require(pressure is None or isinstance(system, HasPressure), "target", "pressure", "of a packing, or of a system that inherits HasPressure")
+    require(
+        pressure is None or isinstance(system, HasPressure),
+        "target",
+        "pressure",
+        "of a packing, or of a system that inherits HasPressure",
+    )
     x = private(require_positions(system, system.initial if x0 is None else x0))
     way = _Way(system, progress, *asked)
     with way.report:

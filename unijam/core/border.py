@@ -19,8 +19,8 @@ def require_system(system: Any) -> None:
     Raises
     ------
     ValueError
-        The object is not a `ConstrainedSystem`, one of its attributes has a wrong kind, or `kink` of its potential is not
-        the jump of u' at Δ = 0.
+        The object is not a `ConstrainedSystem`, one of its attributes has a wrong kind, or `kink` of its potential is
+        not the jump of u' at Δ = 0.
     """
     known = isinstance(system, ConstrainedSystem)
     require(known, "system", system, "a ConstrainedSystem, as SoftSpheres or FullyConnected")

@@ -397,7 +397,7 @@ class Held(Potential):
         return self.base.modulus
 
     @property
-    def jump(self) -> float:  # type: ignore[override]
+    def jump(self) -> float:
         return self.base.jump
 
     def energy(self, delta: Array) -> Array:

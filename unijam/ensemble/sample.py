@@ -70,7 +70,9 @@ class Sample(Brief):
         try:
             # opened here, because np.load does not close a file that is no archive
             with path.open("rb") as stream, np.load(stream, allow_pickle=False) as file:
-                fields = [f for f in dataclasses.fields(cls) if f.name in file or f.default is dataclasses.MISSING]
+                fields = [
+                    f for f in dataclasses.fields(cls) if f.name in file or f.default is dataclasses.MISSING
+                ]
                 read = {field.name: file[field.name] for field in fields}
                 beside = json.loads(str(file[PROVENANCE])) if PROVENANCE in file else {}
         except UNREADABLE:
