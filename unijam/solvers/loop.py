@@ -224,7 +224,8 @@ class Solver(Method):
         self, objective: Objective, point: Point, status: str, steps: int, log: Log, reason: str = ""
     ) -> MinimizeResult:
         """The result of a run that ended at a point: x in the system's gauge, and a record of the last step."""
-        memory, point = point.memory and (point.y, point.memory), objective.canonical(point)
+        memory = None if point.memory is None else (point.y, point.memory)
+        point = objective.canonical(point)
         if log.records[-1].step == steps and log.records[-1].n_overlaps != point.n_overlaps:
             log.records.pop()  # it was made before the last overlaps were opened
         if not log.records or log.records[-1].step != steps:
