@@ -14,6 +14,8 @@ import pytest
 
 import unijam
 
+NUMBER = re.compile(r"[-+−]?\d[\d.]*(e[-+]?\d+)?")
+
 ROOT = Path(__file__).resolve().parents[1]
 PAGES = [*ROOT.glob("README.md"), *sorted((ROOT / "docs").glob("*.md"))]
 MODULES = [module.name for module in pkgutil.walk_packages(unijam.__path__, "unijam.")]
@@ -21,16 +23,30 @@ QUICK, ALL = (rf"^```{tag}[^\n]*\n(.*?)^```" for tag in ("python", "py"))
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
-def test_blocks_run(page, tmp_path, monkeypatch):
-    assert run(page, QUICK, tmp_path, monkeypatch) == opened(page, "```python")
+def test_blocks_run(page, tmp_path, monkeypatch, capsys):
+    assert run(page, QUICK, tmp_path, monkeypatch, capsys) == opened(page, "```python")
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize(
     "page", [page for page in PAGES if "```py\n" in page.read_text("utf-8")], ids=lambda page: page.name
 )
-def test_long_blocks_run(page, tmp_path, monkeypatch):
-    assert run(page, ALL, tmp_path, monkeypatch) == opened(page, "```py")
+def test_long_blocks_run(page, tmp_path, monkeypatch, capsys):
+    assert run(page, ALL, tmp_path, monkeypatch, capsys) == opened(page, "```py")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("seed", range(5))
+def test_discs_and_spheres_of_the_readme_have_one_contact_more_and_ellipses_fewer(seed):
+    for system in (
+        unijam.SoftSpheres.random(n=1000, radii="uniform", seed=seed),
+        unijam.SoftSpheres.random(n=500, dimension=3, packing_fraction=0.7, radii="uniform", seed=seed),
+    ):
+        state = unijam.jam(system).settled()
+        count = unijam.count_constraints(state.system, state.x)
+        assert count.n_overlaps == count.n_effective + 1
+    state = unijam.jam(unijam.Ellipses.random(n=256, aspect_ratio=1.4, seed=seed)).settled()
+    assert 0.9 < unijam.count_constraints(state.system, state.x).ratio < 0.96
 
 
 @pytest.mark.parametrize("name", MODULES)
@@ -44,8 +60,8 @@ def opened(page, fence):
     return sum(line.strip().startswith(fence) for line in page.read_text(encoding="utf-8").splitlines())
 
 
-def run(page, pattern, tmp_path, monkeypatch):
-    """How many blocks of a page ran."""
+def run(page, pattern, tmp_path, monkeypatch, capsys):
+    """Run the blocks of a page, and count them; of the README each ends in what it prints, but for its numbers."""
     pyplot = pytest.importorskip("matplotlib.pyplot")
     pyplot.switch_backend("agg")
     monkeypatch.chdir(tmp_path)  # figures and tables go there
@@ -54,6 +70,12 @@ def run(page, pattern, tmp_path, monkeypatch):
     for match in blocks:
         line = text[: match.start(1)].count("\n")
         code = compile("\n" * line + match.group(1), str(page), "exec")  # errors name the line of the page
+        capsys.readouterr()
         exec(code, namespace)
+        if page.name == "README.md":
+            said = re.search(r"((?:^#[^\n]*\n)+)\Z", match.group(1), re.MULTILINE)
+            expected = [line.removeprefix("# ") for line in said.group(1).splitlines()]
+            printed = capsys.readouterr().out.splitlines()
+            assert [NUMBER.sub("0", line) for line in printed] == [NUMBER.sub("0", line) for line in expected]
     pyplot.close("all")
     return len(blocks)

@@ -1,5 +1,7 @@
 """jam: the threshold, the branch, what is said where it fails, interrupts, and what has no scale."""
 
+import dataclasses
+import re
 import signal
 from importlib import import_module
 
@@ -251,6 +253,38 @@ def test_what_was_not_reached_is_not_settled():
     assert loose.status == "satisfied"
     with pytest.raises(ValueError, match=r"status = 'satisfied' is not valid.*packing_fraction asked for"):
         loose.settled()
+
+
+class Nearest(uj.AutodiffSystem):
+    """Two bars of three points each: one Δ of the least of nine distances, which has kinks and stalls."""
+
+    control, diameter = "diameter", 1.0
+
+    def __init__(self):
+        self.initial = torch.tensor([0.02, -0.01, 0.1, 0.6, 0.05, 0.1], dtype=torch.float64)
+
+    def delta(self, x):
+        bars = x.reshape(2, 3)
+        arms = torch.linspace(-0.5, 0.5, 3, dtype=torch.float64)
+        ends = [b[:2] + arms[:, None] * torch.stack([b[2].cos(), b[2].sin()]) for b in bars]
+        apart = (ends[0][:, None] - ends[1][None]).norm(dim=2).min()
+        return torch.stack([self.diameter - apart, *(0.1 * self.diameter + bars[:, :2].norm(dim=1) - 0.2)])
+
+
+def test_where_no_state_converged_the_reason_is_told():
+    """Of a path whose states are all lost, whatever the cause."""
+    found = uj.jam(uj.SoftSpheres.random(n=32))
+    lost = dataclasses.replace(found, states=(), status="stalled", reason="the method found no further step.")
+    sentence = "jam ended as stalled: the method found no further step; no state converged."
+    with pytest.raises(ValueError, match=re.escape(sentence)):
+        lost.settled()
+
+
+def test_a_quench_that_ends_at_a_kink_says_so():
+    stuck = uj.jam(Nearest())
+    assert stuck.status != "converged" and not stuck.states and "kink of U" in stuck.reason
+    with pytest.raises(ValueError, match=r"jam ended as .*kink of U.*; no state converged"):
+        stuck.settled()
 
 
 @pytest.mark.parametrize(("name", "target"), [("discs", 0.5), ("perceptron", -1.0)])

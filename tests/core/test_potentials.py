@@ -7,25 +7,41 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import unijam as uj
+from unijam.core.potentials import hidden_jump
 
-SMOOTH = [uj.Harmonic(), uj.Hertzian(), uj.LinearHinge(0.3), uj.CrossEntropy(2), uj.CrossEntropy(4)]
+
+def power(exponent):
+    """Σ Δ^a/a over the overlaps, of a tensor."""
+    return lambda d: (d.clamp_min(0) ** exponent / exponent).sum()
 
 
-@pytest.mark.parametrize("potential", SMOOTH, ids=str)
+def hinge(w):
+    return lambda d: torch.where(d > w, d - w / 2, d.clamp_min(0) ** 2 / (2 * w)).sum()
+
+
+def softmax(classes):
+    def total(d):
+        blocks = d.reshape(-1, classes - 1)
+        return torch.logsumexp(torch.cat([0.0 * blocks[:, :1], blocks], 1), 1).sum()
+
+    return total
+
+
+# Each smooth potential, and Σ u of a tensor Δ written anew, from which torch derives u' and u''. A new one comes here.
+SMOOTH = [
+    (uj.Harmonic(), power(2.0)),
+    (uj.Hertzian(), power(2.5)),
+    (uj.LinearHinge(0.3), hinge(0.3)),
+    (uj.CrossEntropy(2), softmax(2)),
+    (uj.CrossEntropy(4), softmax(4)),
+]
+
+
+@pytest.mark.parametrize(("potential", "total"), SMOOTH, ids=lambda value: str(value).split(" ")[0])
 @given(seed=st.integers(0, 10**6), size=st.sampled_from([0.1, 1.0, 30.0]))
-def test_force_and_stiffness_are_derivatives(potential, seed, size):
+def test_force_and_stiffness_are_derivatives(potential, total, seed, size):
     """Against torch.autograd of the formulas written anew."""
     delta = torch.from_numpy(size * np.random.default_rng(seed).standard_normal(12))
-
-    def total(d):
-        if isinstance(potential, uj.CrossEntropy):
-            blocks = d.reshape(-1, potential.coupled)
-            return torch.logsumexp(torch.cat([0.0 * blocks[:, :1], blocks], 1), 1).sum()
-        if isinstance(potential, uj.LinearHinge):
-            w = potential.width
-            return torch.where(d > w, d - w / 2, d.clamp_min(0) ** 2 / (2 * w)).sum()
-        return (d.clamp_min(0) ** potential.exponent / potential.exponent).sum()
-
     near = {"atol": 1e-12, "rtol": 1e-12}
     torch.testing.assert_close(potential.energy(delta).sum(), total(delta), **near)
     torch.testing.assert_close(potential.force(delta), torch.func.grad(total)(delta), **near)
@@ -119,3 +135,73 @@ def test_the_law_of_small_overlaps_is_found_in_any_unit_and_of_any_stiffness(her
             u = float(soft.energy(np.array([1e-7]))[0])
             assert soft.typical_overlap(3 * u, 3) == pytest.approx(1e-7, rel=1e-12)
             assert soft.force_unit(1e-4) == pytest.approx(float(soft.force(np.array([1e-4]))[0]))
+
+
+class Yukawa(uj.Potential):
+    """exp(−κ(r − 1))/r − 1 of r = 1 − Δ: cut and shifted at contact, where the force κ + 1 is left."""
+
+    def __init__(self, kink=0.0, shifted=False):
+        self.kink, self.shifted = kink, shifted
+
+    def energy(self, delta):
+        r = 1 - delta
+        return (np.exp(3 - 3 * r) / r - 1 - 4 * delta * self.shifted) * (delta > 0)
+
+    def force(self, delta):
+        r = 1 - delta
+        return (np.exp(3 - 3 * r) * (3 / r + 1 / r**2) - 4 * self.shifted) * (delta > 0)
+
+    def stiffness(self, delta):
+        r = 1 - delta
+        return np.exp(3 - 3 * r) * (9 / r + 6 / r**2 + 2 / r**3) * (delta > 0)
+
+
+class Pair(uj.ConstrainedSystem):
+    """Two points nearer than 1 on a line; only the checks of its potential matter."""
+
+    initial = np.array([0.0, 0.5])
+
+    def __init__(self, potential):
+        self.potential = potential
+
+    def constraints(self, x, reach=0.0):
+        raise NotImplementedError
+
+
+def test_a_jump_of_the_force_that_the_potential_does_not_name_is_refused():
+    discs = uj.SoftSpheres.random(n=16)
+    with pytest.raises(
+        ValueError, match=r"kink of Yukawa = 0.0 is not valid: it must be 4.0, the jump of u'"
+    ):
+        uj.minimize(Pair(Yukawa()))
+    with pytest.raises(ValueError, match=r"kink of Yukawa = 3.0 is not valid: it must be 4.0"):
+        uj.minimize(Pair(Yukawa(kink=3.0)))
+    with pytest.raises(ValueError, match=r"kink of Yukawa = 4.0 is not valid: it must be 0.0"):
+        uj.minimize(Pair(Yukawa(kink=4.0, shifted=True)))
+    with pytest.raises(
+        ValueError, match=r"u'\(0⁺\) of Yukawa = 4.0 is not valid: it must be 0 for particles"
+    ):
+        discs.at(potential=Yukawa())
+    with pytest.raises(ValueError, match="its force too"):
+        discs.at(potential=Yukawa(kink=4.0))
+    assert discs.at(potential=Yukawa(shifted=True)).potential.exponent == pytest.approx(2, rel=1e-3)
+
+
+def test_a_potential_without_a_jump_is_not_refused():
+    """Rounding errors of a shifted force, plateaus, slow powers and single tensors are no jumps."""
+
+    class Slow(OwnHertzian):
+        def force(self, delta):
+            return delta.clip(0) ** 0.05
+
+    class OfTensors(OwnHertzian):
+        def force(self, delta):
+            return torch.relu(delta) ** 1.5
+
+    class Shifted(OwnHertzian):
+        def force(self, delta):
+            return (delta > 0) * (np.exp(delta) - 1 + 3e-17)
+
+    known = [potential for potential, _ in SMOOTH] + [uj.LinearHinge(), uj.LinearHinge(1e-9)]
+    for potential in (*known, Slow(), OfTensors(), Shifted(), Yukawa(kink=4.0), Yukawa(shifted=True)):
+        assert hidden_jump(potential, 1.0) is None

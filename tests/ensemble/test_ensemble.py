@@ -243,6 +243,20 @@ def test_processes_measure_what_a_call_measures_and_pass_options_on(tmp_path):
             np.testing.assert_array_equal(getattr(a, field), getattr(b, field))
 
 
+@dataclasses.dataclass(frozen=True, eq=False)
+class Grown(Start):
+    """`Start` with a number that was added later."""
+
+    later: float = float("nan")
+
+
+def test_a_stored_sample_lacks_a_field_that_was_added_with_a_default(tmp_path):
+    Start("start", 2, 1.0, np.ones(2)).save(tmp_path / "sample.npz")
+    assert np.isnan(Grown.load(tmp_path / "sample.npz").later)
+    Grown("start", 2, 1.0, np.ones(2), 3.0).save(tmp_path / "sample.npz")
+    assert Grown.load(tmp_path / "sample.npz").later == 3.0
+
+
 def test_kinks_count_in_what_is_called_isostatic():
     """Independent of the count: one state of self stress, and nothing in the kernel of H0."""
     network = {"depth": 1, "width": 8, "input_dimension": 8, "n_data": 120, "margin": 0.3}

@@ -284,3 +284,24 @@ def test_bad_input_is_answered_by_one_sentence(change, sentence):
     with pytest.raises(ValueError, match=sentence) as caught:
         FullyConnected.from_data(np.ones((3, 2)), depth=1, width=3, **options)
     assert "\n" not in str(caught.value)
+
+
+def test_an_activation_says_how_its_slope_jumps():
+    """A leaky ReLU would be held on kinks of another slope; a homogeneous one is written by its own function."""
+    from unijam.networks.layered.activations import Activation, activation
+
+    def leaky(z):
+        return torch.nn.functional.leaky_relu(z, 0.1)
+
+    def slope(z, h):
+        return torch.where(z > 0, 1.0, 0.1)
+
+    for kinked in (True, False):
+        with pytest.raises(ValueError, match="σ' on the two sides of z = 0"):
+            Activation(leaky, slope, lambda z, h: 0 * z, homogeneous=True, kinked=kinked)
+    straight = Activation(lambda z: 2 * z, lambda z, h: 0 * z + 2, lambda z, h: 0 * z, homogeneous=True)
+    z = torch.linspace(-1, 1, 5)
+    for made in (straight, activation("relu"), activation("tanh")):
+        out = torch.empty(5)
+        made.write(z, out)
+        torch.testing.assert_close(out, made.value(z))

@@ -87,3 +87,10 @@ def test_units_that_died_away_to_nothing_have_no_rescaling():
     second[:, 2] *= 1e-200
     rows = system.symmetries(x)
     assert bool(torch.isfinite(rows.to_dense() if rows.is_sparse else rows).all())
+
+
+def test_a_gauge_that_sweeps_do_not_reach_is_told(monkeypatch):
+    monkeypatch.setattr("unijam.networks.symmetries.rescaling.SWEEPS", 2)
+    system = network("relu", "free", True, 3)
+    with pytest.warns(RuntimeWarning, match="2 sweeps balanced the units only to"):
+        system.canonical(moved(system))

@@ -14,6 +14,7 @@ from ..core.capabilities import HasPressure, Layered
 from ..core.system import ConstrainedSystem
 from ..core.tolerances import QUOTED
 from ..solvers import MinimizeResult, Objective, solver_for
+from ..solvers.kink_probe import KINK, ends_at_kink
 from ..support.arrays import Array, private
 from ..support.interrupts import deferred, is_interrupt
 from ..support.printing import Brief
@@ -98,9 +99,10 @@ class JamResult(Brief):
         """
         if self.target != "jamming":
             wanted = f"'converged' for the {self.target} asked for to be settled"
-            require(self.status == "converged", "status", self.status, wanted)
+            require(self.status == "converged", "status", self.status, f"{wanted}; {self.reason.rstrip('.')}")
             return self.states[-1]
-        require(len(self.states) > 0, "states", self.states, "at least one state that converged")
+        if not self.states:
+            raise ValueError(f"jam ended as {self.status}: {self.reason.rstrip('.')}; no state converged.")
         fit = [s for s in self.states if s.relative_gradient <= relative_gradient]
         return (fit or list(self.states))[-1]
 
@@ -185,7 +187,12 @@ def _jammed(
     require(len(asked) <= 1, "targets", asked, "at most one of pressure, packing_fraction, margin and excess")
     for name in given:
         require(name == system.control, "target", name, f"{system.control}, the control of this system")
-    require(pressure is None or isinstance(system, HasPressure), "target", "pressure", "that of a packing")
+    require(
+        pressure is None or isinstance(system, HasPressure),
+        "target",
+        "pressure",
+        "of a packing, or of a system that inherits HasPressure",
+    )
     x = private(require_positions(system, system.initial if x0 is None else x0))
     way = _Way(system, progress, *asked)
     with way.report:
@@ -283,6 +290,8 @@ class _Way:
             self.status = "stalled"
         if self.status != "converged" and not self.reason:
             self.reason = f"the way down ended at √(2U/N_Δ) = {last.typical_overlap:.1e}."
+            if not self.states:
+                self.reason = f"the first minimisation ended {state.status}: {state.reason}"
         threshold = self.control(last, -distance_to_threshold(last))
         if least is not None and threshold < least and self.status != "interrupted":
             self.status = "stalled"
@@ -397,6 +406,9 @@ class _Way:
         lowest = min(self.states or [state], key=lambda s: s.energy)
         distance = distance_to_threshold(lowest)
         floor = (lowest.system.scale or 0.0) - distance
+        lost = not self.states and self.status not in ("satisfied", "interrupted")
+        if lost and state.status != "satisfied" and ends_at_kink(state.system, state.x):
+            self.reason = KINK
         return JamResult(
             state.system,
             state.x,

@@ -9,7 +9,7 @@ from ..support.printing import brief
 from ..support.validation import is_positive, is_whole, require, require_finite
 from .constraints import Constraints
 from .hooks import refuse_attributes
-from .potentials import Potential
+from .potentials import Potential, hidden_jump
 from .system import ConstrainedSystem
 
 
@@ -19,7 +19,8 @@ def require_system(system: Any) -> None:
     Raises
     ------
     ValueError
-        The object is not a `ConstrainedSystem`, or one of its attributes has a wrong kind.
+        The object is not a `ConstrainedSystem`, one of its attributes has a wrong kind, or `kink` of its potential is
+        not the jump of u' at Δ = 0.
     """
     known = isinstance(system, ConstrainedSystem)
     require(known, "system", system, "a ConstrainedSystem, as SoftSpheres or FullyConnected")
@@ -39,11 +40,20 @@ def require_system(system: Any) -> None:
         "a Potential, as Harmonic()",
     )
     require(is_positive(system.unit), f"unit of {kind}", system.unit, "a positive number")
+    _require_kink(system)
     for name in ("sparse", "kinked", "matrix_free"):
         if name in vars(type(system)) or name in vars(system):
             value = getattr(system, name)
             require(isinstance(value, bool | np.bool_), f"{name} of {kind}", value, "True or False")
     _require_coordinates(system)
+
+
+def _require_kink(system: ConstrainedSystem) -> None:
+    """Check that `kink` of the potential is the jump of u' at Δ = 0."""
+    potential = system.potential
+    jump = hidden_jump(potential, float(system.unit))
+    wanted = f"{jump}, the jump of u' at Δ = 0 (to have none, shift the force as well as the energy)"
+    require(jump is None, f"kink of {type(potential).__name__}", potential.kink, wanted)
 
 
 def _require_coordinates(system: ConstrainedSystem) -> None:

@@ -1,6 +1,7 @@
 """Potentials u(Δ): energy u, force u' and stiffness u'' of each signed distance Δ.
 
-u vanishes for Δ ≤ 0, except for the cross-entropy, which has no finite range.
+u vanishes for Δ ≤ 0, except for the cross-entropy, which has no finite range. u depends on Δ alone: a law of the
+distance r of two particles is a potential only where their contact distance σ is one number for all pairs.
 """
 
 import math
@@ -20,6 +21,11 @@ from ..support.validation import is_whole, require
 SMALL = 2.0 ** -np.arange(-60, 100)
 # Where a function has reached its limit, its values at neighbouring Δ differ by less than this fraction.
 ALIKE = 1e-3
+# A jump of u' at Δ = 0 counts if it is more than this share of the largest force of these overlaps, in units of Δ. A
+# force that is shifted by its value at contact leaves a jump of some rounding errors, 1e-16 of that value.
+NO_JUMP, OVERLAPS = 1e-9, np.array([1e-1, 1e-2, 1e-3])
+# `kink` must agree with the jump that is read off u' to this share of it: users write few digits.
+AGREED = 1e-2
 
 
 class Potential(ABC):
@@ -29,12 +35,14 @@ class Potential(ABC):
     ----------
     exponent : float
         a in u ∝ Δ^a for small overlaps; a U/τ is the distance from jamming. If a subclass does not define it, it is
-        the limit of Δ u'/u as Δ → 0 (2 without finite range).
+        the limit of Δ u'/u as Δ → 0 (2 without finite range), read off u and u' to about 1e-4: give `exponent` where
+        you know it.
     modulus : float
-        k in u = k Δ^a/a for small overlaps, found from u itself: a potential may have any stiffness. 1 without finite
-        range, for coupled constraints, and if no limit is found.
+        k in u = k Δ^a/a for small overlaps, read off u to about 1e-4: a potential may have any stiffness. 1 without
+        finite range, for coupled constraints, and if no limit is found.
     kink : float
-        The jump of u' at Δ = 0.
+        The jump of u' at Δ = 0. If u'(0⁺) ≠ 0 you must set `kink` to it. Particles refuse such potentials: shift the
+        force as well as the energy.
     coupled : int
         k, the number of constraints of one datum that u couples. In Δ the k constraints of a datum are neighbours.
     finite_range : bool
@@ -83,6 +91,17 @@ class Potential(ABC):
         found = _limit(lambda small: a * self.energy(small) / small**a)
         return found if 0 < found < math.inf else 1.0
 
+    @cached_property
+    def jump(self) -> float:
+        """u'(0⁺), read off u' at tiny Δ: 0 where u' still falls there, NaN if u' cannot be evaluated there.
+
+        NaN also without finite range and for coupled constraints.
+        """
+        if not self.finite_range or self.coupled > 1:
+            return math.nan
+        farther, nearer = _forces(self, SMALL[[-11, -1]])
+        return nearer if abs(nearer - farther) <= ALIKE * abs(nearer) or math.isnan(nearer) else 0.0
+
     def force_unit(self, unit: float) -> float:
         """k unit^(a − 1): the force of an overlap of one unit, if the power law of small overlaps held there."""
         return float(self.modulus * unit ** (self.exponent - 1.0))
@@ -104,6 +123,33 @@ class Potential(ABC):
         return float((self.exponent * energy / (self.modulus * max(n_overlaps, 1))) ** (1 / self.exponent))
 
 
+def hidden_jump(potential: Potential, unit: float) -> float | None:
+    """u'(0⁺) where `kink` says something else; None where they agree or u'(0⁺) cannot be read off.
+
+    `unit` is the length of a typical Δ. Solvers that take u' to be continuous, although it jumps, find no minimum.
+    """
+    jump, kink = potential.jump, float(potential.kink)
+    if math.isnan(jump) or abs(jump - kink) <= AGREED * abs(kink):
+        return None
+    typical = [abs(force) for force in _forces(potential, unit * OVERLAPS) if math.isfinite(force)]
+    rounding = NO_JUMP * max(typical, default=0.0)
+    return None if max(abs(jump), abs(kink)) <= rounding else jump
+
+
+def _forces(potential: Potential, delta: np.ndarray) -> list[float]:
+    """u' at some Δ, (m,), tried with a NumPy array and then with a tensor; NaN where neither can be evaluated."""
+    for convert in _conversions():
+        with suppress(TypeError, AttributeError, ValueError), np.errstate(all="ignore"):
+            return [float(force) for force in potential.force(convert(delta))]
+    return [math.nan] * len(delta)
+
+
+def _conversions() -> tuple[Callable[[np.ndarray], Array], ...]:
+    """How an array is passed to a user's function: as NumPy array and, where torch is in use, as tensor."""
+    torch = sys.modules.get("torch")
+    return (np.array, torch.from_numpy) if torch else (np.array,)
+
+
 def _limit(values: Callable[[Array], Array]) -> float:
     """The limit of a function of Δ as Δ → 0; NaN if none is found.
 
@@ -111,8 +157,7 @@ def _limit(values: Callable[[Array], Array]) -> float:
     difference of large numbers, such as cosh Δ − 1, is lost in rounding. The function is tried with a NumPy array and,
     if that fails, with a tensor: a user may have written it for one of them only.
     """
-    torch = sys.modules.get("torch")
-    for convert in (np.array, torch.from_numpy) if torch else (np.array,):
+    for convert in _conversions():
         with suppress(TypeError, AttributeError, ValueError), np.errstate(all="ignore"):
             found = np.asarray(values(convert(SMALL)))
             level = abs(np.diff(found)) < ALIKE * abs(found[1:])
@@ -350,6 +395,10 @@ class Held(Potential):
     @property
     def modulus(self) -> float:
         return self.base.modulus
+
+    @property
+    def jump(self) -> float:
+        return self.base.jump
 
     def energy(self, delta: Array) -> Array:
         return self._replaced(self.base.energy(delta), self.base.kink * self.slopes * delta[self.index])

@@ -26,6 +26,8 @@ UNREADABLE = (OSError, ValueError, KeyError, EOFError, NotImplementedError, zipf
 class Sample(Brief):
     """Base of all samples: a frozen dataclass whose fields are numbers, strings and arrays of numbers.
 
+    A field with a default may be missing in a file: it was added after the sample was stored.
+
     Examples
     --------
     >>> from dataclasses import dataclass
@@ -68,7 +70,10 @@ class Sample(Brief):
         try:
             # opened here, because np.load does not close a file that is no archive
             with path.open("rb") as stream, np.load(stream, allow_pickle=False) as file:
-                read = {field.name: file[field.name] for field in dataclasses.fields(cls)}
+                fields = [
+                    f for f in dataclasses.fields(cls) if f.name in file or f.default is dataclasses.MISSING
+                ]
+                read = {field.name: file[field.name] for field in fields}
                 beside = json.loads(str(file[PROVENANCE])) if PROVENANCE in file else {}
         except UNREADABLE:
             return None, {}

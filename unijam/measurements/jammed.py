@@ -70,6 +70,7 @@ class JammedSample(Sample):
     kernel_prestress: np.ndarray
     kernel_prestress_cut: np.ndarray
     delta: np.ndarray
+    # A further number comes here, with default NaN: samples stored before, and tests, do without it.
 
 
 def common_kind(samples: Sequence[JammedSample]) -> Kind | None:
@@ -105,7 +106,7 @@ def measure_jammed(system: ConstrainedSystem) -> JammedSample:
         threshold=jammed.threshold,
         seconds=jammed.seconds,
         negative_modes=state.n_negative,
-        negative_modes_hp=state.n_negative_hp,
+        negative_modes_hp=hessian.n_negative_hp,
         self_stresses=state.n_self_stresses,
         distances=np.array(jammed.distances) / quoted.unit,
         ratios=np.array([k.ratio for k in counts]),

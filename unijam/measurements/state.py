@@ -9,7 +9,7 @@ from ..core.border import require_constraints
 from ..core.capabilities import coordinate_lengths
 from ..core.system import ConstrainedSystem
 from ..spectra import HessianDecomposition, decompose_hessian
-from ..statistics import ConstraintCount, count_constraints
+from ..statistics import ConstraintCount, Estimate, count_constraints
 from ..support.arrays import Array, over, to_numpy
 from ..support.printing import Brief
 
@@ -19,6 +19,9 @@ ROUNDING = 1e-13  # in units of the largest |eigenvalue| of H: down to minus thi
 @dataclass(frozen=True, eq=False, repr=False)
 class MeasuredState(Brief):
     """A system at one x. Spectra are computed at first use; see `HessianDecomposition` for their conventions.
+
+    Of a matrix-free system `n_negative_hp` is an `Estimate` with its interval, and what needs all eigenvalues or a
+    kernel raises a `ValueError`: `eigenvalues…`, `n_negative`, `n_self_stresses`, `kernel_…`.
 
     Attributes
     ----------
@@ -67,7 +70,7 @@ class MeasuredState(Brief):
         return int((self.eigenvalues < -ROUNDING * np.abs(self.eigenvalues).max(initial=0.0)).sum())
 
     @property
-    def n_negative_hp(self) -> int:
+    def n_negative_hp(self) -> int | Estimate:
         """N_−, the number of negative modes of Hp: see `HessianDecomposition.n_negative_hp`."""
         return self.hessian.n_negative_hp
 

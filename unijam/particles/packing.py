@@ -13,7 +13,7 @@ from pydantic import Field
 
 from ..core.capabilities import HasPressure
 from ..core.constraints import Constraints, require_evaluated
-from ..core.potentials import Harmonic, Potential
+from ..core.potentials import Harmonic, Potential, hidden_jump
 from ..core.system import ConstrainedSystem
 from ..support.arrays import Array
 from ..support.printing import brief
@@ -124,7 +124,7 @@ class Packing(ConstrainedSystem, HasPressure):
         )
         pairwise = self.potential.coupled == 1 and self.potential.finite_range and not self.potential.kink
         wanted = "one of single overlaps that vanishes without overlap, its force too"
-        require(pairwise, "potential", self.potential, wanted)
+        require(pairwise, "potential", self.potential, f"{wanted} (shift the force as well as the energy)")
         radii, initial = as_floats(self.radii, "radii"), as_floats(self.initial, "initial")
         require(
             radii.ndim == 1 and len(radii) >= 1,
@@ -145,6 +145,9 @@ class Packing(ConstrainedSystem, HasPressure):
             ("dimension", int(d)),
         ):
             object.__setattr__(self, name, value)
+        jump = hidden_jump(self.potential, self.unit)
+        field = f"u'(0⁺) of {type(self.potential).__name__}"
+        require(jump is None, field, jump, "0 for particles: shift the force as well as the energy")
         half, cubic = 0.5 * self.shortest_side, isinstance(self.box_length, float)
         require(
             self.largest_diameter <= half,

@@ -5,7 +5,8 @@ import math
 import numpy as np
 
 from ..core.capabilities import HasData
-from ..support.arrays import is_torch, namespace
+from ..core.system import ConstrainedSystem, released
+from ..support.arrays import Array, is_torch, namespace
 from .objective import Objective
 from .point import Point
 
@@ -28,6 +29,20 @@ KINK = (
     "the run ends at a kink of U (a min, max, |·| or where in Δ, or a jump of u') that its steps cannot follow: "
     "write one constraint for each distance instead of their minimum, or make Δ smooth."
 )
+# Of a NumPy system a kink is looked for only if JUMP times the slope is this many times larger than what a smooth slope
+# changes across the bracket: near jamming it is not, and a packing would be told of kinks that it does not have.
+RESOLVED_JUMP = 100.0
+
+
+def ends_at_kink(system: ConstrainedSystem, x: Array) -> bool:
+    """Whether a run that ended at x, (n_dof,), without a minimum was held up by a kink."""
+    objective = Objective(released(system))
+    point = objective.first(x)
+    if not is_torch(x):
+        smooth = WIDTH * (1.0 + float(point.y @ point.y) ** 0.5) * objective.force_unit / objective.unit
+        if not JUMP * point.residual * point.force > RESOLVED_JUMP * smooth:
+            return False
+    return kink_ahead(objective, point)
 
 
 def kink_ahead(objective: Objective, point: Point) -> bool:

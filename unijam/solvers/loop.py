@@ -27,6 +27,8 @@ GAIN_STEPS = 5  # `least_gain` compares E with its value this many steps before
 class Solver(Method):
     """A minimiser that moves from point to point: a small frozen object that holds only its options.
 
+    A subclass writes one function, `iterate`; records, stopping tests, progress, Ctrl-C and resuming are shared.
+
     Attributes
     ----------
     gradient_tolerance : float
@@ -41,6 +43,20 @@ class Solver(Method):
         The run ends as "stalled" if five steps lower E by less than this fraction of it; 0: no such test.
     sees_curvature : bool, of the class
         Whether points are converged only if H has no negative eigenvalue.
+
+    Examples
+    --------
+    Steepest descent by steps of a tenth of the gradient:
+
+    >>> import unijam as uj
+    >>> class Steepest(uj.Solver):
+    ...     def iterate(self, objective, point):
+    ...         while True:
+    ...             point = objective(point.y - 0.1 * point.gradient)
+    ...             yield point
+    >>> discs = uj.SoftSpheres.random(n=32, packing_fraction=1.0)
+    >>> uj.minimize(discs, solver=Steepest(gradient_tolerance=1e-4)).status
+    'converged'
     """
 
     gradient_tolerance: float = 1e-10
@@ -62,7 +78,23 @@ class Solver(Method):
 
     @abstractmethod
     def iterate(self, objective: Objective, point: Point) -> Iterator[Point]:
-        """The points that the method visits after `point`, all evaluated. It ends if it finds no further step."""
+        """The points that the method visits after `point`, all evaluated. It ends if it finds no further step.
+
+        Parameters
+        ----------
+        objective : Objective
+            `objective(y)` evaluates E and its gradient at y, and returns a `Point`. y is not x: it is x times the
+            lengths of the coordinates (`objective.x(y)` gives x), and while `jam` moves the scale λ its last entry is
+            w λ.
+        point : Point
+            The start, with `memory` where a run is resumed.
+
+        Yields
+        ------
+        Point
+            `objective(y, memory)`: put into `memory` what a resumed run needs besides y. The loop does not bound steps:
+            let the longest be a multiple of `unijam.core.capabilities.step_unit(objective.system)`.
+        """
 
     def visits(
         self, objective: Objective, point: Point, most: Callable[[], int]
@@ -192,7 +224,8 @@ class Solver(Method):
         self, objective: Objective, point: Point, status: str, steps: int, log: Log, reason: str = ""
     ) -> MinimizeResult:
         """The result of a run that ended at a point: x in the system's gauge, and a record of the last step."""
-        memory, point = point.memory and (point.y, point.memory), objective.canonical(point)
+        memory = None if point.memory is None else (point.y, point.memory)
+        point = objective.canonical(point)
         if log.records[-1].step == steps and log.records[-1].n_overlaps != point.n_overlaps:
             log.records.pop()  # it was made before the last overlaps were opened
         if not log.records or log.records[-1].step != steps:

@@ -12,6 +12,18 @@ class Method(ABC):
 
     Subclasses are `Solver` (a single iteration, which can be watched and resumed), and `Stages`, `Rounds` and
     `FitSearch` (sequences of solvers).
+
+    Examples
+    --------
+    Several solvers in a row; each begins where the last one ended:
+
+    >>> import unijam as uj
+    >>> class Relay(uj.Method):
+    ...     def run(self, objective, x, progress=False):
+    ...         rough = uj.Fire(gradient_tolerance=1e-3).run(objective, x, progress)
+    ...         return uj.TrustRegionNewton().run(objective.on(rough.system), rough.x, progress)
+    >>> uj.minimize(uj.SoftSpheres.random(n=32, packing_fraction=1.0), solver=Relay()).status
+    'converged'
     """
 
     @abstractmethod

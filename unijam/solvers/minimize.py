@@ -6,13 +6,13 @@ from typing import Any, cast
 import numpy as np
 
 from ..core.border import require_positions, require_system
-from ..core.system import ConstrainedSystem, released
-from ..support.arrays import Array, is_torch, private
+from ..core.system import ConstrainedSystem
+from ..support.arrays import Array, private
 from ..support.interrupts import deferred
 from ..support.validation import require
 from .choice import solver_for
 from .history import Watch
-from .kink_probe import KINK, kink_ahead
+from .kink_probe import KINK, ends_at_kink
 from .loop import Solver
 from .method import Method
 from .objective import Objective
@@ -41,9 +41,10 @@ def minimize(
         and history include those of the result. Of any other result only x is used. Leading axes number replicas,
         which run at once (x must be a tensor); the fields of the result have the same axes.
     solver : Method, optional
-        A solver, such as `Adam()`, or a sequence of solvers (`Stages`, `Rounds`, `FitSearch`). The default depends on
-        the system; for replicas it is `LevenbergMarquardt`. For a ReLU network of free weights and without x0 it
-        searches for U = 0 from smooth networks, and ends at a minimum if it fails; with x0 it finds a minimum nearby.
+        A solver, such as `Adam()`, a sequence of solvers (`Stages`, `Rounds`, `FitSearch`), or your own `Solver` or
+        `Method`. The default depends on the system; for replicas it is `LevenbergMarquardt`. For a ReLU network of
+        free weights and without x0 it searches for U = 0 from smooth networks, and ends at a minimum if it fails; with
+        x0 it finds a minimum nearby.
     watch : Watch, optional
         What a single solver records, and when it stops early.
     progress : bool
@@ -103,18 +104,11 @@ def _minimized(
     if not several:
         found = looked_at(found)
         unknown = found.status in ("saddle", "stalled", "step-limit") and not found.interrupted
-        if unknown and _at_a_kink(found):
+        if unknown and ends_at_kink(found.system, found.x):
             found = replace(
                 found, reason=KINK, status="stalled" if found.status == "saddle" else found.status
             )
     return replace(found, solver=name)
-
-
-def _at_a_kink(found: MinimizeResult) -> bool:
-    if not is_torch(found.x):
-        return False
-    objective = Objective(released(found.system))
-    return kink_ahead(objective, objective.first(found.x))
 
 
 def _run(

@@ -9,6 +9,10 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from ...support.validation import require
+
+NEAREST = 1e-200  # |z| at which the slopes on the two sides of z = 0 are compared
+
 
 @dataclass(frozen=True)
 class Activation:
@@ -26,6 +30,12 @@ class Activation:
         Whether σ(a z) = a σ(z) for a > 0, so that a hidden unit may be rescaled.
     kinked : bool
         Whether σ' jumps from 0 to 1 at z = 0.
+
+    Raises
+    ------
+    ValueError
+        σ' jumps at z = 0 though `kinked` is False, or by something else than from 0 to 1 (leaky ReLU): the kinks that
+        a state is held on would be wrong. `Network` takes such modules.
     """
 
     value: Callable[[Tensor], Tensor]
@@ -35,9 +45,16 @@ class Activation:
     homogeneous: bool = False
     kinked: bool = False
 
+    def __post_init__(self) -> None:
+        beside = torch.tensor([-NEAREST, NEAREST], dtype=torch.float64)
+        below, above = self.slope(beside, self.value(beside)).tolist()
+        right = (below, above) == (0.0, 1.0) if self.kinked else below == above
+        wanted = "(0.0, 1.0)" if self.kinked else "equal where kinked is False; Network takes leaky ReLU"
+        require(right, "σ' on the two sides of z = 0", (below, above), wanted)
+
     def write(self, z: Tensor, out: Tensor) -> None:
         """Write σ(z) into `out`, a tensor of the shape of z."""
-        if self.homogeneous:
+        if self.value is torch.relu:  # without a tensor of its own
             torch.clamp_min(z, 0.0, out=out)
         else:
             out.copy_(self.value(z))

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 BALANCED = 1e-14  # relative difference of the two norms up to which a unit counts as balanced
-SWEEPS = 1000  # at most; the last x is returned where they do not suffice
+SWEEPS = 1000  # at most; where they do not suffice, a warning says how far they came
 
 
 @dataclass(frozen=True, eq=False)
@@ -61,7 +61,8 @@ class Rescalings:
     def balanced(self, x: Tensor) -> Tensor:
         """x, (N,), with every unit rescaled to ‖[w_in|b]‖ = ‖w_out‖; x itself where it is so already.
 
-        Units without weights on one side stay as they are.
+        Units without weights on one side stay as they are. Deep networks need many sweeps, about the square of their
+        depth times five: if 1000 do not suffice, the last x is returned with a `RuntimeWarning`.
         """
         if not self.entering:
             return x
@@ -78,6 +79,11 @@ class Rescalings:
                 changed[entering], changed[leaving] = into * factor[:, None], out / factor[:, None]
             if float(change) < max(BALANCED, 10 * torch.finfo(x.dtype).eps):
                 return x if sweep == 0 else changed
+        warnings.warn(
+            f"{SWEEPS} sweeps balanced the units only to {float(change):.1e}: x is not quite in its gauge.",
+            RuntimeWarning,
+            stacklevel=2,
+        )
         return changed
 
 

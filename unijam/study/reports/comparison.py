@@ -244,26 +244,8 @@ class Comparison:
     @staticmethod
     def _entry(s: Summary) -> dict[str, Any]:
         kernel, cut = s.kernel(), s.kernel("kernel_prestress_cut")
-        counts = (
-            "n_dof",
-            "n_effective",
-            "n_overlaps",
-            "ratio",
-            "reduced_ratio",
-            "self_stresses",
-            "negative_modes_hp",
-        )
-        scalars = (
-            "energy",
-            "relative_gradient",
-            "typical_overlap",
-            "threshold",
-            "negative_modes",
-            "seconds",
-            "status",
-        )
         return {
-            **{field: number(s.mean(field)) for field in counts},
+            **{field: number(s.mean(field)) for field in COUNTS},
             "status": "converged",
             "seeds_left_out": s.left_out,
             "relative_gradient": max(k.relative_gradient for k in s.samples),
@@ -275,10 +257,31 @@ class Comparison:
             "kernel_prestress_cut": {"low": cut[0], "high": cut[1]} if cut else None,
             "theta": _exponent_entry(s.law.theta),
             "gamma": _exponent_entry(s.law.gamma),
-            "seeds": [{field: number(getattr(k, field)) for field in counts + scalars} for k in s.samples],
+            "seeds": [{field: number(getattr(k, field)) for field in COUNTS + SCALARS} for k in s.samples],
         }
 
 
+# Fields of `JammedSample` in the JSON: of the first their means too, of the others only the value of each seed.
+COUNTS = (
+    "n_dof",
+    "n_effective",
+    "n_overlaps",
+    "ratio",
+    "reduced_ratio",
+    "self_stresses",
+    "negative_modes_hp",
+)
+SCALARS = (
+    "energy",
+    "relative_gradient",
+    "typical_overlap",
+    "threshold",
+    "negative_modes",
+    "seconds",
+    "status",
+)
+
+# The table of the study, a line a row.
 ROWS: dict[str, Callable[[Summary], str]] = {
     "jammed / seeds": lambda s: f"{len(s.samples)} / {len(s.samples) + s.left_out}",
     "degrees of freedom": lambda s: f"{s.mean('n_dof'):.0f}",
