@@ -12,7 +12,7 @@ import numpy as np
 import torch
 from torch import nn
 
-from unijam.core.system import hessian
+from unijam.core.derivatives import hessian
 from unijam.networks import FullyConnected, Network
 
 

@@ -8,7 +8,7 @@ import json
 
 import torch
 
-from unijam.core.system import hessian
+from unijam.core.derivatives import hessian
 from unijam.networks import FullyConnected
 
 from .timing import shortest

@@ -6,10 +6,12 @@ from typing import TYPE_CHECKING, Any
 from .branches.continuation import conjugate_force, distance_to_threshold
 from .branches.follow import Branch, follow
 from .branches.jam import JamResult, jam
+from .core.constraints import Constraints
+from .core.derivatives import energy, gradient, hessian
 from .core.kinks import Kinks
 from .core.potentials import CrossEntropy, Harmonic, Hertzian, LinearHinge, Potential
 from .core.saving import load, save
-from .core.system import ConstrainedSystem, Constraints, energy, gradient, hessian
+from .core.system import ConstrainedSystem
 from .ensemble import EnsembleError, Recipe, Sample, run_ensemble
 from .ensemble.names import introduce
 from .measurements.margins import MarginCurve, jamming_margins

@@ -145,7 +145,7 @@ def test_no_home_is_no_folder_named_tilde(monkeypatch):
 
 
 def test_typed_in_code_runs():
-    space = {"loop": loop}
+    space: dict = {"loop": loop}
     exec("@loop\ndef halved(x):\n    return 0.5 * x\n", space)
     assert space["halved"](3.0) == 1.5
 

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 import unijam as uj
-from unijam.core.system import energy, gradient, hessian
+from unijam.core.derivatives import energy, gradient, hessian
 
 
 class BreathingDiscs(uj.AutodiffSystem):

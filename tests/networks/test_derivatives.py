@@ -5,7 +5,7 @@ import itertools
 import pytest
 import torch
 
-from unijam.core.system import energy, gradient, hessian
+from unijam.core.derivatives import energy, gradient, hessian
 from unijam.networks import FullyConnected
 
 ACTIVATIONS = ("tanh", "softplus", "gelu", "relu")

@@ -10,7 +10,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from unijam.core.system import energy, gradient, hessian
+from unijam.core.derivatives import energy, gradient, hessian
 from unijam.networks import FullyConnected, Perceptron
 
 SMALL = {"depth": 2, "width": 5, "input_dimension": 4, "n_data": 23, "seed": 3}

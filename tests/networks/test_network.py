@@ -9,7 +9,7 @@ import torch
 from torch import nn
 
 import unijam as uj
-from unijam.core.system import gradient, hessian
+from unijam.core.derivatives import gradient, hessian
 
 P = 11
 EXACT = {"atol": 1e-10, "rtol": 1e-10}

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 import unijam as uj
-from unijam.core.system import hessian
+from unijam.core.derivatives import hessian
 
 EXACT = {"atol": 1e-10, "rtol": 1e-10}
 KINDS = list(itertools.product(("tanh", "softplus", "relu"), ("spherical", "free"), (2, 3), (True, False)))

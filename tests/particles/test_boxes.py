@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from scipy.optimize import minimize_scalar
 
 import unijam as uj
-from unijam.core.system import energy, hessian
+from unijam.core.derivatives import energy, hessian
 from unijam.core.tolerances import OVERLAP_RESOLUTIONS
 from unijam.particles import neighbour_pairs
 

@@ -11,8 +11,10 @@ from numba import njit
 
 import unijam as uj
 from unijam.compiled.dispatch import renewed_list
+from unijam.core.constraints import Constraints
+from unijam.core.derivatives import energy, gradient, hessian
 from unijam.core.potentials import Harmonic, Potential
-from unijam.core.system import ConstrainedSystem, Constraints, energy, gradient, hessian
+from unijam.core.system import ConstrainedSystem
 from unijam.particles.ellipses import Ellipses
 from unijam.particles.spheres import SoftSpheres
 from unijam.solvers import Objective

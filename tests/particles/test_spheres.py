@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 
 import unijam as uj
 from unijam import Fire, jam, minimize
+from unijam.core.derivatives import energy, gradient, hessian
 from unijam.core.potentials import Harmonic, Hertzian, Potential
-from unijam.core.system import energy, gradient, hessian
 from unijam.core.tolerances import OVERLAP_RESOLUTIONS
 from unijam.particles import SoftSpheres
 

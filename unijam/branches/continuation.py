@@ -1,7 +1,7 @@
-"""A branch of minima: raised above jamming, followed down at a prescribed conjugate force τ, or set to a scale.
+"""Continuation: a state is raised above jamming, moved along its branch by the conjugate force τ, or set to a scale.
 
-Minimising U − τλ over (x, λ) keeps a state of given τ = ∂U/∂λ, which cannot lose its overlaps; lowered to zero it
-runs down its branch to the jamming point.
+Minimising U − τλ over (x, λ) gives a state with the prescribed τ = ∂U/∂λ, which cannot lose all of its overlaps. As τ
+is lowered to zero, the state moves down its branch to the jamming point (docs/decisions/056).
 """
 
 import math
@@ -14,13 +14,19 @@ from ..solvers import Method, MinimizeResult, Objective, TrustRegionNewton, join
 from ..solvers.sequences.softplus_to_relu import rising
 from ..support.arrays import Array
 
-MAX_LOG_STEP = math.log(10.0)  # of τ, one stage
-STARTS = (0.3, 0.2, 0.45)  # scales at which the quench of a ReLU network begins: much higher ones cost units
-SOFTEST = 4.0  # β of the softplus it begins with
-MIN_LOG_STEP = math.log(1.02)
-RISE, MOST_RISE = 0.05, 10.0  # of a satisfied system's scale, in its units: at first, and at most
-GENTLE_RISE = 0.2  # at most where the unit grows with the scale, as the mean diameter does
-LEAST_RISE = 1e-3  # below which a scale that the system refuses is not come any nearer to
+MAX_LOG_STEP = math.log(10.0)  # the largest change of log τ in one stage
+# Scales at which the quench of a ReLU network begins, tried in this order. At much higher ones hidden units die
+# (docs/decisions/041).
+STARTS = (0.3, 0.2, 0.45)
+SOFTEST = 4.0  # the sharpness β of the softplus with which this quench begins
+MIN_LOG_STEP = math.log(1.02)  # a path ends if a stage with a smaller change of log τ fails
+# The scale of a satisfied system is raised by the first number, in its units, then by twice as much each time, until a
+# rise exceeds the second number.
+RISE, MOST_RISE = 0.05, 10.0
+# The largest rise if the unit grows with the scale, as the mean diameter of a packing does.
+GENTLE_RISE = 0.2
+# If the system refuses a scale, the rise is halved; below this value raising ends (docs/decisions/075).
+LEAST_RISE = 1e-3
 
 
 def conjugate_force(system: ConstrainedSystem, x: Array) -> float:
@@ -35,12 +41,12 @@ def conjugate_force(system: ConstrainedSystem, x: Array) -> float:
     Returns
     -------
     float
-        In units of U/λ; for packings λτ = d V p for contacts whose Δ is linear in all lengths.
+        In units of U/λ. For packings whose Δ is linear in all lengths, λτ = d V p.
 
     Raises
     ------
     ValueError
-        Where x has a wrong shape, or Δ is not finite there.
+        x has a wrong shape, or Δ is not finite there.
 
     Examples
     --------
@@ -55,17 +61,17 @@ def conjugate_force(system: ConstrainedSystem, x: Array) -> float:
 
 
 def distance_to_threshold(state: MinimizeResult) -> float:
-    """aU/τ (2U/τ for the harmonic potential): how far a state near jamming lies above the threshold of its branch.
+    """aU/τ (2U/τ for the harmonic potential): the distance of a state near jamming from the threshold of its branch.
 
     Parameters
     ----------
     state : MinimizeResult
-        A minimum with overlaps, of a system with a scale.
+        A minimum with overlaps of a system with a scale.
 
     Returns
     -------
     float
-        In units of the scale λ (packings: of the mean diameter; networks: of the margin).
+        In units of the scale λ (for packings those of the mean diameter, for networks those of the margin); 0 if U = 0.
 
     Examples
     --------
@@ -81,10 +87,12 @@ def distance_to_threshold(state: MinimizeResult) -> float:
 
 
 def quench(system: ConstrainedSystem, x: Array) -> MinimizeResult:
-    """A state above jamming; where there are softened systems and x is the system's own start, by way of those.
+    """A state above jamming from x, (n_dof,): a minimum with overlaps, at the system's scale or a higher one.
 
-    Lowered from the start as it is, a ReLU network loses units, and traps data: of those the first layer feels
-    nothing any more, and two of different labels leave no threshold but 0. A way that traps some is begun anew.
+    A ReLU network that starts from its own `initial` begins with softplus. Begun with ReLU it would lose units and trap
+    data, whose signal vanishes before the first layer; two trapped data of different labels leave no threshold but 0.
+    If data are trapped all the same, the quench is repeated from another scale. The status is "satisfied" if overlaps
+    cannot be made.
     """
     if softest(system) is None or not bool((x == system.initial).all()):
         return _raised(system, x)
@@ -96,7 +104,8 @@ def quench(system: ConstrainedSystem, x: Array) -> MinimizeResult:
 
 
 def _by_smooth_ones(system: ConstrainedSystem, x: Array, scale: float) -> MinimizeResult:
-    """Softplus of rising β at falling τ, then the network itself."""
+    """A state of a ReLU network, by softplus of rising β at falling τ, then ReLU."""
+    # smooth states are only starts for the next one: a relative gradient of 1e-2 is enough
     rough, system, (first, *sharper) = TrustRegionNewton(1e-2, 60), released(system), rising(SOFTEST)
     state = _raised(_softened(system, scale, first), x, rough)
     if state.status in ("satisfied", "interrupted"):
@@ -112,15 +121,16 @@ def _by_smooth_ones(system: ConstrainedSystem, x: Array, scale: float) -> Minimi
 
 
 def _softened(system: ConstrainedSystem, scale: float | None, beta: float) -> ConstrainedSystem:
-    """The system at a scale, with softplus of sharpness β for ReLU."""
+    """The system at a scale, with softplus of sharpness β instead of ReLU."""
     assert isinstance(system, Softened)
-    return system.at(scale=scale).softened(beta)
+    soft: ConstrainedSystem = system.at(scale=scale).softened(beta)
+    return soft
 
 
 def _raised(system: ConstrainedSystem, x: Array, solver: Method | None = None) -> MinimizeResult:
-    """A minimum; while it is satisfied the scale is raised, by twice as much each time.
+    """A minimum from x, (n_dof,). As long as it is satisfied the scale is raised, by twice as much each time.
 
-    Where the system refuses a scale (a particle wider than half the box), it is raised by less from then on.
+    If the system refuses a scale (a particle wider than half the box), the scale is raised by less from then on.
     """
     rise, free = RISE, True
     while True:
@@ -140,7 +150,7 @@ def _raised(system: ConstrainedSystem, x: Array, solver: Method | None = None) -
 
 
 def refusal(system: ConstrainedSystem, scale: float) -> str:
-    """Why a system cannot have a scale, "" where it can."""
+    """The sentence with which a system refuses a scale; "" if it does not."""
     try:
         system.at(scale=scale)
     except ValueError as error:
@@ -149,9 +159,10 @@ def refusal(system: ConstrainedSystem, scale: float) -> str:
 
 
 def settle(objective: Objective, x: Array) -> MinimizeResult:
-    """A minimum of U − τλ near x; Newton's first step from a state of the branch is the tangent to it.
+    """A minimum of U − τλ near x, (n_dof,). From a state of the branch, Newton's first step follows its tangent.
 
-    Near kinks Newton's method may not come as near as `certify` asks: what it has reached then will do.
+    Near kinks Newton's method may not reach the relative gradient that `certify` asks for; the state at which it stops
+    is then returned (docs/decisions/048).
     """
     system = objective.system
     state = solver_for(system, "stage").run(objective, x)
@@ -162,7 +173,7 @@ def settle(objective: Objective, x: Array) -> MinimizeResult:
 
 
 def at_scale(state: MinimizeResult, scale: float) -> MinimizeResult:
-    """The minimum that a state becomes when its scale is set."""
+    """The minimum that a state moves to when its scale is changed to `scale`."""
     system = state.system.at(scale=scale)
     return solver_for(system, "next state").run(Objective(system), state.x)
 
@@ -173,13 +184,30 @@ def walk(
     keep: Callable[[MinimizeResult], None],
     sign: int = -1,
 ) -> str:
-    """Lower τ, or raise it (sign +1), until a state has arrived, handing each to `keep`; the status of the way.
+    """Move a state along its branch: lower τ, or raise it, in stages. The status of the path is returned.
 
-    A stage that fails is retried from the last state with half the logarithmic step.
+    A stage that fails is tried again from the last state with half the logarithmic step.
+
+    Parameters
+    ----------
+    state : MinimizeResult
+        A minimum with overlaps.
+    arrived : function of a state
+        Whether the path ends there.
+    keep : function of a state
+        Called with each new state.
+    sign : int
+        −1 to lower τ, +1 to raise it.
+
+    Returns
+    -------
+    str
+        The status of the last state if it has arrived; otherwise that of the stage that failed, or "stalled".
     """
     tau = conjugate_force(state.system, state.x)
     step, objective = MAX_LOG_STEP / 2, Objective(state.system, conjugate=tau)
     while not arrived(state):
+        # while overlaps are large, above 0.05 units, τ changes by √10 at most
         step = min(
             step, MAX_LOG_STEP / 2 if state.typical_overlap > 0.05 * state.system.unit else MAX_LOG_STEP
         )

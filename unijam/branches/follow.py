@@ -1,4 +1,4 @@
-"""follow: a minimum while data are removed, until its branch ends (a continuous transition) or breaks (first order)."""
+"""`follow`: follows a minimum while data are removed, until its branch reaches U = 0 or breaks off."""
 
 from dataclasses import dataclass, replace
 
@@ -16,25 +16,26 @@ from ..support.validation import is_whole, require
 
 @dataclass(frozen=True, eq=False, repr=False)
 class Branch(Brief):
-    """A branch of minima in the number of data P, in order of falling P.
+    """A branch of minima as the number of data P falls.
 
     Attributes
     ----------
     algorithm : str
+        One line that says how the branch was followed.
     n_data, n_overlaps, n_kinks, n_effective : (k,) arrays
-        P, N_Δ, N_kink, N_eff of each minimum.
+        P, N_Δ, N_kink, N_eff of each minimum, in order of falling P.
     energy : (k,) array
         U/P.
     ended : str
-        How the try with one datum less than the last minimum ended: "satisfied" (U = 0 there), "fell" (to less than
-        half of U: to another branch), or the status of a solver that found no minimum nearby; "" where the least
-        number of data asked for was reached.
+        How the try with one datum less than the last minimum ended: "satisfied" (U = 0: a continuous transition),
+        "fell" (U fell to less than half: another branch), or the status of the solver if it found no minimum nearby. ""
+        if the least number of data asked for was reached.
     ended_energy : float
-        U/P of that try.
+        U/P of that try; NaN if there was none.
     last : MinimizeResult
-        The lowest minimum of the branch.
+        The minimum with the fewest data.
     interrupted : bool
-        Whether Ctrl-C was pressed on the way, which then `ended` "interrupted" unless it was at its end.
+        Whether Ctrl-C was pressed. `ended` is then "interrupted", unless the branch had ended already.
 
     Examples
     --------
@@ -59,24 +60,26 @@ class Branch(Brief):
     @property
     def ratio(self) -> np.ndarray:
         """(N_Δ + N_kink)/N_eff, (k,)."""
-        return (self.n_overlaps + self.n_kinks) / self.n_effective
+        ratio: np.ndarray = (self.n_overlaps + self.n_kinks) / self.n_effective
+        return ratio
 
 
 def follow(
     state: MinimizeResult, *, step: int | None = None, least: int = 2, progress: bool = False
 ) -> Branch:
-    """Follow a minimum down while its last data are removed, each minimum the start of the next, kinks kept.
+    """Follow a minimum while the last data are removed: each minimum, with its held kinks, is the start of the next.
 
     Parameters
     ----------
     state : MinimizeResult
         A converged minimum above the transition, of a system with data.
     step : int, optional
-        Data removed at a time, half a per cent of all by default; halved where the next minimum is not found.
+        The number of data removed at a time; by default half a per cent of all. It is halved if the next minimum is
+        not found.
     least : int
-        Number of data at which to stop.
+        The number of data at which to stop.
     progress : bool
-        Show a line that says where the work stands.
+        Show a line of progress.
 
     Returns
     -------
@@ -85,7 +88,7 @@ def follow(
     Raises
     ------
     ValueError
-        Where the state is not converged, or a number is out of range.
+        The state is not converged, its system has no data, or a number is out of range.
 
     Examples
     --------

@@ -1,11 +1,12 @@
-"""jam: from a system to its jamming point, or to a given state above it, by letting its scale λ move.
+"""`jam`: takes a system to its jamming point, or to a given state above it, with a scale λ that moves.
 
-Δ = λ c − g(x), so ∂U/∂λ = Σ u'c = τ; as τ is lowered a state runs down its branch to the threshold λ_J = λ − 2U/τ
+Δ = λ c − g(x), so ∂U/∂λ = Σ u'c = τ. As τ is lowered, a state moves down its branch to the threshold λ_J = λ − 2U/τ
 (harmonic potential).
 """
 
 import math
 import time
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 from ..core.border import require_positions, require_system
@@ -29,37 +30,39 @@ from .continuation import (
     walk,
 )
 
-NEAR_REFUSAL = 1.1  # times its scale: a way up that ended so near to what the system refuses ended there
+# If a path to a higher pressure ends, and the system refuses 1.1 times the last scale, that refusal is the reason.
+NEAR_REFUSAL = 1.1
 
 
 @dataclass(frozen=True, eq=False, repr=False)
 class JamResult(Brief):
-    """A system at its jamming point, or at the state asked for, and the way there.
+    """A system at its jamming point, or at the state asked for, and the states on the path to it.
 
     Attributes
     ----------
-    system, x
+    system, x : ConstrainedSystem, (n_dof,) array
         The state reached.
     control, threshold : float
-        The system's control parameter (a packing fraction, a margin) in that state, and at the jamming point of
-        its branch (extrapolated from the lowest state of the way: exact only where that is near jamming). The
-        threshold is NaN where no state bore force, and so no branch was met.
+        The system's control parameter (a packing fraction, a margin) in that state, and at the jamming point of its
+        branch. The threshold is extrapolated from the state of least energy, and exact only if that is near jamming.
+        It is NaN if no state bore force.
     status : str
-        "converged" only where the state reached is a converged minimum and the one asked for: at jamming,
+        "converged" only if the state reached is a converged minimum and the one asked for; at jamming this means
         √(2U/N_Δ) ≤ `system.jamming_overlap` units, or 100 rounding errors of Δ (single precision). "satisfied": no
-        overlap is left there (unjammed). Else what ended the way ("stalled", "saddle", "step-limit", "interrupted").
+        overlap is left there (unjammed). Otherwise, how the path ended: "stalled", "saddle", "step-limit" or
+        "interrupted".
     reason : str
-        One sentence where the status is not "converged".
+        One sentence, if the status is not "converged".
     states : tuple of MinimizeResult
-        Converged minima in the order in which they were met, each with its own `.system`: in order of falling τ down
-        to jamming; with a target the one reached is the last.
+        The converged minima of the path, each with its own `.system`, in the order in which they were found: by falling
+        τ on the path to jamming. With a target, the last one is the state asked for.
     distances : tuple of float
-        How far the scale of each state lies above the threshold.
+        The scale of each state minus the threshold.
     seconds : float
     target : str
-        What was asked for: "jamming", "pressure", "packing_fraction", "margin" or "excess".
+        The kind of state asked for: "jamming", "pressure", "packing_fraction", "margin" or "excess".
     interrupted : bool
-        Whether Ctrl-C was pressed on the way, also where it came too late to change the result: a loop ends here.
+        Whether Ctrl-C was pressed, even if too late to change the result: a loop over runs should end.
 
     Examples
     --------
@@ -82,16 +85,16 @@ class JamResult(Brief):
     interrupted: bool = False
 
     def settled(self, relative_gradient: float = QUOTED) -> MinimizeResult:
-        """The minimum to be measured: with a target, the state reached.
+        """The minimum that measurements should use.
 
-        At jamming, the state nearest to it whose relative gradient is at most this (rounding raises it on the way);
-        the last state where none is that stationary: look at its `relative_gradient`.
+        With a target it is the state reached. At jamming it is the state closest to jamming whose relative gradient is
+        at most `relative_gradient`: rounding raises the relative gradient on the path. If there is none, it is the last
+        state, whose `relative_gradient` should be checked.
 
         Raises
         ------
         ValueError
-            Where the state asked for was not reached, or is no minimum with overlaps ("satisfied"); at jamming, where
-            no state converged.
+            The state asked for was not reached, or has no overlaps ("satisfied"); at jamming, no state converged.
         """
         if self.target != "jamming":
             wanted = f"'converged' for the {self.target} asked for to be settled"
@@ -115,37 +118,38 @@ def jam(
 ) -> JamResult:
     """Bring a system to its jamming point, or to a given state above it.
 
-    A quench at the system's own scale (raised where that is satisfied), then stages of τ lowered tenfold, each a
-    true minimum of U − τλ; a stage that fails is retried from the last state with half the logarithmic step. A ReLU
-    network begins as softplus, at a margin of 0.2 to 0.45 at most, and is made sharper while τ is lowered.
+    The system is quenched at its own scale, or at a higher one if it is satisfied there. Then τ is lowered in stages,
+    tenfold at most; each state is a minimum of U − τλ. A stage that fails is tried again from the last state with half
+    the logarithmic step. A ReLU network begins as softplus, at a margin of at most 0.2 to 0.45, and is made sharper
+    while τ is lowered.
 
     Parameters
     ----------
     system : ConstrainedSystem
         One with a `control`: discs, ellipses, perceptrons, networks with spherical weights.
     x0 : (n_dof,) array, optional
-        Where to start; `system.initial` by default.
+        The start; `system.initial` by default.
     pressure : float, optional
-        Go to this pressure (`system.pressure(c)`, in contact stiffnesses × box units^(2 − d)) instead of jamming, down
-        or up, to 1e-6 or what rounding allows. Where overlaps are lost in rounding first (discs: below about 1e-12),
-        the way ends there as "stalled".
+        Go to this pressure instead of jamming (`system.pressure(c)`, in contact stiffnesses × box units^(2 − d)). It is
+        met to 1e-6, or as accurately as rounding allows. If overlaps are lost in rounding first (discs: below about
+        1e-12), the path ends there as "stalled".
     packing_fraction, margin : float, optional
         Go to this value of the control instead. A system that starts below it is quenched there.
     excess : float, optional
-        Go to jamming, then back to the control's threshold plus this (Δφ = φ − φ_J of the packing's own φ_J).
+        Go to jamming, then back to the control's threshold plus this: Δφ = φ − φ_J, with the packing's own φ_J.
     progress : bool
-        Show a line that says where the work stands.
+        Show a line of progress.
 
     Returns
     -------
     JamResult
-        An interrupt (Ctrl-C) returns what was reached, with the status "interrupted".
+        After an interrupt (Ctrl-C), the states reached, with the status "interrupted".
 
     Raises
     ------
     ValueError
-        Where the system has no scale, x0 has a wrong shape or holds NaN, a target is out of range or of another
-        kind of system, or two are given.
+        The system has no scale, x0 has a wrong shape or holds NaN, a target is out of range or belongs to another
+        kind of system, or two targets are given.
 
     Examples
     --------
@@ -204,9 +208,12 @@ def _jammed(
 
 
 def _require_linear(system: ConstrainedSystem, x: Array) -> None:
-    """Δ must be λ c − g(x): its change with λ is compared over one step and over two, towards zero."""
+    """Raise a `ValueError` unless Δ is λ c − g(x): its changes over one step of λ and over two must agree.
+
+    The steps lead towards λ = 0, because a system may refuse a larger scale.
+    """
     scale = system.scale or 0.0
-    step = -1e-3 * scale or 1e-3 * system.unit
+    step = -1e-3 * scale or 1e-3 * system.unit  # of the unit, if the scale is zero
     here, near, far = (system.at(scale=scale + k * step).constraints(x).delta for k in (0, 1, 2))
     require_finite(here, f"{type(system).__name__}.delta(x)")
     if here.shape == near.shape == far.shape and here.shape[0]:  # packings list other pairs at another scale
@@ -216,7 +223,7 @@ def _require_linear(system: ConstrainedSystem, x: Array) -> None:
 
 
 class _Way:
-    """The states met so far, the last one, and the status of the way."""
+    """A path to jamming or to a target: the states found so far, the last one, and the status."""
 
     def __init__(self, system: ConstrainedSystem, progress: bool, target: str = "jamming") -> None:
         self.start, self.name, self.target = system, str(system.control), target
@@ -228,12 +235,12 @@ class _Way:
 
     @property
     def last(self) -> MinimizeResult:
-        """The state reached last, converged or not."""
+        """The last state, converged or not."""
         assert self.state is not None
         return self.state
 
     def keep(self, state: MinimizeResult) -> None:
-        """Add a state; those that converged are kept."""
+        """Make a state the last one, and add it to `states` if it converged."""
         self.state = state
         if state.status == "converged":
             self.states.append(state)
@@ -242,11 +249,11 @@ class _Way:
         )
 
     def interrupted(self) -> None:
-        """The way ends here."""
+        """Note that Ctrl-C ended the path."""
         self.status, self.reason = "interrupted", "interrupted on the way."
 
     def quench(self, system: ConstrainedSystem, x: Array) -> MinimizeResult:
-        """The first state; `status` tells whether to go on from it."""
+        """Find the first state. `status` is "" if the path can continue from it."""
         state = quench(system, x)
         self.keep(state)
         self.status = {"interrupted": "interrupted", "satisfied": "stalled"}.get(state.status, "")
@@ -261,11 +268,11 @@ class _Way:
         return state
 
     def to_jamming(self, x: Array) -> None:
-        """Down to the overlap at which a state counts as jammed."""
+        """Lower τ until a state counts as jammed."""
         least = self.start.least_threshold if isinstance(self.start, Layered) else None
 
         def arrived(state: MinimizeResult) -> bool:
-            """Jammed, or below the least threshold: that of the system lies lower still."""
+            """Jammed, or below the least threshold: the threshold of a branch lies below every scale on it."""
             return state.jammed or (least is not None and self.control(state) < least)
 
         state = self.quench(self.start, x)
@@ -284,7 +291,7 @@ class _Way:
             )
 
     def to_control(self, x: Array, value: float) -> None:
-        """To a value of the control: from above where the system starts above it, else by a quench there."""
+        """Go to a value of the control: from above if the system starts above it, else by a quench there."""
         target = self.start.at(**{self.name: value})
         scale = target.scale or 0.0
         if (self.start.scale or 0.0) > scale:
@@ -293,9 +300,8 @@ class _Way:
                 self.status = walk(
                     state, lambda s: (s.system.scale or 0.0) <= scale or s.jammed, self._keep_above(scale)
                 )
-            if (
-                self.status != "interrupted"
-            ):  # a way that ended early is left at the scale asked for all the same
+            # A path that ended early is taken to the scale asked for all the same.
+            if self.status != "interrupted":
                 self._set_scale(scale)
         else:
             self.keep(solver_for(target, "nearby minimum").run(Objective(target), x))
@@ -303,14 +309,13 @@ class _Way:
         self._explain()
 
     def to_pressure(self, x: Array, pressure: float) -> None:
-        """To a pressure, by way of τ, lowered or raised."""
+        """Go to a pressure, by lowering or raising τ."""
         state = self.quench(self.start, x)
         if not self.status:
             try:
                 self._walk_to(pressure, state)
-            except (
-                ValueError
-            ) as error:  # a step tried a scale that the system refuses: the particles are too large
+            # A step tried a scale that the system refuses: the particles were too large.
+            except ValueError as error:
                 raise ValueError(f"pressure = {pressure!r} is out of reach: {error}") from None
             beyond = refusal(self.last.system, NEAR_REFUSAL * (self.last.system.scale or 0.0))
             if self.status not in ("converged", "interrupted") and beyond and _pressure(self.last) < pressure:
@@ -318,15 +323,16 @@ class _Way:
         self._explain()
 
     def _walk_to(self, pressure: float, state: MinimizeResult) -> None:
-        """Near a pressure; there, p being measured, not prescribed, τ is corrected by the ratio until p agrees.
+        """Go near a pressure by τ, then correct τ by the ratio of pressures until p agrees.
 
-        That is to 1e-6, or to twice the relative gradient that rounding leaves.
+        It agrees to 1e-6, or to twice the relative gradient if rounding leaves more (docs/decisions/008).
         """
+        # Upwards the path ends at a tenth of the pressure; the corrections of τ below do the rest.
         if _pressure(state) < pressure:
             self.status = walk(state, lambda s: _pressure(s) >= 0.1 * pressure, self.keep, +1)
         else:
             self.status = walk(state, lambda s: _pressure(s) <= pressure or not s.resolved, self.keep)
-        for _ in range(30):
+        for _ in range(30):  # corrections, at most
             if self.status != "converged":
                 return
             last = self.states[-1]
@@ -343,7 +349,7 @@ class _Way:
         self.status, self.reason = "stalled", f"the pressure settled at {_pressure(self.last):.6e}."
 
     def back_to(self, excess: float) -> None:
-        """From jamming back to the threshold plus an excess of the control."""
+        """Go from jamming back to the threshold plus an excess of the control."""
         last = self.states[-1]
         threshold = self.control(last, -distance_to_threshold(last))
         try:
@@ -353,7 +359,9 @@ class _Way:
         self._set_scale(scale)
         self._explain()
 
-    def _keep_above(self, scale: float):
+    def _keep_above(self, scale: float) -> Callable[[MinimizeResult], None]:
+        """`keep`, but only for states above a scale."""
+
         def keep(state: MinimizeResult) -> None:
             if (state.system.scale or 0.0) > scale:
                 self.keep(state)
@@ -361,13 +369,14 @@ class _Way:
         return keep
 
     def _set_scale(self, scale: float) -> None:
-        """The minimum at a scale, from the nearest state above it (from the highest where there is none)."""
+        """Find the minimum at a scale, from the nearest state above it, or from the first state if there is none."""
         above = [s for s in self.states if (s.system.scale or 0.0) >= scale]
         nearest = above[-1] if above else (self.states or [self.last])[0]
         self.keep(at_scale(nearest, scale))
         self.status = self.last.status
 
     def _explain(self) -> None:
+        """Give a reason for a status that is not "converged", if there is none yet."""
         if self.status == "satisfied":
             self.reason = (
                 f"no overlap is left at {self.name} = {self.control(self.last):.6g}: unjammed there."
@@ -376,14 +385,16 @@ class _Way:
             self.reason = f"the last minimisation ended {self.status}: {self.last.reason}"
 
     def control(self, state: MinimizeResult, shift: float = 0.0) -> float:
-        """The control of a state, or of its system at a shifted scale."""
+        """The control parameter of a state, with its scale shifted by `shift`."""
         system = state.system.at(scale=(state.system.scale or 0.0) + shift) if shift else state.system
         return float(getattr(system, self.name))
 
     def result(self) -> JamResult:
-        """What `jam` returns."""
+        """The result of `jam`."""
         state = self.last
-        lowest = min(self.states or [state], key=lambda s: s.energy)  # its scale may not be: minima rearrange
+        # the state of least energy gives the threshold; the one of least scale may lie on another branch
+        # (docs/decisions/046)
+        lowest = min(self.states or [state], key=lambda s: s.energy)
         distance = distance_to_threshold(lowest)
         floor = (lowest.system.scale or 0.0) - distance
         return JamResult(

@@ -1,7 +1,7 @@
 """Compiled loops: the only room that imports numba and llvmlite.
 
-Other rooms take their decorators from here: `loop`, `inline`, `overload`, and `implements` with its stubs from
-`dispatch`; numbers side by side in one register from `simd`.
+Other rooms import the decorators `loop`, `inline` and `overload` from here, `implements` and its stubs from `dispatch`,
+and functions of vector registers from `simd`.
 """
 
 from .loops import COMPILED, inline, loop, overload

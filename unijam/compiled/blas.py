@@ -40,7 +40,9 @@ def _subtract_product(
     ensure_blas()
     gemm = _BLAS().numba_xxgemm(types.float64)
 
-    def product(target, target_row, a, a_row, b, b_row, m, n, k):
+    def product(
+        target: Any, target_row: Any, a: Any, a_row: Any, b: Any, b_row: Any, m: Any, n: Any, k: Any
+    ) -> None:
         minus, one = np.full(1, -1.0), np.full(1, 1.0)
         # BLAS counts matrices by columns: there a is (m, k), b is (n, k), and the target (m, n)
         gemm(

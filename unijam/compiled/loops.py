@@ -1,7 +1,8 @@
-"""Decorators of functions that are compiled at their first call: the rest of the package takes them from here.
+"""Decorators of functions that are compiled at their first call.
 
-`UNIJAM_COMPILED=0` in the environment, or numba's own `NUMBA_DISABLE_JIT=1`, leaves all of them as written: slow, and
-with the same results to rounding. It serves to find faults, and processors for which numba does not compile.
+`UNIJAM_COMPILED=0` in the environment, or numba's own `NUMBA_DISABLE_JIT=1`, turns compilation off: the functions run
+as Python code, slowly, with the same results to rounding. Use it to find faults, or if numba does not support the
+processor.
 """
 
 import os
@@ -9,6 +10,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from functools import wraps
 from typing import Any, TypeVar
+from typing import overload as cases
 
 import numba.extending
 import numpy as np
@@ -18,7 +20,7 @@ from ..support.validation import require
 from .cache import SourceCache, note_source, note_stand_in
 from .noalias import DistinctArrays
 
-F = TypeVar("F", bound=Callable)
+F = TypeVar("F", bound=Callable[..., Any])
 _settings: Any = config  # its attributes are made when it is read
 
 
@@ -31,21 +33,25 @@ def _switched_on() -> bool:
 COMPILED = _switched_on()  # whether functions are compiled, once for the whole process
 
 
+@cases
+def loop(function: F) -> F: ...
+@cases
+def loop(function: None = None, *, distinct: bool = False, **options: Any) -> Callable[[F], F]: ...
 def loop(function: Any = None, *, distinct: bool = False, **options: Any) -> Any:
-    """Compile a function of arrays and numbers at its first call, and keep the result on disk where that is possible.
+    """Compile a function of arrays and numbers at its first call, and keep the result on disk if possible.
 
-    It runs without the interpreter's lock, so that threads run side by side, and divides as NumPy does: by zero to
-    infinity or NaN, without an error.
+    The compiled function runs without the interpreter's lock, so that several threads can run at once. A division by
+    zero gives infinity or NaN, as in NumPy, and no error.
 
     Parameters
     ----------
     function : function
         Given when used without arguments, as `@loop`.
     distinct : bool
-        Whether no two arrays among the arguments overlap. Compiled loops over them are faster, and wrong where they
-        do overlap.
+        A promise that no two arrays among the arguments share memory. The loops are then faster; if the promise is
+        not kept, the results are wrong.
     **options
-        Of `numba.njit`, as `fastmath` and `forceinline`.
+        Options of `numba.njit`, such as `fastmath` and `forceinline`.
 
     Returns
     -------
@@ -64,24 +70,25 @@ def loop(function: Any = None, *, distinct: bool = False, **options: Any) -> Any
     array([2., 2.])
     """
 
-    def decorate(function: Callable) -> Any:
+    def decorate(function: F) -> F:
         if not COMPILED:
-            return _interpreted(function)
+            interpreted: F = _interpreted(function)
+            return interpreted
         note_source(function)
         if distinct:
             options["pipeline_class"] = DistinctArrays
         flags: dict[str, Any] = {"nogil": True, "error_model": "numpy"} | options
         compiled: Any = njit(**flags)(function)
-        with suppress(
-            RuntimeError, OSError
-        ):  # no folder can be written, or no file: compiled in each process
+        # If no folder or no file can be written, the function is compiled in each process.
+        with suppress(RuntimeError, OSError):
             compiled._cache = SourceCache(function)
-        return compiled
+        typed: F = compiled
+        return typed
 
     return decorate if function is None else decorate(function)
 
 
-def _interpreted(function: Callable) -> Callable:
+def _interpreted(function: Callable[..., Any]) -> Any:
     @wraps(function)
     def quiet(*arguments: Any) -> Any:
         with np.errstate(all="ignore"):  # compiled code gives no warnings either
@@ -90,34 +97,39 @@ def _interpreted(function: Callable) -> Callable:
     return quiet
 
 
+@cases
+def inline(function: F) -> F: ...
+@cases
+def inline(function: None = None, **options: Any) -> Callable[[F], F]: ...
 def inline(function: Any = None, **options: Any) -> Any:
-    """Let compiled functions call this one; Python calls it as it is written.
+    """Let compiled functions call this function; called from Python, it runs as Python code.
 
     Parameters
     ----------
     function : function
         Given when used without arguments, as `@inline`.
     **options
-        Of `numba.njit`, as `forceinline`.
+        Options of `numba.njit`, such as `forceinline`.
     """
 
-    def decorate(function: Callable) -> Any:
+    def decorate(function: F) -> F:
         note_source(function)
-        register = numba.extending.register_jitable
-        return register(**options)(function) if options else register(function)
+        register: Any = numba.extending.register_jitable
+        registered: F = register(**options)(function) if options else register(function)
+        return registered
 
     return decorate if function is None else decorate(function)
 
 
-def overload(function: Callable, **options: Any) -> Callable[[F], F]:
-    """Decorate a function of argument types which returns what compiled code runs in place of `function`.
+def overload(function: Callable[..., Any], **options: Any) -> Callable[[F], F]:
+    """Decorate a function that receives numba's types of the arguments and returns the body to run for `function`.
 
     Parameters
     ----------
     function : function
-        What compiled code names.
+        The function that compiled code calls.
     **options
-        Of `numba.extending.overload`.
+        Options of `numba.extending.overload`.
     """
 
     def decorate(choose: F) -> F:

@@ -1,4 +1,4 @@
-"""A compiler for loops over arrays that do not overlap, vectorised as suits the processor."""
+"""A compiler for loops over arrays that do not overlap; its vector code suits the processor."""
 
 from typing import Any
 
@@ -15,20 +15,20 @@ _config: Any = config  # its attributes are made when it is read
 def _gathers_slowly(processor: str, features: str) -> bool:
     """Whether code for this processor has gather instructions that cost more than the single loads they replace.
 
-    Only AVX2 and its successors gather. A processor or a list of features that says nothing (generic code, Apple's and
-    Arm's processors, `NUMBA_CPU_FEATURES` empty) is left to LLVM.
+    Such instructions exist from AVX2 on, and are slow on AMD's Zen processors ("znver…"). For any other processor, and
+    for an empty list of features (generic code, `NUMBA_CPU_FEATURES` empty), LLVM decides.
     """
     return processor.startswith("znver") and "+avx2" in features.split(",")
 
 
 class _LoadsOneByOne(Lower):
-    """Lowers to functions whose vectors are filled by single loads, not by gather instructions."""
+    """Translates to LLVM functions whose vectors are filled by single loads, not by gather instructions."""
 
-    def setup_function(self, fndesc):
-        super().setup_function(fndesc)
-        # the attribute replaces the features of the module, so it repeats them; an empty item would be refused
+    def setup_function(self, fndesc: Any) -> None:
+        super().setup_function(fndesc)  # type: ignore[no-untyped-call]  # numba's
+        # This attribute replaces the features of the module, so it repeats them. LLVM refuses an empty item.
         features = ",".join(filter(None, (self.library.codegen._tm_features, "+prefer-no-gather")))
-        # `set.add`, since llvmlite's own `add` refuses attributes that it does not know by name
+        # `set.add`, because llvmlite's own `add` refuses attributes that it does not know
         set.add(self.function.attributes, f'"target-features"="{features}"')
 
 
@@ -39,13 +39,13 @@ class _LoweringOneByOne(NativeLowering):
 
 
 class DistinctArrays(Compiler):
-    """Compiles for arguments that do not overlap; else LLVM must assume that they may, and not vectorise.
+    """A numba compiler for functions whose arrays do not overlap. LLVM may then vectorise loops over them.
 
-    AMD's gather instructions are slower than single loads (sweeps took 1.2 times as long); LLVM believes the
-    contrary.
+    On AMD's processors gather instructions are slower than single loads (sweeps over neighbours took 1.2 times as
+    long), while LLVM expects them to be faster; there it is told not to use them.
     """
 
-    def define_pipelines(self):
+    def define_pipelines(self) -> list[Any]:
         self.state.flags.noalias = True
         passes = DefaultPassBuilder.define_nopython_pipeline(self.state)
         features = self.state.targetctx.codegen()._tm_features

@@ -14,14 +14,20 @@ from ..linalg import rank_of
 from ..support.arrays import Array, private, to_numpy, weigh, writable
 from ..support.validation import require, require_finite
 from .capabilities import Stepped
+from .constraints import Constraints
 from .kink_tracer import KinkTracer
 from .kinks import HeldKinks, Kinks
 from .recording import recording
-from .system import ConstrainedSystem, Constraints
+from .system import ConstrainedSystem
 
-KERNEL = 1e-9  # of the largest singular value of J, below which others may be those of a kernel
-NEARBY = 1e-3  # of the mean |x| + step_unit: how far the second look at the symmetries is taken
-CHUNK = 2**24  # numbers in one batch of backward passes
+# Singular values of J below this fraction of the largest one may belong to the kernel, that is, to symmetries.
+KERNEL = 1e-9
+# The symmetries at x must hold at a second point too, whose distance is this fraction of mean |x| + step_unit: at the
+# top of a barrier Δ is flat to first order along the unstable direction, at x alone (docs/decisions/012).
+NEARBY = 1e-3
+# One batch of backward passes has about this many numbers (128 MiB in float64), so that J of many constraints is not
+# computed in one piece.
+CHUNK = 2**24
 
 
 class AutodiffSystem(ConstrainedSystem, Stepped):
@@ -29,14 +35,14 @@ class AutodiffSystem(ConstrainedSystem, Stepped):
 
     ReLU, |·|, max, min and one-sided clamps of torch may be used: their kinks are kept by `ProximalNewton`.
 
-    `control` may name an attribute λ in which Δ = λ c − g(x) is linear, c independent of x.
+    `control` may name an attribute λ. Then Δ must be linear in it: Δ = λ c − g(x), with c independent of x.
 
     Attributes
     ----------
     initial : (n_dof,) tensor
-        A start; anything else that holds numbers becomes a float64 tensor.
+        The x at which runs start by default. Lists and arrays become a float64 tensor.
     members : (m, k) integer tensor or None
-        Which particles, or which datum, each constraint is about; None stands for its number.
+        The particles, or the datum, that each constraint is about; None: its number, (m, 1).
     unit : float
         The size of a typical Δ, by which overlaps, steps and rounding are measured: the largest |Δ| at `initial`, or
         what the class sets (`self.unit = 1e-6`).
@@ -61,7 +67,7 @@ class AutodiffSystem(ConstrainedSystem, Stepped):
 
     @abstractmethod
     def delta(self, x: Tensor) -> Tensor:
-        """Signed distances Δ(x), (n_dof,) -> (m,), by differentiable operations of torch."""
+        """Signed distances Δ(x), (n_dof,) -> (m,), computed by differentiable functions of torch."""
 
     def __init_subclass__(cls) -> None:
         super().__init_subclass__()
@@ -79,31 +85,31 @@ class AutodiffSystem(ConstrainedSystem, Stepped):
 
     @property
     def sparse(self) -> bool:
-        """Torch gives J as a dense tensor."""
+        """False: torch gives J as a dense tensor."""
         return False
 
     @cached_property
     def unit(self) -> float:  # type: ignore[override]
-        """The largest |Δ| at `initial`: there some constraints are far from being met; 1 where all Δ vanish."""
+        """The largest |Δ| at `initial`, a typical size of Δ; 1 if all Δ vanish or one is not finite."""
         delta = self.constraints(self.initial).delta
         largest = float(delta.abs().max()) if len(delta) else 0.0
         return largest if 0.0 < largest < math.inf else 1.0
 
     @property
     def step_unit(self) -> float:  # type: ignore[override]
-        """`unit`, or the largest coordinate of `initial` where that is more."""
+        """The larger one of `unit` and of the largest coordinate of `initial`."""
         return max(self.unit, float(self.initial.abs().max()))
 
     def constraints(self, x: Tensor, reach: float = 0.0) -> "AutodiffConstraints":
-        """All the constraints at x, gaps of any width included."""
+        """All constraints at x, (n_dof,), with gaps of any width."""
         return AutodiffConstraints(self, x)
 
     def symmetries(self, x: Tensor) -> Tensor:
-        """The kernel of J over all constraints where these are at least n_dof, else none: orthonormal rows.
+        """The kernel of J over all constraints, as orthonormal rows, (k, n_dof); empty if m < n_dof.
 
-        The rank is read off the largest gap in log σ that ends below 1e-9 of the largest singular value. Where the
-        kernel is larger than at a point nearby (flat to first order only, as at the top of a barrier), the directions
-        nearest to the kernel there are kept.
+        The rank is read off the largest gap in log σ that ends below 1e-9 of the largest singular value. If the kernel
+        is larger than at a point nearby (Δ is flat to first order only, as at the top of a barrier), only the
+        directions nearest to the kernel of that point are kept.
         """
         here = self._kernel(x)
         if not len(here):
@@ -114,25 +120,28 @@ class AutodiffSystem(ConstrainedSystem, Stepped):
         if len(near) >= len(here):
             return here
         rows = torch.linalg.svd(near @ here.T, full_matrices=False).Vh
-        return rows @ here
+        kept: Tensor = rows @ here
+        return kept
 
     def resolution(self, x: Tensor) -> float:
-        """The rounding error of one Δ of order `unit`: 1e-15 of it in double and 5e-7 in single precision."""
+        """The rounding error of one Δ of order `unit`: 1e-15 `unit` in float64, 5e-7 `unit` in float32."""
         return 1e-15 * self.unit * (torch.finfo(x.dtype).eps / torch.finfo(torch.float64).eps)
 
     def _kernel(self, x: Tensor) -> Tensor:
         jacobian = self.constraints(x).jacobian()
-        if jacobian.shape[0] < self.n_dof:
+        if jacobian.shape[0] < self.n_dof:  # J has a kernel then, whether or not there is a symmetry
             return x.new_zeros(0, self.n_dof)
         if not bool(jacobian.isfinite().all()):
             raise FloatingPointError(f"J of {type(self).__name__} is NaN or infinite.")
+        # R has the singular values and the kernel of J, and only n_dof rows: the decomposition is cheaper
         _, sigma, rows = torch.linalg.svd(torch.linalg.qr(jacobian, mode="r").R)
         known = torch.finfo(sigma.dtype).eps * max(jacobian.shape) * float(sigma[0])
-        return rows[rank_of(to_numpy(sigma), jacobian.shape, known, KERNEL) :]
+        kernel: Tensor = rows[rank_of(to_numpy(sigma), jacobian.shape, known, KERNEL) :]
+        return kernel
 
 
 class AutodiffConstraints(Constraints):
-    """Δ at one x with the graph that torch recorded; every derivative is a backward pass through it."""
+    """Δ at one x, (m,), with the graph that torch recorded; every derivative is a backward pass through this graph."""
 
     system: AutodiffSystem
 
@@ -152,12 +161,13 @@ class AutodiffConstraints(Constraints):
         self.delta = self._delta.detach()
 
     @property
-    def members(self) -> Tensor:  # type: ignore[override]
+    def members(self) -> Tensor:
         given = self.system.members
         return torch.arange(len(self.delta), device=self.delta.device)[:, None] if given is None else given
 
     def vjp(self, weights: Array) -> Tensor:
-        return torch.autograd.grad(self._delta, self._leaf, weights, retain_graph=True)[0]
+        gradient: Tensor = torch.autograd.grad(self._delta, self._leaf, weights, retain_graph=True)[0]
+        return gradient
 
     def jvp(self, direction: Array) -> Tensor:
         dual, gradient = self._transposed()
@@ -200,7 +210,10 @@ class AutodiffConstraints(Constraints):
         return total
 
     def kinks(self, weights: Array) -> Kinks:
-        """Every number that went through ReLU, |·|, max, min or a one-sided clamp of torch; members: call and place."""
+        """Kinks of Σ w_i Δ_i: every number that ReLU, |·|, max, min or a one-sided clamp of torch was applied to.
+
+        Their members are (call, place): the number of the call, and the place in its argument.
+        """
         traced = self._tracer
         if not traced.z:
             return super().kinks(weights)
@@ -233,16 +246,16 @@ class AutodiffConstraints(Constraints):
 
     @property
     def unseen_kinks(self) -> tuple[str, ...]:
-        """Functions of torch in Δ that bend where it is not seen, as max-pooling and the minimum of many."""
+        """Functions of torch in Δ whose kinks are not traced, such as max-pooling and the minimum of a tensor."""
         return tuple(self._tracer.unseen)
 
     @property
     def _held(self) -> HeldKinks | None:
-        """The kinks that the system holds, by call and place, and their slopes."""
+        """The kinks that the system holds: (call, place) of each, (k, 2), and their slopes, (k,)."""
         return self.system.kinks
 
     def _transposed(self) -> tuple[Tensor, Tensor]:
-        """The graph of w -> Jᵀw at w = 0: it is linear in w, so its derivative is J."""
+        """w = 0, (m,), and Jᵀw, (n_dof,), with its graph: Jᵀw is linear in w, so a backward pass gives J v."""
         with recording():
             dual = torch.zeros_like(self.delta, requires_grad=True)
             (gradient,) = torch.autograd.grad(self._delta, self._leaf, dual, create_graph=True)
@@ -250,23 +263,24 @@ class AutodiffConstraints(Constraints):
 
 
 def _like(x: Any, start: Tensor) -> Tensor:
-    """x as a tensor of the kind of a start, detached."""
+    """x as a detached tensor; if it is no tensor yet, with the precision and device of `start`."""
     if not isinstance(x, Tensor):
         x = torch.as_tensor(writable(np.asarray(x)), dtype=start.dtype, device=start.device)
-    return x.detach()
+    kept: Tensor = x.detach()
+    return kept
 
 
 def _start(value: Any) -> Tensor:
-    """A private copy of a floating tensor, or of all other numbers as a float64 tensor."""
+    """A private copy, (n_dof,), of a floating tensor; other numbers become a float64 tensor."""
     floating = isinstance(value, Tensor) and value.is_floating_point()
-    start = private(value.detach() if floating else torch.as_tensor(value, dtype=torch.float64))
+    start: Tensor = private(value.detach() if floating else torch.as_tensor(value, dtype=torch.float64))
     require(start.ndim == 1, "the shape of initial", tuple(start.shape), "(n_dof,)")
     require_finite(start, "initial")
     return start
 
 
 def _batched(output: Tensor, leaf: Tensor, weights: Tensor) -> Tensor:
-    """One backward pass a row of `weights` (k, outputs), batched: (k, len(leaf))."""
+    """One backward pass for each row of `weights`, (k, outputs), several at once: (k, len(leaf))."""
     if len(weights) == 0:
         return leaf.new_zeros(0, len(leaf))
     rows = max(1, CHUNK // max(1, len(output), len(leaf)))

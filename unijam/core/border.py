@@ -1,4 +1,4 @@
-"""What users hand over, checked once where it enters: systems, positions, constraints."""
+"""Checks of what users pass to the package, made once at its entrance: systems, positions, constraints."""
 
 from typing import Any
 
@@ -7,18 +7,19 @@ import numpy as np
 from ..support.arrays import Array, is_torch, namespace, to_numpy, writable
 from ..support.printing import brief
 from ..support.validation import is_positive, is_whole, require, require_finite
+from .constraints import Constraints
 from .hooks import refuse_attributes
 from .potentials import Potential
-from .system import ConstrainedSystem, Constraints
+from .system import ConstrainedSystem
 
 
 def require_system(system: Any) -> None:
-    """Check what a class of systems must have, as far as that can be seen without evaluating it.
+    """Check the type and the attributes of a system, without evaluating it.
 
     Raises
     ------
     ValueError
-        One sentence: this is no system, or one of its attributes has a wrong kind.
+        The object is not a `ConstrainedSystem`, or one of its attributes has a wrong kind.
     """
     known = isinstance(system, ConstrainedSystem)
     require(known, "system", system, "a ConstrainedSystem, as SoftSpheres or FullyConnected")
@@ -46,7 +47,7 @@ def require_system(system: Any) -> None:
 
 
 def _require_coordinates(system: ConstrainedSystem) -> None:
-    """One number that divides n_dof, or the number of its group for each degree of freedom."""
+    """Check `coordinates`: one number that divides n_dof, or for each degree of freedom the number of its group."""
     given, n_dof = system.coordinates, system.n_dof
     field = f"coordinates of {type(system).__name__}"
     wanted = f"a whole number that divides {n_dof}, or the group of each degree of freedom, ({n_dof},) whole numbers"
@@ -60,20 +61,25 @@ def _require_coordinates(system: ConstrainedSystem) -> None:
 
 
 def require_positions(system: Any, x: Array, replicas: bool = False) -> Array:
-    """Make x an array of the system's own kind.
+    """Convert x to the array library, precision and device of `system.initial`, and check it.
 
     Parameters
     ----------
     system : ConstrainedSystem
     x : (n_dof,) array
-        Anything that holds numbers; a tensor's gradient stays its own.
+        An array, tensor or sequence of numbers. A tensor is detached from its graph.
     replicas : bool
-        Whether x may have leading axes.
+        Whether x may have leading axes, (…, n_dof).
+
+    Returns
+    -------
+    (n_dof,) or (…, n_dof) array
+        x itself where it has the right kind: copy it before changing it.
 
     Raises
     ------
     ValueError
-        One sentence that names the shape of x where it does not fit, or says that an entry is NaN or infinite.
+        The shape of x does not fit, an entry is NaN or infinite, or `require_system` refuses the system.
     """
     require_system(system)
     try:
@@ -93,8 +99,14 @@ def require_positions(system: Any, x: Array, replicas: bool = False) -> Array:
 
 
 def require_constraints(system: Any, x: Array) -> Constraints:
-    """The constraints at x, or a `ValueError` where that is not of the system, or a Δ is NaN or infinite."""
+    """The constraints at x, (n_dof,).
+
+    Raises
+    ------
+    ValueError
+        `require_positions` refuses x, or some Δ is NaN or infinite.
+    """
     x = require_positions(system, x)
-    c = system.constraints(x)
+    c: Constraints = system.constraints(x)
     require_finite(c.delta, f"{type(system).__name__}.delta(x)")
     return c

@@ -1,7 +1,7 @@
-"""What some systems can do beyond the contract: small base classes that a system inherits besides `ConstrainedSystem`.
+"""Abilities that only some systems have: small base classes that a system inherits besides `ConstrainedSystem`.
 
-Solvers and measurements ask `isinstance(system, HasData)`; an attribute that happens to have the name of a hook says
-nothing, as long as its class does not inherit the base.
+Solvers and measurements ask `isinstance(system, HasData)`. An attribute that happens to have the name of a hook has no
+effect unless its class inherits the base.
 """
 
 from abc import ABC, abstractmethod
@@ -21,13 +21,14 @@ class Redundancy(Brief):
     dead : tuple of int
         Hidden units without effect, numbered through the layers.
     copies : tuple of (int, int)
-        Hidden units that do what another one does, and that one.
+        Pairs of hidden units: a unit, and the unit whose output it repeats.
     trapped : tuple of int
-        Data inside the margin whose signal has vanished before it reaches the first layer: no weight of it can free
-        them. Those that see the same f, n₊ of one label and n₋ of the other, keep U = 2 n₊n₋/(n₊ + n₋) at least
-        (harmonic potential, κ = 1).
+        Data inside the margin for which ∂f/∂z of the first layer vanishes: no weight of that layer can move them.
+        If n₊ of one label and n₋ of the other have the same f, U is at least 2 n₊n₋/(n₊ + n₋) (harmonic potential,
+        κ = 1).
     reduced : (system, x) or None
-        The same f on the data without dead units and copies; None where there are none.
+        A system without dead units and copies, and the x at which its f on the data is the same; None if there are
+        no dead units or copies.
     """
 
     dead: tuple[int, ...] = ()
@@ -37,19 +38,19 @@ class Redundancy(Brief):
 
 
 class HasData(ABC):
-    """The constraints are about data, of which some may be taken away: mini-batches, `follow`, `find_transition`.
+    """The constraints are about data, and some data can be removed: mini-batches, `follow`, `find_transition`.
 
     Attributes
     ----------
     n_data : int
-        P.
+        P, the number of data.
     """
 
     n_data: int
 
     @abstractmethod
     def subset(self, select: Array | slice) -> Self:
-        """Keep some of the data only.
+        """Make the same system with only some of its data.
 
         Parameters
         ----------
@@ -63,38 +64,38 @@ class HasData(ABC):
 
 
 class Softened(ABC):
-    """Its ReLU can be replaced by softplus, so that a search for U = 0 may begin with a smooth system.
+    """The system's ReLU can be replaced by softplus, so that a search for U = 0 can begin with a smooth system.
 
     Attributes
     ----------
     softest : float or None
-        The sharpness β with which such a search begins; None where this system has no ReLU.
+        The sharpness β with which such a search begins; None if this system has no ReLU.
     """
 
     softest: float | None = None
 
     @abstractmethod
     def softened(self, beta: float) -> Any:
-        """Replace each ReLU by softplus of sharpness β, log(1 + exp(βz))/β; no kinks are held.
+        """Replace each ReLU by softplus of sharpness β, log(1 + exp(βz))/β; held kinks are released.
 
         Returns
         -------
         system
-            One with `softest = None`, for which the same x is valid.
+            The smooth system, with `softest = None`; the same x, (n_dof,), is valid for it.
         """
 
 
 class Layered:
-    """A network of layers, as far as searches and thresholds depend on that.
+    """A network of layers: the properties that searches and thresholds use.
 
     Attributes
     ----------
     n_hidden : int
         The number of hidden units.
     least_threshold : float or None
-        A threshold of the control below this is a trivial solution (the output vanishes on all data), not jamming.
+        If the threshold of the control lies below this, the solution is trivial (the output vanishes on all data).
     convex : bool
-        Whether Δ is linear in x up to a norm, so that one search for U = 0 is enough (no hidden layer).
+        Whether Δ is linear in x up to a norm (no hidden layer); one search for U = 0 is then enough.
     """
 
     n_hidden: int = 0
@@ -103,96 +104,102 @@ class Layered:
 
 
 class Resizable(ABC):
-    """A network with hidden layers of one width, which may be drawn anew with another width on the same data.
+    """A network that can be drawn again with another width of its hidden layers, on the same data.
 
     Attributes
     ----------
     widths : tuple of int
-        Hidden units of each hidden layer; empty where there is none, and so nothing to resize.
+        Hidden units of each hidden layer; empty if there is no hidden layer, and so nothing to resize.
     """
 
     widths: tuple[int, ...]
 
     @abstractmethod
     def resized(self, width: int, seed: int | None = None) -> Self:
-        """Draw the network anew with so many units in each hidden layer."""
+        """Draw new weights for a network with `width` units in each hidden layer, on the same data."""
 
 
 class Reducible(ABC):
-    """Some of its degrees of freedom may be redundant: dead units, copies of others."""
+    """Some degrees of freedom may be redundant: dead units, copies of other units."""
 
     @abstractmethod
     def redundancy(self, x: Array) -> Redundancy:
-        """Find dead units, copies and trapped data at x."""
+        """Find dead units, copies and trapped data at x, (n_dof,)."""
 
     def reduced(self, x: Array) -> tuple[Any, Array] | None:
-        """The same Δ with fewer degrees of freedom, (system, x), or None where nothing is redundant."""
+        """(system, x) with the same Δ and fewer degrees of freedom; None if nothing is redundant at x, (n_dof,)."""
         return self.redundancy(x).reduced
 
 
 class Replicated(ABC):
-    """Its data or start may have leading axes: one replica of the system for each index along them."""
+    """Data or `initial` may have leading axes; each index along these axes is one replica of the system."""
 
     @abstractmethod
-    def replica(self, number: tuple) -> Self:
-        """The system of one replica, or of some, by indices along the leading axes."""
+    def replica(self, number: tuple[Any, ...]) -> Self:
+        """The system of one replica, or of several with one leading axis.
+
+        Parameters
+        ----------
+        number : tuple of int or of (k,) integers
+            One index, or k indices, for each leading axis.
+        """
 
 
 class Gauged(ABC):
-    """Some of its symmetries hold to first order only: Hp sees along them."""
+    """Some symmetries hold only to first order: H0 vanishes along them, Hp does not."""
 
     @abstractmethod
     def gauge_directions(self, x: Array) -> Array:
-        """The symmetries that hold beyond first order, so that H says nothing along them, (k, n_dof)."""
+        """The symmetries that hold beyond first order at x, as rows, (k, n_dof); Newton's method leaves them out."""
 
 
 class Rescaled(ABC):
-    """Its degrees of freedom differ in kind, as positions and angles do.
+    """The degrees of freedom are of several kinds, such as positions and angles.
 
     Attributes
     ----------
     coordinate_lengths : (n_dof,) array or None
-        What one unit of each coordinate of x is worth as a length; None: ones. Gradients, J, H and their spectra are
-        quoted in x times this, so that they do not depend on the unit of length.
+        The length that one unit of each coordinate of x stands for; None: ones. Gradients, J, H and their spectra are
+        quoted with respect to x times this, so that they do not depend on the unit of length.
     """
 
     coordinate_lengths: Array | None = None
 
     @abstractmethod
     def lengths(self, x: Array) -> Array | None:
-        """What solvers multiply x by, (n_dof,), so that its parts are alike in stiffness; None: ones."""
+        """Factors, (n_dof,), by which solvers multiply x to make its coordinates about equally stiff; None: ones."""
 
 
 class Stepped:
-    """Its x is of another size than its Δ.
+    """x and Δ have different typical sizes.
 
     Attributes
     ----------
     step_unit : float
-        The size of a typical change of a degree of freedom, of which the longest steps are fractions.
+        A typical change of a degree of freedom. The longest steps of solvers are multiples of it.
     """
 
     step_unit: float
 
 
 class Rearranging:
-    """A packing whose contacts change until the end, so that descent is better than Newton's method for longer.
+    """A packing, whose contacts change during a run: it says when descent hands over to Newton's method.
 
     Attributes
     ----------
     handover : float
-        Relative gradient at which compiled descent hands the system over to Newton's method.
+        Relative gradient at which compiled descent hands over to Newton's method (docs/decisions/033).
     """
 
     handover: float = 1e-4
 
 
 class HasPressure(ABC):
-    """A system in a box, which its constraints press on."""
+    """A system in a box, on whose walls or periodic images the constraints exert a pressure."""
 
     @abstractmethod
     def pressure(self, c: Any) -> float:
-        """The pressure of its `Constraints` at one x: minus the derivative of U with respect to the volume."""
+        """The pressure −dU/dV at fixed radii, from `Constraints` at one x; in units of k × length^(2 − d)."""
 
 
 class CompiledEvaluator(ABC):
@@ -201,11 +208,11 @@ class CompiledEvaluator(ABC):
     Attributes
     ----------
     kernel : NamedTuple or None
-        The list; None before the first evaluation.
+        The list of pairs, and what an evaluation needs; None before the first evaluation.
     origin : NamedTuple or None
-        With which the next list is made.
+        The data from which the next list is made.
     served : int
-        Evaluations by this list.
+        The number of evaluations that have used this list.
     """
 
     kernel: Any = None
@@ -214,14 +221,14 @@ class CompiledEvaluator(ABC):
 
     @abstractmethod
     def adopt(self, kernel: Any, origin: Any) -> None:
-        """Go on with a list that was renewed in a compiled loop."""
+        """Use, from now on, the list `kernel` and its `origin` that a compiled loop has made."""
 
 
 class BatchedEvaluator:
-    """An evaluator that takes x with leading axes; ∇U has them, and the numbers are NumPy arrays that have them."""
+    """An evaluator of many x at once: x and ∇U (…, n_dof); U, Σ u'² and N_Δ are NumPy arrays (…)."""
 
 
-# each name that a capability defines, and the base class to inherit
+# every hook, and the base class that a system must inherit for the hook to have an effect
 HOOKS: dict[str, type] = {
     "n_data": HasData,
     "subset": HasData,
@@ -243,30 +250,33 @@ HOOKS: dict[str, type] = {
 
 
 def softest(system: Any) -> float | None:
-    """β at which a way through smooth systems begins; None where the system has no ReLU that can be replaced."""
+    """The β at which a path through smooth systems begins; None if the system has no ReLU that can be replaced."""
     return system.softest if isinstance(system, Softened) else None
 
 
 def n_data(system: Any) -> int | None:
-    """P; None where the constraints are about no data."""
+    """P, the number of data; None if the constraints are not about data."""
     return int(system.n_data) if isinstance(system, HasData) else None
 
 
 def gauge_directions(system: Any, x: Array) -> Array:
-    """Symmetries along which H says nothing, (k, n_dof): all of them, unless the system knows better."""
+    """Symmetries that Newton's method and the saddle test leave out, as rows, (k, n_dof).
+
+    They are all symmetries, except for a `Gauged` system, some of whose symmetries hold only to first order.
+    """
     return system.gauge_directions(x) if isinstance(system, Gauged) else system.symmetries(x)
 
 
 def coordinate_lengths(system: Any) -> Array | None:
-    """What one unit of each coordinate of x is worth as a length, (n_dof,); None: ones."""
+    """The length that one unit of each coordinate of x stands for, (n_dof,); None: ones."""
     return system.coordinate_lengths if isinstance(system, Rescaled) else None
 
 
 def step_unit(system: Any) -> float:
-    """The size of a typical change of a degree of freedom: the unit of Δ, unless the system knows better."""
+    """A typical change of a degree of freedom: the unit of Δ, unless the system defines its own `step_unit`."""
     return float(system.step_unit if isinstance(system, Stepped) else system.unit)
 
 
 def redundancy(system: Any, x: Array) -> Redundancy:
-    """Dead units, copies and trapped data at x; empty where the system cannot be reduced."""
+    """Dead units, copies and trapped data at x, (n_dof,); empty if the system is not `Reducible`."""
     return system.redundancy(x) if isinstance(system, Reducible) else Redundancy()

@@ -1,7 +1,7 @@
-"""Names to which the contract gives a meaning, and users' attributes that have such a name by accident.
+"""Names that have a meaning in the interface of systems, and users' attributes that have such a name by accident.
 
-A hook of the wrong kind is refused in one sentence where its class is made, where it is set, or where the system is
-first used: it would fail deep inside a solver, or silently change what one does.
+A hook of the wrong kind is refused with one sentence when its class is made, when it is set, or when the system is
+first used. Otherwise it would fail deep inside a solver, or silently change what a solver does.
 """
 
 from types import FunctionType
@@ -10,12 +10,12 @@ from typing import Any
 from ..support.printing import brief
 from .capabilities import HOOKS
 
-# plain values that tell a solver something by themselves, which `n_data = 5` without `subset` does not
+# Hooks that are plain values: solvers act on them alone, while `n_data = 5` means nothing without a method `subset`.
 TELLING = ("softest", "least_threshold", "convex", "handover")
 
 
 def refuse_class(cls: type) -> None:
-    """Raise a `ValueError` where the body of a class gives a hook a wrong kind, or has one without its capability."""
+    """Raise a `ValueError` if the body of a class gives a hook a wrong kind, or has a hook without its capability."""
     for name, value in vars(cls).items():
         if name.startswith("_"):
             continue
@@ -32,7 +32,7 @@ def refuse_class(cls: type) -> None:
 
 
 def refuse_attribute(system: Any, name: str, value: Any) -> None:
-    """Raise a `ValueError` where an attribute about to be set hides a method or a property of its class."""
+    """Raise a `ValueError` if an attribute that is about to be set hides a method or a property of its class."""
     found = _inherited(type(system), name, own=True)
     if isinstance(found, FunctionType) and not callable(value):
         _refuse(type(system), name, value, "a method")
@@ -41,7 +41,7 @@ def refuse_attribute(system: Any, name: str, value: Any) -> None:
 
 
 def refuse_attributes(system: Any) -> None:
-    """Raise a `ValueError` where an attribute that a system has, however it was set, hides a method of its class."""
+    """Raise a `ValueError` if an attribute of a system, however it was set, hides a method of its class."""
     for name, value in vars(system).items():
         if name in TELLING and value is not None:
             _require_capability(type(system), name)
@@ -50,12 +50,12 @@ def refuse_attributes(system: Any) -> None:
 
 
 def _inherited(cls: type, name: str, own: bool = False) -> Any:
-    """What a class, or one above it, has under a name, unbound."""
+    """The unbound attribute that a class inherits under a name, or, with `own`, may define itself; None if absent."""
     return next((vars(c)[name] for c in cls.__mro__[0 if own else 1 :] if name in vars(c)), None)
 
 
 def _serves_as_method(value: Any) -> bool:
-    return callable(value) or hasattr(value, "__get__")  # functions; class methods, properties and their like
+    return callable(value) or hasattr(value, "__get__")  # functions, and descriptors such as properties
 
 
 def _refuse(cls: type, name: str, value: Any, wanted: str) -> None:

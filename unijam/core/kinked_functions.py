@@ -1,11 +1,12 @@
-"""Which functions of torch bend, and how each is made of ReLU and of something smooth.
+"""Functions of torch that have kinks, and a rule for each that writes it as ReLU plus something smooth.
 
-A rule takes what the tracer offers and the arguments of the call; where it answers None the call is torch's own.
+A rule is called with the tracer's methods (`bends`) and the arguments of the call. If it returns None, torch's own
+function is called instead.
 """
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
 import torch
 from torch import Tensor
@@ -16,27 +17,38 @@ SELU = 1.0507009873554805, 1.6732632423543772  # scale and α of self-normalisin
 
 @dataclass(frozen=True, eq=False)
 class Mask:
-    """A mask that is true where `above` > `below`, or ≥."""
+    """A mask that is true where `above` > `below` (or ≥: at a kink the two agree)."""
 
     mask: Tensor
     above: Any
     below: Any
 
 
-def _relu(bends: Any, input: Tensor, inplace: bool = False) -> Tensor | None:
+class Bends(Protocol):
+    """What the tracer offers to a rule, within one call."""
+
+    def bend(self, z: Any, left: float, right: float) -> Tensor: ...
+    def follows(self, *values: Any) -> bool: ...
+    def mask(self, value: Any) -> Mask | None: ...
+    def multiple(self, value: Any) -> tuple[Tensor, float] | None: ...
+    def keep_multiple(self, product: Tensor, of: Tensor, factor: float) -> Tensor: ...
+    def miss(self) -> None: ...
+
+
+def _relu(bends: Bends, input: Tensor, inplace: bool = False) -> Tensor | None:
     if not bends.follows(input):
         return None
     return _written(input, inplace, lambda z: bends.bend(z, 0.0, 1.0))
 
 
-def _leaky(bends: Any, input: Tensor, negative_slope: float = 0.01, inplace: bool = False) -> Tensor | None:
+def _leaky(bends: Bends, input: Tensor, negative_slope: float = 0.01, inplace: bool = False) -> Tensor | None:
     if not bends.follows(input):
         return None
     return _written(input, inplace, lambda z: bends.bend(z, negative_slope, 1.0))
 
 
 def _rrelu(
-    bends: Any,
+    bends: Bends,
     input: Tensor,
     lower: float = 1 / 8,
     upper: float = 1 / 3,
@@ -46,8 +58,8 @@ def _rrelu(
     return None if training else _leaky(bends, input, 0.5 * (lower + upper), inplace)
 
 
-def _prelu(bends: Any, input: Tensor, weight: Tensor) -> Tensor | None:
-    """Slope w for z < 0 by w z + (1 − w) ReLU(z), so that w may be a parameter."""
+def _prelu(bends: Bends, input: Tensor, weight: Tensor) -> Tensor | None:
+    """w z + (1 − w) ReLU(z), of slope w for z < 0; written in this way because w may be a parameter."""
     if not bends.follows(input):
         return None
     if weight.numel() > 1:
@@ -56,9 +68,9 @@ def _prelu(bends: Any, input: Tensor, weight: Tensor) -> Tensor | None:
 
 
 def _elu(
-    bends: Any, input: Tensor, alpha: float = 1.0, scale: float = 1.0, inplace: bool = False
+    bends: Bends, input: Tensor, alpha: float = 1.0, scale: float = 1.0, inplace: bool = False
 ) -> Tensor | None:
-    """α(exp(min(z, 0)) − 1) + max(z, 0): smooth for α = scale = 1."""
+    """scale × [α(exp(min(z, 0)) − 1) + max(z, 0)]; it has no kink for α = scale = 1."""
     if (alpha == 1.0 and scale == 1.0) or not bends.follows(input):
         return None
 
@@ -69,39 +81,39 @@ def _elu(
     return _written(input, inplace, value)
 
 
-def _torch_elu(bends: Any, input: Tensor, alpha: float = 1.0, inplace: bool = False) -> Tensor | None:
+def _torch_elu(bends: Bends, input: Tensor, alpha: float = 1.0, inplace: bool = False) -> Tensor | None:
     return _elu(bends, input, alpha, 1.0, inplace)
 
 
-def _selu(bends: Any, input: Tensor, inplace: bool = False) -> Tensor | None:
+def _selu(bends: Bends, input: Tensor, inplace: bool = False) -> Tensor | None:
     return _elu(bends, input, SELU[1], SELU[0], inplace)
 
 
-def _modulus(bends: Any, input: Tensor) -> Tensor | None:
+def _modulus(bends: Bends, input: Tensor) -> Tensor | None:
     return bends.bend(input, -1.0, 1.0) if bends.follows(input) and not input.is_complex() else None
 
 
-def _larger(bends: Any, input: Tensor, other: Any = None, *args: Any, **kwargs: Any) -> Tensor | None:
+def _larger(bends: Bends, input: Tensor, other: Any = None, *args: Any, **kwargs: Any) -> Tensor | None:
     return _extreme(bends, input, other, args, kwargs, 0.0, 1.0)
 
 
-def _smaller(bends: Any, input: Tensor, other: Any = None, *args: Any, **kwargs: Any) -> Tensor | None:
+def _smaller(bends: Bends, input: Tensor, other: Any = None, *args: Any, **kwargs: Any) -> Tensor | None:
     return _extreme(bends, input, other, args, kwargs, 1.0, 0.0)
 
 
 def _extreme(
-    bends: Any, a: Tensor, b: Any, args: tuple, kwargs: dict, left: float, right: float
+    bends: Bends, a: Tensor, b: Any, args: tuple[Any, ...], kwargs: dict[str, Any], left: float, right: float
 ) -> Tensor | None:
     if not bends.follows(a, b):
         return None
-    if not isinstance(b, Tensor) or args or kwargs:  # the extreme of many: not seen
+    if not isinstance(b, Tensor) or args or kwargs:  # the extreme of a tensor: not traced
         bends.miss()
         return None
     return b + bends.bend(a - b, left, right)
 
 
 def _clamped(
-    bends: Any, input: Tensor, min: Any = None, max: Any = None, inplace: bool = False
+    bends: Bends, input: Tensor, min: Any = None, max: Any = None, inplace: bool = False
 ) -> Tensor | None:
     if not bends.follows(input, min, max) or (min is None and max is None):
         return None
@@ -115,36 +127,36 @@ def _clamped(
 
 
 def _hard_tanh(
-    bends: Any, input: Tensor, min_val: float = -1.0, max_val: float = 1.0, inplace: bool = False
+    bends: Bends, input: Tensor, min_val: float = -1.0, max_val: float = 1.0, inplace: bool = False
 ) -> Tensor | None:
     return _clamped(bends, input, min_val, max_val, inplace)
 
 
-def _relu6(bends: Any, input: Tensor, inplace: bool = False) -> Tensor | None:
+def _relu6(bends: Bends, input: Tensor, inplace: bool = False) -> Tensor | None:
     return _clamped(bends, input, 0.0, 6.0, inplace)
 
 
-def _hard_sigmoid(bends: Any, input: Tensor, inplace: bool = False) -> Tensor | None:
+def _hard_sigmoid(bends: Bends, input: Tensor, inplace: bool = False) -> Tensor | None:
     return _written(input, inplace, lambda z: _ramp(bends, z)) if bends.follows(input) else None
 
 
-def _hard_swish(bends: Any, input: Tensor, inplace: bool = False) -> Tensor | None:
+def _hard_swish(bends: Bends, input: Tensor, inplace: bool = False) -> Tensor | None:
     return _written(input, inplace, lambda z: z * _ramp(bends, z)) if bends.follows(input) else None
 
 
-def _ramp(bends: Any, z: Tensor) -> Tensor:
+def _ramp(bends: Bends, z: Tensor) -> Tensor:
     """From 0 at z = −3 to 1 at z = 3."""
     return 1 + bends.bend(bends.bend(z + 3, 0.0, 1.0) - 6, 1.0, 0.0) / 6
 
 
-def _soft_shrink(bends: Any, input: Tensor, lambd: float = 0.5) -> Tensor | None:
+def _soft_shrink(bends: Bends, input: Tensor, lambd: float = 0.5) -> Tensor | None:
     if not bends.follows(input):
         return None
     return bends.bend(input - lambd, 0.0, 1.0) + bends.bend(input + lambd, 1.0, 0.0)
 
 
 def _threshold(
-    bends: Any, input: Tensor, threshold: float, value: float, inplace: bool = False
+    bends: Bends, input: Tensor, threshold: float, value: float, inplace: bool = False
 ) -> Tensor | None:
     if not bends.follows(input):
         return None
@@ -155,37 +167,37 @@ def _threshold(
 
 
 def _written(z: Tensor, inplace: bool, value: Callable[[Tensor], Tensor]) -> Tensor:
-    """The value of z; where torch is asked to, written over z."""
+    """value(z); if `inplace`, written over z, as torch would do."""
     if not inplace:
         return value(z)
     return z.copy_(value(z.clone()))
 
 
-def _in_place(rule: Callable) -> Callable:
+def _in_place(rule: Callable[..., Any]) -> Callable[..., Any]:
     return lambda bends, *args, **kwargs: rule(bends, *args, **kwargs | {"inplace": True})
 
 
-def _overwriting(rule: Callable) -> Callable:
+def _overwriting(rule: Callable[..., Any]) -> Callable[..., Any]:
     """The same rule for a function that writes over its first argument."""
 
-    def apply(bends: Any, input: Tensor, *args: Any) -> Tensor | None:
+    def apply(bends: Bends, input: Tensor, *args: Any) -> Tensor | None:
         found = rule(bends, input.clone(), *args) if bends.follows(input) else None
         return None if found is None else input.copy_(found)
 
     return apply
 
 
-def _where(bends: Any, condition: Any, input: Any = None, other: Any = None) -> Any:
-    """where(a > b, p, q) as ReLU, leaky ReLU, max or min, where p and q say so; else it is named as unseen."""
+def _where(bends: Bends, condition: Any, input: Any = None, other: Any = None) -> Any:
+    """where(a > b, p, q), if p and q make it a ReLU, leaky ReLU, max or min; otherwise it is recorded as not traced."""
     mask = bends.mask(condition)
     if mask is None or input is None:
         return None
     a, b = mask.above, mask.below
     if _is_zero(b) or _is_zero(a):
         z, high, low = (a, input, other) if _is_zero(b) else (b, other, input)  # high where z > 0
-        slopes = [_slope(bends, part, z) for part in (low, high)]
-        if None not in slopes:
-            return bends.bend(z, *slopes)
+        left, right = (_slope(bends, part, z) for part in (low, high))
+        if left is not None and right is not None:
+            return bends.bend(z, left, right)
     if isinstance(a, Tensor) and isinstance(b, Tensor):
         if input is a and other is b:
             return _larger(bends, a, b)
@@ -195,12 +207,12 @@ def _where(bends: Any, condition: Any, input: Any = None, other: Any = None) -> 
     return None
 
 
-def _method_where(bends: Any, input: Any, condition: Any, other: Any) -> Any:
+def _method_where(bends: Bends, input: Any, condition: Any, other: Any) -> Any:
     return _where(bends, condition, input, other)
 
 
-def _slope(bends: Any, part: Any, z: Tensor) -> float | None:
-    """c where a branch is c z."""
+def _slope(bends: Bends, part: Any, z: Tensor) -> float | None:
+    """c if a branch of `where` is c × z; None if it is something else."""
     if part is z:
         return 1.0
     if _is_zero(part):
@@ -209,12 +221,12 @@ def _slope(bends: Any, part: Any, z: Tensor) -> float | None:
     return multiple[1] if multiple is not None and multiple[0] is z else None
 
 
-def _masked_fill(bends: Any, input: Tensor, mask: Any, value: Any) -> Any:
+def _masked_fill(bends: Bends, input: Tensor, mask: Any, value: Any) -> Any:
     return _where(bends, mask, value, input)
 
 
-def _filled(bends: Any, input: Tensor, mask: Any, value: Any) -> Any:
-    """h[h < 0] = 0, in place; h with any other mask over it is named as unseen."""
+def _filled(bends: Bends, input: Tensor, mask: Any, value: Any) -> Any:
+    """h[h < 0] = 0, in place; an assignment with any other mask is recorded as not traced."""
     found = bends.mask(mask)
     if found is None:
         return None
@@ -226,8 +238,8 @@ def _filled(bends: Any, input: Tensor, mask: Any, value: Any) -> Any:
     return None
 
 
-def _product(bends: Any, input: Any, other: Any) -> Any:
-    """z × (z > 0); a mask times anything else is named as unseen."""
+def _product(bends: Bends, input: Any, other: Any) -> Any:
+    """z × (z > 0); the product of a mask with anything else is recorded as not traced."""
     for mask, factor in ((bends.mask(input), other), (bends.mask(other), input)):
         if mask is not None:
             if factor is mask.above and _is_zero(mask.below):
@@ -248,7 +260,7 @@ def _is_zero(value: Any) -> bool:
     return isinstance(value, int | float) and value == 0
 
 
-KINKED: dict[Callable, Callable] = {
+KINKED: dict[Callable[..., Any], Callable[..., Any]] = {
     **dict.fromkeys((torch.relu, Tensor.relu, F.relu), _relu),
     **dict.fromkeys((torch.relu_, Tensor.relu_, F.relu_), _in_place(_relu)),
     F.leaky_relu: _leaky,
@@ -281,7 +293,7 @@ KINKED: dict[Callable, Callable] = {
     F.softshrink: _soft_shrink,
     **dict.fromkeys((F.threshold, torch.threshold), _threshold),
 }
-MASKED: dict[Callable, Callable] = {
+MASKED: dict[Callable[..., Any], Callable[..., Any]] = {
     torch.where: _where,
     Tensor.where: _method_where,
     **dict.fromkeys((torch.masked_fill, Tensor.masked_fill), _masked_fill),
@@ -291,7 +303,7 @@ MASKED: dict[Callable, Callable] = {
     ),
 }
 # True where the first argument is the larger one
-COMPARISONS: dict[Callable, bool] = {
+COMPARISONS: dict[Callable[..., Any], bool] = {
     **dict.fromkeys((torch.gt, torch.ge, torch.greater, torch.greater_equal), True),
     **dict.fromkeys(
         (Tensor.gt, Tensor.ge, Tensor.greater, Tensor.greater_equal, Tensor.__gt__, Tensor.__ge__), True
@@ -301,15 +313,15 @@ COMPARISONS: dict[Callable, bool] = {
         (Tensor.lt, Tensor.le, Tensor.less, Tensor.less_equal, Tensor.__lt__, Tensor.__le__), False
     ),
 }
-# what keeps a mask a mask; True where it is turned round
-CONVERSIONS: dict[Callable, bool] = {
+# functions that make a mask of a mask; True if they negate it
+CONVERSIONS: dict[Callable[..., Any], bool] = {
     **dict.fromkeys(
         (Tensor.to, Tensor.type, Tensor.type_as, Tensor.double, Tensor.float, Tensor.int, Tensor.long), False
     ),
     **dict.fromkeys((Tensor.detach, Tensor.clone, torch.clone), False),
     **dict.fromkeys((torch.logical_not, Tensor.logical_not, Tensor.__invert__, torch.bitwise_not), True),
 }
-UNSEEN: frozenset[Callable] = frozenset(
+UNSEEN: frozenset[Callable[..., Any]] = frozenset(
     (
         *(
             torch.max_pool1d,
@@ -355,8 +367,8 @@ UNSEEN: frozenset[Callable] = frozenset(
 )
 
 
-def name_of(func: Callable) -> str:
-    """What a user calls a function: torch.where, Tensor.relu_, functional.max_pool2d."""
+def name_of(func: Callable[..., Any]) -> str:
+    """The name of a function as a user writes it: torch.where, Tensor.relu_, functional.max_pool2d."""
     name = getattr(func, "__name__", str(func))
     name = name if name.startswith("__") else name.removeprefix("_")
     place = getattr(func, "__module__", None) or "torch"

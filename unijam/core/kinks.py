@@ -1,29 +1,31 @@
-"""Where Δ is not differentiable: the kinks of max(), |·| and ReLU, and where a system is held on them."""
+"""Kinks: places where Δ is not differentiable (max(), |·|, ReLU at zero), and kinks on which a system is held."""
 
 from collections.abc import Callable
 from functools import cached_property
 
 from ..support.arrays import Array
 
-DEGENERATE = 1e-9  # of a slope: forces, and so slopes, are known no better than the gradient
-HeldKinks = tuple[Array, Array]  # which kinks a system is held on, (k, 2), and the slopes there, (k,)
+# A slope this close to that of one side is degenerate: whether the kink bears force is then not decided. Minima are
+# stationary to 1e-9, so forces, and with them slopes, are known no better (docs/decisions/043).
+DEGENERATE = 1e-9
+HeldKinks = tuple[Array, Array]  # of the kinks on which a system is held: members, (k, 2), and slopes, (k,)
 
 
 class Kinks:
-    """Where Δ is not differentiable: pairs of a pre-activation z of max(), |·| or ReLU and the h it becomes.
+    """Places where Δ is not differentiable: each is a number z that max(), |·| or ReLU turns into h.
 
-    h = left z for z < 0 and right z for z > 0; at z = 0 any slope between the two may hold.
+    h = left × z for z < 0 and h = right × z for z > 0. At z = 0, the kink, every slope between the two is possible.
 
     Attributes
     ----------
     values : (k,) array
-        z of each pair, however far from its kink.
+        z of each pair; its kink is at z = 0, and may be far away.
     left, right : (k,) array or None
-        Slopes of h on both sides; None where they are 0 and 1 for all.
+        Slopes of h on the two sides; None if they are 0 and 1 for all pairs (ReLU).
     held : (k',) integer array
-        Which of the pairs the system holds on their kinks, in the order of `system.kinks`.
+        The pairs that the system holds on their kinks, in the order of `system.kinks`.
     forces : (k,) array
-        ∂(Σ w Δ)/∂h.
+        ∂(Σ w Δ)/∂h of each pair, computed when first asked for.
 
     Examples
     --------
@@ -51,41 +53,48 @@ class Kinks:
 
     @cached_property
     def forces(self) -> Array:
+        """∂(Σ w Δ)/∂h of each pair, (k,)."""
         return self._forces()
 
     @property
     def strengths(self) -> Array:
-        """∂(Σ w Δ)/∂h × (right − left): positive where the kink is convex, so that a minimum may sit on it."""
+        """∂(Σ w Δ)/∂h × (right − left), (k,): the jump of the slope of Σ w Δ along z.
+
+        Where it is positive the kink is convex, and a minimum may sit on it.
+        """
         return (
             self.forces if self.left is None or self.right is None else self.forces * (self.right - self.left)
         )
 
     def fractions(self, slopes: Array) -> Array:
-        """Where the slopes of the held pairs lie between those of the left (0) and the right (1)."""
+        """Slopes of the held pairs, (k',), as fractions of the way from the left slope (0) to the right one (1)."""
         left, right = self.sides(self.held)
         return (slopes - left) / (right - left)
 
     def degenerate(self, slopes: Array) -> Array:
-        """Mask of the held pairs with a slope so near that of a side that whether they bear force is not decided."""
+        """Mask of the held pairs, (k',), whose slope is that of one side to 1e-9.
+
+        Whether such a pair bears force is not decided.
+        """
         fractions = self.fractions(slopes)
         return (fractions < DEGENERATE) | (fractions > 1 - DEGENERATE)
 
     def slopes(self, select: Array, fractions: Array) -> Array:
-        """The slopes of the pairs of an index from their fractions."""
+        """Slopes of the pairs of an index `select`, (k',), from fractions, (k',): the inverse of `fractions`."""
         left, right = self.sides(select)
         return left + fractions * (right - left)
 
     def sides(self, select: Array) -> tuple[Array, Array]:
-        """Left and right slopes of the pairs of an index, (k',) each."""
+        """Left and right slopes of the pairs of an index `select`, (k',) each."""
         if self.left is None or self.right is None:
             flat = 0.0 * self.values[select]
             return flat, flat + 1.0
         return self.left[select], self.right[select]
 
     def members(self, select: Array) -> Array:
-        """Unit and datum of the pairs of an index, (k', 2) integers."""
+        """Unit and datum (or call and place) of the pairs of an index `select`, (k', 2) integers."""
         return self._members(select)
 
     def jacobian(self, select: Array) -> Array:
-        """∇z of the pairs of an index, dense (k', n_dof)."""
+        """∂z/∂x of the pairs of an index `select`, dense (k', n_dof)."""
         return self._jacobian(select)

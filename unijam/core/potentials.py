@@ -1,4 +1,7 @@
-"""Potentials u(Δ): energy u, force u', stiffness u'' of each signed distance Δ; but for cross-entropy 0 for Δ ≤ 0."""
+"""Potentials u(Δ): energy u, force u' and stiffness u'' of each signed distance Δ.
+
+u vanishes for Δ ≤ 0, except for the cross-entropy, which has no finite range.
+"""
 
 import math
 import sys
@@ -13,27 +16,27 @@ import numpy as np
 from ..support.arrays import Array, namespace
 from ..support.validation import is_whole, require
 
-SMALL = 2.0 ** -np.arange(
-    -60, 100
-)  # Δ in falling order, in any unit: among them the limit Δ → 0 is looked for
-ALIKE = 1e-3  # relative difference of neighbouring values where a limit is reached
+# Values of Δ in falling order, wide enough for any unit of length: the limit Δ → 0 is looked for among them.
+SMALL = 2.0 ** -np.arange(-60, 100)
+# Where a function has reached its limit, its values at neighbouring Δ differ by less than this fraction.
+ALIKE = 1e-3
 
 
 class Potential(ABC):
-    """What one constraint, or k coupled ones, cost as a function of the signed distances (m,).
+    """The energy of one constraint, or of k coupled ones, as a function of the signed distances Δ, (m,).
 
     Attributes
     ----------
     exponent : float
-        a of u ∝ Δ^a for small overlaps; a U/τ is the distance from jamming. Where a subclass does not give it, it is
+        a in u ∝ Δ^a for small overlaps; a U/τ is the distance from jamming. If a subclass does not define it, it is
         the limit of Δ u'/u as Δ → 0 (2 without finite range).
     modulus : float
-        k of u = k Δ^a/a for small overlaps, read off u itself: a potential may have any stiffness. 1 without finite
-        range, and where u cannot be evaluated alone.
+        k in u = k Δ^a/a for small overlaps, found from u itself: a potential may have any stiffness. 1 without finite
+        range, for coupled constraints, and if no limit is found.
     kink : float
         The jump of u' at Δ = 0.
     coupled : int
-        k, the constraints of one datum that u couples; Δ holds those of one datum after those of another.
+        k, the number of constraints of one datum that u couples. In Δ the k constraints of a datum are neighbours.
     finite_range : bool
         Whether u vanishes for Δ ≤ 0, so that only overlaps bear force.
 
@@ -62,6 +65,7 @@ class Potential(ABC):
 
     @cached_property
     def exponent(self) -> float:
+        """a in u ∝ Δ^a for small overlaps; a `ValueError` if u and u' do not tell it."""
         if not self.finite_range:
             return 2.0
         found = _limit(lambda small: small * self.force(small) / self.energy(small))
@@ -72,6 +76,7 @@ class Potential(ABC):
 
     @cached_property
     def modulus(self) -> float:
+        """k in u = k Δ^a/a for small overlaps."""
         if not self.finite_range or self.coupled > 1:
             return 1.0
         a = self.exponent
@@ -79,31 +84,32 @@ class Potential(ABC):
         return found if 0 < found < math.inf else 1.0
 
     def force_unit(self, unit: float) -> float:
-        """k unit^(a − 1): u' of an overlap of one unit, were u the power law that it is for small ones."""
-        return self.modulus * unit ** (self.exponent - 1.0)
+        """k unit^(a − 1): the force of an overlap of one unit, if the power law of small overlaps held there."""
+        return float(self.modulus * unit ** (self.exponent - 1.0))
 
     @abstractmethod
     def energy(self, delta: Array) -> Array:
-        """u(Δ), (m,), or (m/k,) of k coupled constraints."""
+        """u(Δ), (m,); (m/k,) if k constraints are coupled."""
 
     @abstractmethod
     def force(self, delta: Array) -> Array:
-        """u'(Δ), (m,)."""
+        """u'(Δ), (m,), positive where the constraint is violated."""
 
     @abstractmethod
     def stiffness(self, delta: Array) -> Array:
-        """u''(Δ), (m,), or (m/k, k, k) of k > 1 coupled constraints."""
+        """u''(Δ), (m,); blocks (m/k, k, k) if k > 1 constraints are coupled."""
 
     def typical_overlap(self, energy: float, n_overlaps: int) -> float:
-        """(a U/(k N_Δ))^(1/a), √(2U/N_Δ) for the harmonic potential, in units of Δ."""
-        return (self.exponent * energy / (self.modulus * max(n_overlaps, 1))) ** (1 / self.exponent)
+        """(a U/(k N_Δ))^(1/a) from U and N_Δ, in units of Δ; for the harmonic potential √(2U/N_Δ)."""
+        return float((self.exponent * energy / (self.modulus * max(n_overlaps, 1))) ** (1 / self.exponent))
 
 
 def _limit(values: Callable[[Array], Array]) -> float:
-    """The limit of a function of Δ as Δ → 0, NaN where none is found: in the last stretch of `SMALL` where it is level.
+    """The limit of a function of Δ as Δ → 0; NaN if none is found.
 
-    Below that rounding spoils what is the small difference of large numbers, as cosh Δ − 1. The function may be one of
-    arrays or of tensors alone.
+    It is the median over the last run of `SMALL` in which neighbouring values agree. At still smaller Δ a small
+    difference of large numbers, such as cosh Δ − 1, is lost in rounding. The function is tried with a NumPy array and,
+    if that fails, with a tensor: a user may have written it for one of them only.
     """
     torch = sys.modules.get("torch")
     for convert in (np.array, torch.from_numpy) if torch else (np.array,):
@@ -136,7 +142,7 @@ class Harmonic(Potential):
     exponent = 2.0
 
     def energy(self, delta: Array) -> Array:
-        return 0.5 * delta.clip(0) ** 2  # not by way of the force, which a subclass may have scaled
+        return 0.5 * delta.clip(0) ** 2  # not made of `force`, which a subclass may have scaled
 
     def force(self, delta: Array) -> Array:
         return delta.clip(0)
@@ -157,7 +163,7 @@ class Hertzian(Potential):
     Raises
     ------
     ValueError
-        Where the exponent is below 2 or not finite.
+        The exponent is below 2 or not finite.
 
     Examples
     --------
@@ -200,7 +206,7 @@ class LinearHinge(Potential):
     Raises
     ------
     ValueError
-        Where the width is negative or not finite.
+        The width is negative or not finite.
 
     Examples
     --------
@@ -218,8 +224,8 @@ class LinearHinge(Potential):
         )
 
     @property
-    def exponent(self) -> float:  # type: ignore[override]
-        """2 where the hinge is rounded, 1 where it is not."""
+    def exponent(self) -> float:
+        """2 if the hinge is rounded, 1 if it is not."""
         return 2.0 if self.width else 1.0
 
     @property
@@ -246,7 +252,9 @@ class LinearHinge(Potential):
 
 @dataclass(frozen=True)
 class CrossEntropy(Potential):
-    """u = log(1 + Σ_c exp Δ_c) of the k = C − 1 constraints of a datum, Δ_c = z_c − z_y: −log of its class's softmax.
+    """u = log(1 + Σ_c exp Δ_c): minus the log of the softmax of the datum's class.
+
+    The sum runs over the k = C − 1 constraints of a datum, Δ_c = z_c − z_y, one for each wrong class c.
 
     u' = p_c, the probabilities of the wrong classes; u'' = diag(p) − p pᵀ, so that H0 is the generalised
     Gauss-Newton matrix. Every datum bears force, and an overlap is an output above the true one. Two classes:
@@ -260,7 +268,7 @@ class CrossEntropy(Potential):
     Raises
     ------
     ValueError
-        Where `classes` is not a whole number of at least 2.
+        `classes` is not a whole number of at least 2.
 
     Examples
     --------
@@ -302,7 +310,7 @@ class CrossEntropy(Potential):
         return diagonal - p[:, :, None] * p[:, None, :]
 
     def _probabilities(self, delta: Array) -> tuple[Array, Array]:
-        """p (m/k, k), and log(1 + Σ exp Δ) without overflow."""
+        """p, (m/k, k), and log(1 + Σ exp Δ), (m/k,); max(Δ, 0) is subtracted first, so that exp does not overflow."""
         xp, delta = namespace(delta), delta.reshape(-1, self.coupled)
         top = xp.clip(xp.max(delta, axis=1), min=0.0)
         grown = xp.exp(delta - top[:, None])
@@ -313,9 +321,18 @@ class CrossEntropy(Potential):
 
 @dataclass(frozen=True, eq=False)
 class Held(Potential):
-    """A potential with a kink at Δ = 0 on which some constraints are held: there u = slope × kink × Δ.
+    """A potential whose u' jumps at Δ = 0, with some constraints held on that kink: for these u = slope × kink × Δ.
 
-    Made by `system.at(kinks=…)`, for members (−1, constraint).
+    `system.at(kinks=…)` makes it for members (−1, constraint).
+
+    Attributes
+    ----------
+    base : Potential
+        The potential of all other constraints.
+    index : (k,) integers
+        The held constraints.
+    slopes : (k,) array
+        Their slopes, between 0 and 1.
     """
 
     base: Potential
@@ -323,7 +340,7 @@ class Held(Potential):
     slopes: Array
 
     @property
-    def exponent(self) -> float:  # type: ignore[override]
+    def exponent(self) -> float:
         return self.base.exponent
 
     @property
@@ -331,7 +348,7 @@ class Held(Potential):
         return self.base.kink
 
     @property
-    def modulus(self) -> float:  # type: ignore[override]
+    def modulus(self) -> float:
         return self.base.modulus
 
     def energy(self, delta: Array) -> Array:
@@ -353,7 +370,15 @@ class Held(Potential):
 
 
 def holding(potential: Potential, kinks: tuple[Array, Array] | None) -> Potential:
-    """The potential, or one with a kink that holds the constraints among (members, slopes)."""
+    """The potential with the given kinks held: a `Held` for members (−1, constraint), else the potential itself.
+
+    Parameters
+    ----------
+    potential : Potential
+        If it is a `Held`, its base is taken.
+    kinks : ((k, 2) integers, (k,) array) or None
+        Members and slopes, as in `system.kinks`. Kinks of Δ, whose first member is not −1, are left to the system.
+    """
     base = potential.base if isinstance(potential, Held) else potential
     if kinks is None:
         return base

@@ -1,7 +1,8 @@
 """Results and systems as files: `save` and `load`. A file holds numbers and the names of classes, never code.
 
-A dataclass is its fields; a system or potential of another class is its attributes, made anew without a call of its
-constructor. Where an attribute is no data (a function, say), the arguments of the constructor are called again.
+A dataclass is saved as its fields. A system or potential of another class is saved as its attributes, and read without
+a call of its constructor. If an attribute is not data (a function, say), the arguments of the constructor are saved,
+and reading calls the constructor again.
 """
 
 import dataclasses
@@ -25,8 +26,9 @@ from .potentials import Potential
 from .system import ConstrainedSystem, made_of
 
 FORMAT, VERSION = "unijam", 1
-TREE = "tree"  # the entry of a file that is no array
+TREE = "tree"  # the entry of a file that holds the tree of plain JSON; all others are arrays
 OWN = __name__.partition(".")[0]
+# what NumPy, zipfile and json raise on a damaged file, or on one of another kind
 BROKEN = (
     OSError,
     ValueError,
@@ -37,26 +39,36 @@ BROKEN = (
     zipfile.BadZipFile,
     zlib.error,
 )
+# what goes wrong when objects are made from a tree that `save` did not write
 MISMADE = (TypeError, KeyError, IndexError, AttributeError, RecursionError, OverflowError, RuntimeError)
 
 TakeApart = Callable[[Any], dict[str, Any]]
 Make = Callable[[type, dict[str, Any], Any], Any]
-_special: dict[type, tuple[TakeApart, Make]] = {}  # classes that say themselves what they are made of
+_special: dict[type, tuple[TakeApart, Make]] = {}  # classes with functions of their own: see `saved_by`
 
 
 def saved_by(kind: type, take_apart: TakeApart, make: Make) -> None:
-    """Say how objects of a class are taken apart, and made of their parts and what `load` was given beside the path."""
+    """Register how objects of a class, and of its subclasses, are saved and loaded.
+
+    Parameters
+    ----------
+    kind : type
+    take_apart : function of an object
+        Returns its parts by name: data, or objects that can be saved.
+    make : function of (class, parts, module)
+        Makes the object again; `module` is the argument of `load`, or None.
+    """
     _special[kind] = (take_apart, make)
 
 
 def save(result: Any, path: Path | str) -> Path:
-    """Write a result into a file, whole or not at all.
+    """Write a result into a file, completely or not at all.
 
     Parameters
     ----------
     result : MinimizeResult, JamResult, Branch, Transition, MarginCurve, HessianDecomposition, sample, system, …
-        Any result of unijam, or a list, tuple or dict of them. The systems in it may be of the user's own classes: of
-        numbers, strings, arrays and tensors, or with a constructor whose arguments are.
+        Any result of unijam, or a list, tuple or dict of them. The systems in it may be of the user's own classes if
+        their attributes, or the arguments of their constructors, are numbers, strings, arrays and tensors.
     path : Path or str
         The file (npz: NumPy opens it, and it holds no pickle).
 
@@ -67,7 +79,7 @@ def save(result: Any, path: Path | str) -> Path:
     Raises
     ------
     ValueError
-        One sentence: what in it cannot be saved.
+        Some part cannot be saved; the sentence names it.
 
     Examples
     --------
@@ -95,27 +107,27 @@ def save(result: Any, path: Path | str) -> Path:
 def load(path: Path | str, *, module: Any = None) -> Any:
     """Read a result that `save` wrote.
 
-    x has the same bits, U the same value, and ``minimize(result.system, result)`` resumes as if it had not been
-    stopped. Tensors of a GPU come to the CPU where there is none. A user's class is imported by its name.
+    x and U are the same to the last bit, and ``minimize(result.system, result)`` resumes as if the run had not been
+    stopped. If there is no GPU, its tensors are loaded to the CPU. A user's class is imported by its name.
 
     Parameters
     ----------
     path : Path or str
     module : torch.nn.Module, optional
-        Of a `Network`: a file holds the parameters and buffers of a module, but not its code.
+        The module of a `Network`: a file holds the parameters and buffers of a module, but not its code.
 
     Returns
     -------
     object
-        What was given to `save`.
+        The object that was given to `save`.
 
     Raises
     ------
     ValueError
-        One sentence, where the file is damaged, none of `save` or of a later version; a class is not to be found, or
-        is neither a system, a potential nor a result; or the module of a `Network` is missing or another one.
+        The file is damaged, not written by `save`, or of a later version; a class cannot be found, or is neither a
+        system, a potential nor a result; or the module of a `Network` is missing or is another one.
     OSError
-        Where the file cannot be opened.
+        The file cannot be opened.
 
     Examples
     --------
@@ -123,7 +135,7 @@ def load(path: Path | str, *, module: Any = None) -> Any:
     """
     path = Path(path)
     wanted = "a file that uj.save wrote, whole"
-    with path.open("rb") as opened:  # what cannot be opened says so itself; NumPy leaves a damaged file open
+    with path.open("rb") as opened:  # opened here, because NumPy would leave a damaged file open
         try:
             with np.load(opened, allow_pickle=False) as file:
                 arrays = {name: file[name] for name in file.files}
@@ -169,7 +181,7 @@ def _is_known(kind: Any) -> bool:
 
 
 def _is_fields(kind: type) -> bool:
-    """Whether a class is made of its fields: a dataclass with the constructor of one."""
+    """Whether a class is a dataclass whose constructor takes all of its fields."""
     if not dataclasses.is_dataclass(kind):
         return False
     takes = inspect.signature(kind).parameters
@@ -177,7 +189,7 @@ def _is_fields(kind: type) -> bool:
 
 
 def _attributes(value: Any, name: str) -> Parts:
-    """What an object of another class holds, with the arguments of its constructor where that is not all data."""
+    """The attributes of an object, and the arguments of its constructor if some attributes are not data."""
     kind = type(value)
     derived = {
         key for key in vars(value) if isinstance(inspect.getattr_static(kind, key, None), cached_property)
@@ -207,11 +219,11 @@ def _attributes(value: Any, name: str) -> Parts:
     return f"call {name}", parts
 
 
-HIDDEN = {"_made_of"}
+HIDDEN = {"_made_of"}  # attributes that are never saved: this one holds the arguments of the constructor
 
 
 def _require_same(system: Any, again: Any) -> None:
-    """Refuse a constructor that, called again, makes another system."""
+    """Raise a `ValueError` if the system made by calling the constructor again has another Δ."""
     if isinstance(system, ConstrainedSystem):
         a, b = (to_numpy(s.constraints(s.initial).delta) for s in (system, again))
         same = a.shape == b.shape and bool((a == b).all())
@@ -227,7 +239,7 @@ def _called(kind: type, parts: dict[str, Any]) -> Any:
 
 
 def _made(how: str, parts: dict[str, Any], module: Any) -> Any:
-    """An object of its parts; only of a class that `save` would have taken apart in this way."""
+    """An object made of its parts. A file cannot name any class, only one that `save` would have written so."""
     way, _, name = how.partition(" ")
     kind = named(name)
     if way == "tuple" and isinstance(kind, type) and issubclass(kind, tuple) and _of_this_package(kind):

@@ -16,24 +16,24 @@ LOST_CONTACT_OVERLAPS = 15.0
 # jamming, 1e-8 to 1e-7 units, are a hundred times larger, those of rounding a thousand times smaller.
 FITTED = 1.5e-10
 
-# Relative gradient below which overlaps hold each other: they do not open a little beyond the point. The forces of
-# states on the way to U = 0 are out of balance by their whole size.
+# Below this relative gradient tiny overlaps balance each other, and no small step opens them. On a path to U = 0 the
+# forces are out of balance by their whole size: the relative gradient is of order one.
 BALANCED = 1e-6
 
-# Relative gradient ‖∇U‖/‖u'‖ of a state from which a branch goes on, and that `certify` asks for: forces, and so
-# the slopes of kinks, are then known to nine digits.
+# Relative gradient ‖∇U‖/‖u'‖ that `certify` asks for, and that a state needs before a branch continues from it:
+# forces, and with them the slopes of kinks, are then known to nine digits.
 STATIONARY = 1e-9
 
-# Relative gradient of a state on the way that comes no nearer, since its kinks keep rearranging: near enough for the
-# next stage, which starts there.
+# Relative gradient that is enough for an intermediate state of `jam` whose kinks keep rearranging, so that Newton's
+# method comes no nearer: the next stage starts there (docs/decisions/048).
 NEARLY_STATIONARY = 1e-7
 
 # Relative gradient of a state that is measured and quoted. Larger than STATIONARY, since at jamming overlaps of 1e-8
 # diameters are compared with the rounding of Δ: the gradient is then known to some 1e-7 of the forces.
 QUOTED = 1e-6
 
-# Newton's method stays with a sparse system while each step lowers the relative gradient to this share: where it
-# falls more slowly, contacts rearrange, and descent is faster.
+# A first attempt of Newton's method on a sparse system goes on while each step lowers the relative gradient to this
+# share. Where it falls more slowly, contacts rearrange, and descent is faster (docs/decisions/033, 034).
 NEWTON_FALL = 0.1
 
 # A minimum whose U is below this share of that of the last one, for a few data less, belongs to another branch: on

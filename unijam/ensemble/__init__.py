@@ -1,4 +1,4 @@
-"""Ensembles: many systems of one recipe, measured on all cores, each once, and kept."""
+"""Ensembles: many systems of one recipe, measured on all cores; each is measured once and stored."""
 
 from .recipe import Recipe
 from .run import EnsembleError, run_ensemble

@@ -1,8 +1,8 @@
-"""The source that a sample was measured by, as a digest.
+"""A digest of the source code that a sample depends on.
 
-It is every module of the user and of this package that the sample's class and its measurement import, directly or
-through others. Comments, docstrings and layout are no part of it, and neither is what only shows what was measured,
-or what stands under ``if __name__ == "__main__"``.
+The source is every module of the user and of this package that the sample's class and its measurement import, directly
+or indirectly. Comments, docstrings and layout are left out, and so are modules that only display measurements, and code
+under ``if __name__ == "__main__"``.
 """
 
 import ast
@@ -20,12 +20,12 @@ from typing import Any
 from .names import SHOWING
 
 OWN = __name__.partition(".")[0]
-INSTALLED = {"site-packages", "dist-packages"}
-UNKNOWN = ""  # the digest of what has no source: never equal to that of a sample
+INSTALLED = {"site-packages", "dist-packages"}  # folders of installed packages: these are not the user's code
+UNKNOWN = ""  # the digest of something without source; it counts as different from every digest, itself too
 
 
 def source_digest(things: Iterable[Any]) -> str:
-    """A digest of the modules that some classes and functions come from and import; "" where one has no source.
+    """A digest of the modules that classes and functions are defined in and import; "" if one has no source.
 
     Parameters
     ----------
@@ -34,7 +34,7 @@ def source_digest(things: Iterable[Any]) -> str:
     Returns
     -------
     str
-        It changes with any line of code of those modules, and with no comment.
+        20 hexadecimal digits. They change with any line of code of these modules, but not with comments.
     """
     trees: dict[str, str] = {}
     todo: list[str] = []
@@ -45,7 +45,8 @@ def source_digest(things: Iterable[Any]) -> str:
         if _path(place.__name__) is not None:
             todo.append(place.__name__)
             continue
-        text = _source_of(thing)  # of an interactive session: no file, and its imports are its names
+        # `thing` comes from an interactive session: there is no file, and its globals stand for its imports
+        text = _source_of(thing)
         if text is None:
             return UNKNOWN
         trees[f"{place.__name__}:{thing.__qualname__}"] = _digest(ast.parse(text))
@@ -61,10 +62,13 @@ def source_digest(things: Iterable[Any]) -> str:
 
 @cache
 def _read(name: str, path: str, stamp: tuple[int, int]) -> tuple[str, tuple[str, ...]]:
-    """The digest of a module's tree, and the modules of the user and of this package that it imports."""
+    """The digest of a module's syntax tree, and the modules of the user and of this package that it imports.
+
+    `stamp`, the time and the size of the file, makes a changed file a new entry of the cache.
+    """
     try:
         tree = ast.parse(Path(path).read_bytes())
-    except SyntaxError as error:  # it was changed since it was imported
+    except SyntaxError as error:  # the file was changed after it was imported
         raise ValueError(f"{path} is not valid: line {error.lineno} is not Python ({error.msg}).") from None
     tree.body = [node for node in tree.body if not _is_guard(node, "'__main__'")]
     return _digest(tree), tuple(sorted(set(_imported(name, tree))))
@@ -80,11 +84,11 @@ def _is_guard(node: ast.AST, word: str) -> bool:
 
 
 def _imported(name: str, tree: ast.Module) -> Iterator[str]:
-    """Modules of the user and of this package that a tree imports, anywhere in it; types alone do not count."""
+    """Modules of the user and of this package that a tree imports anywhere, except under `if TYPE_CHECKING`."""
     package = name if _is_package(name) else name.rpartition(".")[0]
     aliases: dict[str, str] = {}
     uses: dict[str, set[str]] = {}
-    bare: Counter[str] = Counter()  # how often a name stands alone, as in getattr(unijam, name)
+    bare: Counter[str] = Counter()  # uses of a name without an attribute, as in getattr(unijam, name)
     for node in _run(tree):
         if isinstance(node, ast.Import):
             for found in node.names:
@@ -108,7 +112,7 @@ def _imported(name: str, tree: ast.Module) -> Iterator[str]:
 
 
 def _run(node: ast.AST) -> Iterator[ast.AST]:
-    """Every node that runs."""
+    """All nodes below a node, without those under `if TYPE_CHECKING`, which never run."""
     for child in ast.iter_child_nodes(node):
         if _is_guard(child, "TYPE_CHECKING"):
             continue
@@ -125,10 +129,11 @@ def _dotted(node: ast.AST) -> str | None:
 
 
 def _offered(module: str, names: set[str]) -> Iterator[str]:
-    """The modules where some names of a module are defined.
+    """The modules in which the names that are imported from `module` are defined.
 
-    A package's face offers what others define: those modules are meant, not all that the face imports. Where a name
-    is neither a module, a class nor a function (a constant, or ``*``), the face itself is meant.
+    The `__init__` of a package re-exports what other modules define. Only the modules that define the names count, not
+    everything that the `__init__` imports. If a name is neither a module, a class nor a function (a constant, or
+    ``*``), the `__init__` itself counts.
     """
     if not _is_own(module):
         return
@@ -149,7 +154,7 @@ def _offered(module: str, names: set[str]) -> Iterator[str]:
 
 
 def _counted(name: str) -> Iterator[str]:
-    """The name of a module whose source counts."""
+    """The name of a module, if its source counts; nothing otherwise."""
     shows = any(name == package or name.startswith(f"{package}.") for package in SHOWING)
     if not shows and _is_own(name) and _path(name) is not None:
         yield name
@@ -164,7 +169,7 @@ def _modules_of(values: Iterable[Any]) -> Iterator[str]:
 
 
 def _is_own(name: str) -> bool:
-    """Whether a module is this package's or the user's: neither Python's own nor installed."""
+    """Whether a module belongs to this package or to the user, not to Python or an installed package."""
     top = name.partition(".")[0]
     if top == OWN or top in ("__main__", "__mp_main__"):
         return True
@@ -180,7 +185,7 @@ def _is_package(name: str) -> bool:
 
 
 def _path(name: str) -> Path | None:
-    """The file of a module; None where it has none of Python source."""
+    """The file of a module; None if it has no Python source."""
     place = getattr(sys.modules.get(name), "__file__", None)
     if place is None and name not in sys.modules:
         place = _found(name)
@@ -208,7 +213,10 @@ def _digest(tree: ast.AST) -> str:
 
 
 def _written(node: Any) -> Iterator[str]:
-    """A tree without positions, docstrings, and what is empty: the same from one version of Python to the next."""
+    """The text of a syntax tree, in parts, without positions, docstrings and empty fields.
+
+    New versions of Python add fields that are mostly empty: without them the digest stays the same.
+    """
     if isinstance(node, list):
         yield "["
         for part in node:

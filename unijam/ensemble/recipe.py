@@ -1,4 +1,4 @@
-"""A recipe: a class of systems and the arguments of its constructor. With a seed and a measurement it is a sample."""
+"""A recipe: a class of systems and the arguments of its constructor. With seed and measurement it names a sample."""
 
 import dataclasses
 import enum
@@ -24,23 +24,23 @@ KIND = 'a class of systems, or its name: "module:Class"'
 
 @dataclass(frozen=True)
 class Recipe:
-    """How to draw systems, so that what was measured on one of them can be found again.
+    """A class of systems and its parameters, from which systems are drawn by seed and found again in a store.
 
     Parameters
     ----------
     kind : class or str
-        A class whose constructor `random`, or the class itself, takes a `seed`: the user's own, or one of `unijam`;
-        or its name, "module:Class" ("SoftSpheres" for a public class of `unijam`). The name is what is kept.
+        A class, of the user or of `unijam`, whose constructor `random`, or which itself, takes a `seed`; or the name
+        of the class, "module:Class" ("SoftSpheres" for a public class of `unijam`). The attribute is the name.
     parameters : dict
-        Arguments of that constructor, without the seed.
+        The arguments of that constructor, without the seed.
     replicas : int
-        Networks that each seed draws and stacks.
+        The number of networks that each seed draws and stacks.
 
     Raises
     ------
     ValueError
-        Where there is no such class, it is defined inside a function, its constructor takes no seed, or it does not
-        take a parameter.
+        There is no such class, it is defined inside a function, or its constructor does not take a seed or one of the
+        parameters.
 
     Examples
     --------
@@ -78,41 +78,44 @@ class Recipe:
         require(whole, "replicas", self.replicas, "a whole number of at least 1")
 
     def at(self, **parameters: Any) -> Self:
-        """The same with other parameters."""
+        """A recipe with the given parameters added or replaced."""
         return replace(self, parameters=self.parameters | parameters)
 
     @property
     def drawn_class(self) -> type:
-        """The class."""
-        return named(full_name(self.kind))
+        """The class of the systems."""
+        kind: type = named(full_name(self.kind))
+        return kind
 
     def system(self, seed: int) -> ConstrainedSystem:
-        """The system drawn with a seed; of r replicas those with the seeds r × seed … r × seed + r − 1.
+        """Draw the system of a seed; of r replicas, the stack of the seeds r × seed, …, r × seed + r − 1.
 
         Raises
         ------
         ValueError
-            Where a parameter is missing or out of range, or what is drawn is no system.
+            A parameter is missing or out of range, or the constructor does not make a `ConstrainedSystem`.
         """
         self.require_complete()
         make, r = _constructor(self.drawn_class), self.replicas
         drawn = [make(**self.parameters, seed=r * seed + k) for k in range(r)]
         require(isinstance(drawn[0], ConstrainedSystem), f"what {self.kind} draws", drawn[0], "a system")
         if r == 1:
-            return drawn[0]
+            system: ConstrainedSystem = drawn[0]
+            return system
         stack: Any = getattr(type(drawn[0]), "stack", None)
         require(stack is not None, "replicas", r, f"1: {self.kind} cannot stack systems")
-        return stack(drawn)
+        stacked: ConstrainedSystem = stack(drawn)
+        return stacked
 
     def require_complete(self) -> None:
-        """Raise a `ValueError` where a parameter that has no default is not given."""
+        """Raise a `ValueError` if a parameter without a default is missing."""
         try:
             inspect.signature(_constructor(self.drawn_class)).bind(**self.parameters, seed=0)
         except TypeError as error:
             raise ValueError(f"parameters of {self.kind} are not valid: {error}.") from None
 
     def content(self, seed: int, measurement: Measurement) -> dict[str, Any]:
-        """What a sample is: class, parameters, replicas, seed, measurement and its options, as JSON can hold it."""
+        """What identifies a sample, as plain JSON: class, parameters, replicas, seed, measurement and its options."""
         function, options, _ = taken_apart(measurement)
         content = {
             "class": self.kind,
@@ -122,23 +125,25 @@ class Recipe:
             "measurement": name_of(function),
             "options": options,
         }
-        return json.loads(json.dumps(content, sort_keys=True, default=_plain))
+        plain: dict[str, Any] = json.loads(json.dumps(content, sort_keys=True, default=_plain))
+        return plain
 
     def identity(self, seed: int, measurement: Measurement) -> str:
-        """A name that changes with any of these, and with nothing else: not with the source of the program."""
+        """A name of 20 digits for the sample. It depends on `content` only, not on the source of the program."""
         text = json.dumps(self.content(seed, measurement), sort_keys=True)
         return hashlib.sha256(text.encode()).hexdigest()[:20]
 
 
 def _constructor(kind: Any) -> Callable[..., Any]:
     if hasattr(kind, "random"):
-        return kind.random
-    # a class without `__init__` takes nothing, whatever the signature of its base's `__new__` says
+        random: Callable[..., Any] = kind.random
+        return random
+    # a class without `__init__` takes no arguments, although the signature of its base's `__new__` takes any
     return object if kind.__init__ is object.__init__ else kind
 
 
 def _plain(value: Any) -> Any:
-    """Numbers and arrays of NumPy and torch as those of Python; objects by their class and what they hold."""
+    """A value as plain JSON: numbers and arrays as Python's, classes and functions by name, dataclasses by fields."""
     if isinstance(value, np.ndarray | np.generic) or is_torch(value):
         return to_numpy(value).tolist()
     if isinstance(value, os.PathLike | enum.Enum):

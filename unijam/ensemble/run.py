@@ -1,4 +1,4 @@
-"""Samples of several recipes on all cores: shown, interruptible, each computed once and kept under its identity."""
+"""`run_ensemble`: measures samples of several recipes on all cores, each once, and stores them by their identity."""
 
 import dataclasses
 import os
@@ -21,12 +21,13 @@ from .workers import Failure, Key, apart, failure, here
 
 Name = TypeVar("Name", bound=Hashable)
 Seeds = int | Sequence[int]
-NAMED = 5  # failures that an error names
-BEFORE = re.compile(r"[0-9a-f]{16}\.npz")  # files from before samples kept their provenance: shorter names
+NAMED = 5  # failures that an error lists; of the others it says how many there are
+# Names of files that an earlier version wrote, without provenance: they are shorter.
+BEFORE = re.compile(r"[0-9a-f]{16}\.npz")
 
 
 class EnsembleError(RuntimeError):
-    """Some systems could not be measured; the samples of all the others are in the store.
+    """Some systems could not be measured; the samples of all other systems are in the store.
 
     Attributes
     ----------
@@ -84,47 +85,55 @@ def run_ensemble(
 
 
 def run_ensemble(
-    recipes, measurement, seeds=None, *, store, n_workers=None, stale="recompute", progress=True
-):
-    """Measure many systems, each once: samples found in the store are not computed again.
+    recipes: Recipe | Mapping[Name, Recipe | tuple[Recipe, Seeds]],
+    measurement: Measurement,
+    seeds: Seeds | None = None,
+    *,
+    store: Path | str,
+    n_workers: int | None = None,
+    stale: Literal["recompute", "keep"] = "recompute",
+    progress: bool = True,
+) -> list[Any] | dict[Name, list[Any]]:
+    """Measure many systems. Samples that are in the store already are not measured again.
 
     Parameters
     ----------
     recipes : Recipe, or mapping of name -> Recipe or (Recipe, seeds)
-        What to draw. Put the slowest first, so that all cores are busy to the end.
+        The systems to draw. Put the slowest ones first, so that all cores are busy until the end.
     measurement : function of a system that returns a Sample
-        A function of a module (processes import it by its name), with the class of its sample as return annotation;
-        or a `functools.partial` of one, whose keywords are its options.
+        A function that a module defines (processes import it by its name), with the class of its sample as return
+        annotation; or a `functools.partial` of such a function, whose keywords are its options.
     seeds : int or sequence of int
-        How many seeds, from 0 on, or which; for every recipe that has none of its own.
+        The number of seeds, which then begin at 0, or the seeds; for every recipe that has none of its own.
     store : Path or str
         A folder. Each sample is written there as soon as it is measured.
     n_workers : int, optional
-        Processes, one a core by default; 1 measures in this process. Several read the script again, so that its call
-        must stand under ``if __name__ == "__main__":``.
+        The number of processes; one for each core by default; with 1, this process measures. Several processes read
+        the script again, so that the call must stand under ``if __name__ == "__main__":``.
     stale : "recompute" or "keep"
-        What happens to samples that were measured by other source: any line of the modules that the class or the
-        measurement imports, directly or through others, within the user's own code and unijam. Comments and
-        docstrings do not count. It is printed how many there are.
+        The treatment of samples in the store that were measured with other source code. It counts every line of code
+        in the modules of the user and of unijam that the class or the measurement imports, directly or indirectly,
+        but not comments and docstrings. The number of such samples is printed.
     progress : bool
         Show a bar.
 
     Returns
     -------
     list of samples, or dict of name -> list of samples
-        In the order of the seeds; a dict where `recipes` is a mapping.
+        In the order of the seeds; a dict if `recipes` is a mapping.
 
     Raises
     ------
     ValueError
-        Where the measurement is not one, a recipe is incomplete, a number is out of range, or processes cannot find
-        the class or the measurement.
+        The measurement is not of this kind, a recipe is incomplete, a number is out of range, or processes cannot
+        import the class or the measurement.
     EnsembleError
-        After all others were measured and stored, where some systems could not be: recipe, seed and error of each.
+        Some systems could not be measured: it names recipe, seed and error of each. It is raised after all other
+        systems have been measured and stored.
     RuntimeError
-        Where several processes read a script without that line, or a process was killed.
+        Several processes read a script without that line, or a process was killed.
     KeyboardInterrupt
-        At Ctrl-C. Finished samples are in the store, those under way are not; the same call goes on from there.
+        At Ctrl-C. Finished samples are in the store, unfinished ones are not; the same call continues from there.
 
     Examples
     --------
@@ -144,7 +153,7 @@ def run_ensemble(
     require(stale in ("recompute", "keep"), "stale", stale, "'recompute' or 'keep'")
     store = Path(store)
     store.mkdir(parents=True, exist_ok=True)
-    sources: dict[tuple, str] = {}
+    sources: dict[tuple[Any, ...], str] = {}
     digests: dict[Key, str] = {}
     for key, recipe in tasks.items():
         things = _things(recipe, measurement)
@@ -198,7 +207,7 @@ MADE_BY = {"python": sys.version.split()[0], "numpy": np.__version__}
 
 
 def _tasks(recipes: Any, seeds: Any) -> dict[Key, Recipe]:
-    """Every recipe with every seed."""
+    """The recipe of each sample, by (name, seed)."""
     given = {None: recipes} if isinstance(recipes, Recipe) else recipes
     require(
         isinstance(given, Mapping) and given, "recipes", recipes, "a Recipe, or a mapping of names to Recipes"
@@ -220,7 +229,7 @@ def _tasks(recipes: Any, seeds: Any) -> dict[Key, Recipe]:
 
 
 def _things(recipe: Recipe, measurement: Measurement) -> tuple[Any, ...]:
-    """The classes and functions whose source a sample depends on."""
+    """The classes and functions whose source code a sample depends on."""
     function, options, _ = taken_apart(measurement)
     given = [*recipe.parameters.values(), *options.values()]
     objects = [type(value) for value in given if dataclasses.is_dataclass(value)]
@@ -229,7 +238,7 @@ def _things(recipe: Recipe, measurement: Measurement) -> tuple[Any, ...]:
 
 
 def _say_what_is_old(store: Path, n_old: int, n_tasks: int, missing: bool, stale: str) -> None:
-    """What the store holds that was measured by other source, or before samples kept theirs."""
+    """Print how many samples of the store were measured with other source code, or by an earlier version."""
     if n_old:
         what = "they are kept" if stale == "keep" else "they are measured again"
         print(f"{n_old} of {n_tasks} samples in {store} were measured by other source: {what}.")
@@ -246,7 +255,7 @@ def _n_cores() -> int:
 
 
 def _require_importable(things: list[Any]) -> None:
-    """Refuse, for processes, what only this interactive session has."""
+    """Raise a `ValueError` for a class or function of an interactive session: other processes cannot import it."""
     for thing in things:
         here = thing.__module__ == MAIN and module_name(MAIN) == MAIN
         wanted = "defined in a module or a script, where processes find it; or give n_workers=1"

@@ -1,4 +1,4 @@
-"""A sample: what is measured on one system, and kept; scalars, strings and arrays in one npz file."""
+"""A sample: the numbers measured on one system; scalars, strings and arrays, stored in one npz file."""
 
 import dataclasses
 import functools
@@ -17,7 +17,8 @@ from ..support.files import written_whole
 from ..support.printing import Brief
 from ..support.validation import require
 
-PROVENANCE = "_provenance"  # the entry of a file that is no field
+PROVENANCE = "_provenance"  # the entry of a file that is not a field: source, recipe and versions as JSON
+# what NumPy, zipfile and json raise on a file that is missing, damaged, or of another class
 UNREADABLE = (OSError, ValueError, KeyError, EOFError, NotImplementedError, zipfile.BadZipFile, zlib.error)
 
 
@@ -39,12 +40,12 @@ class Sample(Brief):
     """
 
     def save(self, path: Path, provenance: Mapping[str, Any] | None = None) -> None:
-        """Write an npz file, whole or not at all, with what is to be kept beside the fields.
+        """Write the fields and the provenance into an npz file, completely or not at all.
 
         Raises
         ------
         TypeError
-            Where a field is neither a number, a string nor an array of them.
+            A field is neither a number, a string nor an array of them.
         """
         fields = {field.name: np.asarray(getattr(self, field.name)) for field in dataclasses.fields(self)}
         for name, value in fields.items():
@@ -58,14 +59,14 @@ class Sample(Brief):
 
     @classmethod
     def load(cls, path: Path) -> Self | None:
-        """Read an npz file; None where there is none, or it is not whole."""
+        """Read a sample from an npz file; None if the file is missing, damaged, or of another class."""
         return cls.read(path)[0]
 
     @classmethod
     def read(cls, path: Path) -> tuple[Self | None, dict[str, Any]]:
-        """Read an npz file and what is kept beside the fields; None where there is none, or it is not whole."""
+        """(sample, provenance) of an npz file; (None, {}) if the file is missing, damaged, or of another class."""
         try:
-            # opened here: np.load leaves a file open in which it finds no archive
+            # opened here, because np.load does not close a file that is no archive
             with path.open("rb") as stream, np.load(stream, allow_pickle=False) as file:
                 read = {field.name: file[field.name] for field in dataclasses.fields(cls)}
                 beside = json.loads(str(file[PROVENANCE])) if PROVENANCE in file else {}
@@ -76,12 +77,19 @@ class Sample(Brief):
         ), beside
 
 
-# a module-level function that says in its annotation which Sample it returns, or a `functools.partial` of one
+# A function of a module whose return annotation is a subclass of Sample, or a `functools.partial` of such a function.
 Measurement = Callable[[ConstrainedSystem], Sample]
 
 
-def taken_apart(measurement: Measurement) -> tuple[Callable, dict[str, Any], type[Sample]]:
-    """The function of a measurement, its options, and the class of what it returns."""
+def taken_apart(measurement: Measurement) -> tuple[Callable[..., Any], dict[str, Any], type[Sample]]:
+    """(function, options, class of its sample) of a measurement.
+
+    Raises
+    ------
+    ValueError
+        It is a lambda or a local function, a partial with positional arguments, or its return annotation is not a
+        subclass of `Sample`.
+    """
     function, options = measurement, {}
     if isinstance(measurement, functools.partial):
         require(not measurement.args, "measurement", measurement, "a partial with keywords only")

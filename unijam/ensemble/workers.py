@@ -1,4 +1,4 @@
-"""How systems are drawn and measured, in this process or in several: of each a sample, or a failure."""
+"""Drawing and measuring systems, in this process or in several: each gives a sample or a failure."""
 
 import multiprocessing
 import sys
@@ -20,7 +20,9 @@ from .recipe import Recipe
 from .sample import Measurement, Sample, taken_apart
 
 Key = tuple[Any, int]  # a recipe's name and a seed
-UNGUARDED = 79  # exit status of a process that, while it reads the script again, is asked to start others
+# Exit status of a process that would start other processes while it reads the script again: the script lacks
+# `if __name__ == "__main__":`.
+UNGUARDED = 79
 
 
 @dataclass(frozen=True)
@@ -30,12 +32,13 @@ class Failure:
     Attributes
     ----------
     name : object
-        Of its recipe.
+        The name of its recipe; None if there is only one recipe.
     recipe : Recipe
     seed : int
     sentence : str
-        The error.
+        The error in one sentence.
     traceback : str
+        The traceback of the error, as Python prints it.
     """
 
     name: Any
@@ -53,7 +56,10 @@ Keep = Callable[[Key, Sample | Failure], None]
 
 
 def here(tasks: Mapping[Key, Recipe], measurement: Measurement, keep: Keep) -> None:
-    """One after the other in this process; what Ctrl-C cuts short is not kept."""
+    """Measure systems one after the other in this process, and call `keep` with each sample or failure.
+
+    A sample during which Ctrl-C was pressed is not kept; a KeyboardInterrupt ends the loop.
+    """
     with deferred():
         for key, recipe in tasks.items():
             keep(key, uncut(partial(_sample, recipe, key, measurement)))
@@ -65,24 +71,35 @@ def apart(
     keep: Keep,
     n_workers: int,
 ) -> None:
-    """In processes of their own: they end with the first interrupt here, which no solver sees."""
+    """Measure systems in `n_workers` processes, and call `keep` in this process with each sample or failure.
+
+    At the first Ctrl-C here the processes are ended; solvers in them do not hear it.
+
+    Raises
+    ------
+    KeyboardInterrupt
+        At Ctrl-C, after finished samples have been kept.
+    RuntimeError
+        The script lacks ``if __name__ == "__main__":``, or a process was killed.
+    """
     if getattr(multiprocessing.current_process(), "_inheriting", False):
         raise SystemExit(UNGUARDED)
     others, workers = set(multiprocessing.active_children()), set()
     context = multiprocessing.get_context("spawn")
     pool = ProcessPoolExecutor(n_workers, mp_context=context, initializer=left_to_the_parent)
-    futures: dict[Future, Key] = {}
+    futures: dict[Future[Sample | Failure], Key] = {}
     try:
         for key, recipe in tasks.items():
             futures[pool.submit(_sample, recipe, key, measurement)] = key
             workers |= set(multiprocessing.active_children()) - others
         for future in as_completed(list(futures)):
-            with deferred():  # a sample that is done is written whole
+            with deferred():  # Ctrl-C does not strike while a sample is stored
                 _kept(future, futures.pop(future), tasks, keep)
     except BaseException as error:
         for future in [f for f in futures if f.done() and not f.cancelled() and f.exception() is None]:
             _kept(future, futures.pop(future), tasks, keep)  # finished, and not kept yet
-        broken = isinstance(error, BrokenProcessPool)  # then none is left: how each ended can be waited for
+        # A broken pool has no process left: its processes can be waited for, and their exit statuses asked.
+        broken = isinstance(error, BrokenProcessPool)
         pool.shutdown(wait=broken, cancel_futures=True)
         for worker in workers:
             worker.terminate()
@@ -100,8 +117,8 @@ def apart(
     pool.shutdown()
 
 
-def _kept(future: Future, key: Key, tasks: Mapping[Key, Recipe], keep: Keep) -> None:
-    """Keep what a process measured, or why it could not hand it over."""
+def _kept(future: Future[Sample | Failure], key: Key, tasks: Mapping[Key, Recipe], keep: Keep) -> None:
+    """Call `keep` with the sample of a process, or with the failure if the sample could not be sent here."""
     try:
         found = future.result()
     except BrokenProcessPool:
@@ -112,8 +129,8 @@ def _kept(future: Future, key: Key, tasks: Mapping[Key, Recipe], keep: Keep) -> 
 
 
 def _sample(recipe: Recipe, key: Key, measurement: Measurement) -> Sample | Failure:
-    """A sample, or why there is none: an error of a user's class may not survive the way out of a process."""
-    # on one thread: the cores have other systems, and a sum must not depend on how it is split
+    """A sample, or the failure. Errors are not raised: one of a user's class may not survive the way to the parent."""
+    # One thread: the other cores have other systems, and a sum must not depend on how it is divided among threads.
     with threadpool_limits(1):
         try:
             system = recipe.system(key[1])
@@ -127,7 +144,7 @@ def _sample(recipe: Recipe, key: Key, measurement: Measurement) -> Sample | Fail
 
 
 def failure(recipe: Recipe, key: Key, error: Exception) -> Failure:
-    """What became of a sample that could not be measured: the error in one sentence, and its traceback."""
+    """The failure of a sample whose measurement raised an error, with its sentence and traceback."""
     said = " ".join(str(error).split())
     sentence = f"{type(error).__name__}: {said}" if said else type(error).__name__
     return Failure(key[0], recipe, key[1], sentence, "".join(traceback.format_exception(error)))

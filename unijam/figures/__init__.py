@@ -1,4 +1,4 @@
-"""Pictures of packings, and their animation."""
+"""Pictures of packings and their animation; figures that compare systems."""
 
 from .animation import animate_jamming
 from .packings import plot_packing

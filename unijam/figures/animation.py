@@ -1,4 +1,4 @@
-"""Moving pictures of packings."""
+"""Animations of packings."""
 
 import os
 from pathlib import Path
@@ -23,12 +23,12 @@ def animate_jamming(
     size: float = 5.0,
     colour: Any = None,
 ) -> Path:
-    """Write the states of a way to jamming as an animated GIF that repeats; the last one stays a moment.
+    """Write the states on the way to jamming as an animated GIF that repeats; the last one is shown longer.
 
     Parameters
     ----------
     result : JamResult
-        Of `jam` on a packing, or a sequence of states that have a `system` and an `x`.
+        Result of `jam` for a packing, or a sequence of states that have a `system` and an `x`.
     path : path
         Written whole or not at all.
     forces, colour
@@ -40,11 +40,12 @@ def animate_jamming(
     Returns
     -------
     Path
+        The path written.
 
     Raises
     ------
     ValueError
-        Where there is no state, or a number is out of range.
+        Where there is no state, a number is out of range, or the folder does not exist.
 
     Examples
     --------
@@ -85,7 +86,7 @@ def animate_jamming(
 
 
 def _caption(system: Packing, threshold: float | None) -> str:
-    """φ, and how far it lies above jamming."""
+    """The caption: φ and, where the threshold is known, φ − φ_J."""
     text = rf"$\phi$ = {system.packing_fraction:.4f}"
     if threshold is None or system.packing_fraction == threshold:
         return text

@@ -1,4 +1,4 @@
-"""Pictures: the same colour for the same system everywhere, theory drawn over data, units on the axes."""
+"""Figures that compare jammed systems: one colour for each system, theory drawn over data, units on the axes."""
 
 import textwrap
 from collections.abc import Mapping, Sequence
@@ -46,7 +46,7 @@ STYLE: Any = {
 
 
 def plot_counts(ax: Axes, samples: Sequence[JammedSample], colour: str, *, isostatic: bool) -> None:
-    """(N_Δ + N_kink)/N_eff of the states on the way against the distance of the scale from its threshold."""
+    """Draw (N_Δ + N_kink)/N_eff of the states of `jam` against the distance of the scale from its threshold."""
     for s in samples:
         ax.plot(s.distances, s.ratios, "-", lw=0.5, color=colour, alpha=0.35)
         ax.plot(s.distances, s.ratios, "o", ms=2.5, mew=0, color=colour, alpha=0.6)
@@ -62,12 +62,12 @@ def plot_counts(ax: Axes, samples: Sequence[JammedSample], colour: str, *, isost
 
 
 def plot_contact_law(ax: Axes, samples: Sequence[JammedSample]) -> None:
-    """The excess of contacts of 2D discs, z − 4 = 3.6 (φ − φ_J)^½ (O'Hern et al. 2003), over `plot_counts`."""
+    """Add the excess contacts of discs, z − 4 = 3.6 (φ − φ_J)^½ (O'Hern et al. 2003), to the axes of `plot_counts`."""
     distance = np.geomspace(1e-6, max(s.distances.max() for s in samples), 60)
     excess = 2 * np.mean([s.threshold for s in samples]) * distance  # φ − φ_J, λ ≈ 1 diameter, d = 2
     ax.plot(
         distance,
-        1 + 0.9 * np.sqrt(excess),
+        1 + 0.9 * np.sqrt(excess),  # N_Δ/N_eff = z/4, and 3.6/4 = 0.9
         color=THEORY,
         lw=2,
         zorder=1,
@@ -77,7 +77,8 @@ def plot_contact_law(ax: Axes, samples: Sequence[JammedSample]) -> None:
 
 
 def plot_density_of_states(ax: Axes, samples: Sequence[JammedSample], colour: str, *, wishart: bool) -> None:
-    """D(ω) of H (filled), H0 (line) and −Hp or Hp (dotted), and Marchenko-Pastur for a perceptron."""
+    """Draw D(ω) of H (filled), H0 (line), −Hp (dotted) and Hp (line), and Marchenko-Pastur for a perceptron."""
+    # ω below a few per cent of √overlap counts as zero: the soft band that Hp lifts has ω ∝ √Δ
     lowest = 0.03 * np.sqrt(min(s.typical_overlap for s in samples))
     total = density_of_states([s.eigenvalues for s in samples], lowest=lowest * 1e-3)
     h0 = density_of_states([s.eigenvalues_h0 for s in samples], lowest=lowest)
@@ -100,12 +101,13 @@ def plot_density_of_states(ax: Axes, samples: Sequence[JammedSample], colour: st
 
 
 def plot_kernel_prestress(ax: Axes, samples: Sequence[JammedSample], colour: str) -> None:
-    """Hp on the kernel of H0, over the typical overlap; with 5 % of the overlaps cut where the kernel is empty."""
+    """Draw Hp on ker H0 over the typical overlap; where the kernel is empty, after 5 % of the overlaps are cut."""
     whole = np.concatenate([s.kernel_prestress for s in samples])
     cut = not whole.size
     values = np.concatenate([s.kernel_prestress_cut for s in samples]) if cut else whole
     edges = np.geomspace(1e-5, 100, 36)
-    values = np.sign(values) * np.clip(np.abs(values), 1.01 * edges[0], 0.99 * edges[-1])  # all are shown
+    # values beyond the outermost bins are shown in them
+    values = np.sign(values) * np.clip(np.abs(values), 1.01 * edges[0], 0.99 * edges[-1])
     centres = np.sqrt(edges[1:] * edges[:-1])
     for sign in (-1, 1):
         height, _ = np.histogram(sign * values, edges)
@@ -131,7 +133,10 @@ def plot_kernel_prestress(ax: Axes, samples: Sequence[JammedSample], colour: str
 
 
 def plot_delta_densities(ax: Axes, law: DeltaStatistics, colour: str, *, isostatic: bool) -> None:
-    """P₊ of overlaps and P₋ of gaps on logarithmic bins, the fitted laws over their windows (yellow: mean field)."""
+    """Draw P₊ of overlaps and P₋ of gaps on logarithmic bins, and the fitted laws over their windows.
+
+    For isostatic systems the laws of mean field are added in yellow.
+    """
     for density, exponent, sign, marker, name in (
         (law.overlap_density, law.theta, 1, "o", r"P_+,\ \theta"),
         (law.gap_density, law.gamma, -1, "s", r"P_-,\ \gamma"),
@@ -176,7 +181,10 @@ def plot_delta_densities(ax: Axes, law: DeltaStatistics, colour: str, *, isostat
 def comparison_figure(
     samples: Mapping[str, Sequence[JammedSample]], laws: Mapping[str, DeltaStatistics], caption: str
 ) -> Figure:
-    """Columns are systems; rows the count, the spectrum, Hp on the kernel of H0, and P±(Δ)."""
+    """The figure that compares systems: one column each; rows are the count, the spectrum, Hp on ker H0, and P±(Δ).
+
+    Names of systems are keys of `COLOURS` and `TITLES`; `laws` has the same keys as `samples`.
+    """
     with plt.rc_context(STYLE):
         figure, axes = plt.subplots(
             4, len(samples), figsize=(3.3 * len(samples), 12.2), sharey="row", squeeze=False

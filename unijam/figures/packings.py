@@ -1,7 +1,7 @@
 """Pictures of packings: discs and ellipses to scale in their periodic box, force chains, modes; spheres in perspective.
 
-Everything is drawn in the units of the box, in as few collections as there are kinds of things: a picture can be
-zoomed, and a thousand particles take well under a second.
+Everything is drawn in the units of the box, so that a picture can be zoomed. Particles, links and arrows are one
+collection each, so that a thousand particles take well under a second.
 """
 
 from typing import Any
@@ -41,15 +41,15 @@ def plot_packing(
     ax : Axes, optional
         Where to draw; a new figure by default.
     forces : bool, optional
-        Draw each overlap as a line from centre to centre through the contact, of a width proportional to its force
-        (the mean force has the same width in every picture). By default discs and ellipses have them, spheres and
-        pictures of a mode not.
+        Whether to draw each overlap as a line from centre to centre through the contact, of a width proportional to its
+        force (the mean force has the same width in every picture). By default yes for discs and ellipses, no for
+        spheres and for pictures of a mode.
     mode : (n_dof,) array, optional
         A displacement, as a column of `vibrational_modes(...).vectors`: its positions are drawn as arrows, the
         longest about 1.6 diameters, its rotations as colours (red: anticlockwise, blue: clockwise).
     colour : optional
         One colour, from which small particles get a lighter tint; or n numbers, one a particle, for a colour map.
-        By default that of the kind of system in all figures.
+        By default the colour that this kind of system has in all figures.
 
     Returns
     -------
@@ -96,7 +96,7 @@ def plot_packing(
 
 
 def proportions(system: Packing) -> np.ndarray:
-    """Width and height of a picture, the longer of them one: those of the box; in perspective a square."""
+    """Width and height of a picture, (2,), the longer of them one: those of the box; a square in perspective."""
     return system.sides / system.sides.max() if system.dimension == 2 else np.ones(2)
 
 

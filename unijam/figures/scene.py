@@ -1,4 +1,4 @@
-"""What a picture of a packing shows: centres, contacts, colours, and the polygons they are drawn with."""
+"""The content of a picture of a packing: centres, contacts, colours, and the polygons that draw them."""
 
 from typing import Any
 
@@ -6,7 +6,7 @@ import numpy as np
 from matplotlib.collections import PolyCollection
 from matplotlib.colors import Normalize, to_rgb
 
-from ..core.system import Constraints
+from ..core.constraints import Constraints
 from ..particles.ellipses import EllipseConstraints, Ellipses
 from ..particles.formats.common import wrapped
 from ..particles.packing import Packing
@@ -16,15 +16,13 @@ from .comparison import COLOURS
 INK = "#1f2730"
 RATTLER = "#d5d5d5"
 ARROW = "#b2182b"
-FORCE_WIDTH = (
-    0.19  # of a contact with the mean force, in mean (short) radii; the width is proportional to the force
-)
-LONGEST_ARROW = 1.6  # of a mode, in mean diameters
+FORCE_WIDTH = 0.19  # width of a link with the mean force, in mean (short) radii; proportional to the force
+LONGEST_ARROW = 1.6  # length of the longest arrow of a mode, in mean diameters
 ROUND = 12  # vertices of each end of a force chain's link
 
 
 class Scene:
-    """What a picture shows, in the units of the box: centres inside it, links of the contact network, colours."""
+    """The content of a picture, in the units of the box: centres inside it, links of the contact network, colours."""
 
     def __init__(self, system: Packing, x: np.ndarray, mode: np.ndarray | None, colour: Any) -> None:
         n, d = system.n, system.dimension
@@ -50,7 +48,7 @@ class Scene:
         self.colours = self._colours(colour)
 
     def _colours(self, colour: Any) -> np.ndarray:
-        """One colour a particle, (n, 3): values of a map, or tints by size with rattlers in grey."""
+        """The colour of each particle, (n, 3): from a colour map, or a tint by size, with rattlers in grey."""
         from matplotlib import colormaps
 
         radii, d = self.system.radii, self.system.dimension
@@ -81,7 +79,7 @@ class Scene:
         return np.where(self.held[:, None], tinted, to_rgb(RATTLER))
 
     def segments(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """Links as lines from the centres of both particles to where they touch: starts, ends (2m, d), widths."""
+        """Links as lines from both centres to the contact: starts and ends, (2m, d), and widths, (2m,)."""
         i, j = self.links.T
         starts = self.centres[np.concatenate([i, j])]
         apart = self.centres[j] - self.centres[i]
@@ -90,7 +88,10 @@ class Scene:
         return starts, ends, np.tile(self.widths, 2)
 
     def moves(self) -> np.ndarray:
-        """The positions' part of the mode, (n, d), its longest arrow 1.6 mean diameters (turns count as lengths)."""
+        """The arrows of the mode, (n, d), of which the longest has 1.6 mean diameters.
+
+        Where turns dominate the mode, arrows are shorter: turns count as the motion of the rim.
+        """
         assert self.mode is not None
         moves = self.system.positions(self.mode)
         turns = self.mode[self.system.n * self.system.dimension :]
@@ -101,7 +102,7 @@ class Scene:
 
 
 def _contact_points(system: Packing, scene: Scene, c: Constraints, touching: np.ndarray) -> np.ndarray:
-    """Where particles touch, seen from the first of each pair, (m, d).
+    """The contact point of each pair relative to the centre of its first particle, (m, d).
 
     For ellipses the point at which the contact function is largest: (1 − t) A [(1 − t) A + t B]⁻¹ r.
     """
@@ -121,7 +122,10 @@ def _contact_points(system: Packing, scene: Scene, c: Constraints, touching: np.
 
 
 def images(centres: np.ndarray, half: np.ndarray, sides: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Centres (n, 2) and their periodic images that reach into the box, and whose each is."""
+    """Centres and their periodic images that reach into the box, (k, 2), and the particle of each, (k,).
+
+    `centres` and `half`, half the width and height of each particle, are (n, 2); `sides` is (2,).
+    """
     shifts = np.array([(a, b) for a in (0, -1, 1) for b in (0, -1, 1)]) * sides
     at = centres[None] + shifts[:, None]
     seen = ((at + half > 0) & (at - half < sides)).all(axis=2)
@@ -129,7 +133,10 @@ def images(centres: np.ndarray, half: np.ndarray, sides: np.ndarray) -> tuple[np
 
 
 def capsules(start: np.ndarray, end: np.ndarray, radii: np.ndarray, vertices: int = ROUND) -> np.ndarray:
-    """Polygons (m, 2 vertices, 2) around lines from start to end with round ends; circles where these are equal."""
+    """Polygons, (m, 2 × vertices, 2), around lines from start to end, (m, 2), with round ends of `radii`, (m,).
+
+    Where start and end are equal they are circles.
+    """
     along = np.arctan2(*(end - start).T[::-1])[:, None]
     turn = along + np.linspace(-0.5 * np.pi, 0.5 * np.pi, vertices)
     arc = radii[:, None, None] * np.stack([np.cos(turn), np.sin(turn)], axis=2)
@@ -137,7 +144,7 @@ def capsules(start: np.ndarray, end: np.ndarray, radii: np.ndarray, vertices: in
 
 
 def arrows(start: np.ndarray, along: np.ndarray) -> np.ndarray:
-    """Polygons (m, 7, 2) of arrows, all of one shape: a short one is a small one."""
+    """Polygons, (m, 7, 2), of arrows from `start` along vectors `along`, (m, 2); all have one shape, scaled."""
     shape = np.array(
         [[0, 0.045], [0.6, 0.045], [0.6, 0.155], [1, 0], [0.6, -0.155], [0.6, -0.045], [0, -0.045]]
     )
@@ -147,5 +154,5 @@ def arrows(start: np.ndarray, along: np.ndarray) -> np.ndarray:
 
 
 def polygons(vertices: np.ndarray, **style: Any) -> PolyCollection:
-    """A collection of polygons (m, vertices, 2)."""
+    """A matplotlib collection of polygons, (m, vertices, 2)."""
     return PolyCollection(vertices, **style)  # type: ignore[arg-type]

@@ -1,4 +1,4 @@
-"""Spheres in perspective: shaded circles, links and arrows, the farthest drawn first."""
+"""Spheres in perspective: shaded circles, links and arrows; the farthest are drawn first."""
 
 from typing import Any
 
@@ -12,12 +12,12 @@ VIEW = (np.radians(28.0), np.radians(20.0))  # azimuth and elevation from which 
 DISTANCE = 3.2  # of the eye from the middle of the box, in box sides
 CORNERS = 36  # vertices of each polygon
 LIGHT = np.array([-0.30, 0.40])  # where the highlight of a sphere is, in radii
-SHRUNK = 0.36  # radii where one is to see inside
-LINK = 0.5  # width of a link, in that of a force chain in the plane
+SHRUNK = 0.36  # factor of the radii where forces or a mode must be seen inside
+LINK = 0.5  # width of a link over the width of a force chain in the plane
 
 
 def draw_deep(ax: Axes, scene: Scene, forces: bool) -> None:
-    """Spheres, each shaded by circles from its rim to its highlight; links of the contact network; a mode's arrows."""
+    """Draw spheres, each shaded by circles from its rim to its highlight, links of contacts, and a mode's arrows."""
     see = _Camera(scene.sides)
     inside = forces or scene.mode is not None
     radii = scene.system.radii * (SHRUNK if inside else 1.0)
@@ -59,8 +59,8 @@ def draw_deep(ax: Axes, scene: Scene, forces: bool) -> None:
 def _shaded(
     at: np.ndarray, radii: np.ndarray, colours: np.ndarray, fog: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Polygons (shades n, CORNERS, 2) and colours of the circles of n spheres, all rims first."""
-    shades = int(np.clip(16000 // len(at), 14, 26))
+    """Polygons, (shades × n, CORNERS, 2), and colours, (shades × n, 3), of the circles of n spheres, rims first."""
+    shades = int(np.clip(16000 // len(at), 14, 26))  # fewer circles for each where there are many spheres
     steps = np.linspace(0.0, 1.0, shades)[:, None]
     sizes = (radii * (1.0 - 0.96 * steps)).ravel()
     centres = (at + radii[:, None] * LIGHT * steps[:, :, None]).reshape(-1, 2)
@@ -72,7 +72,7 @@ def _shaded(
 
 
 class _Camera:
-    """Perspective from `VIEW`: points (n, 3) -> places on the picture (n, 2), and the magnification there, (n,)."""
+    """Perspective from `VIEW`: points, (n, 3), -> places in the picture, (n, 2), and magnification there, (n,)."""
 
     def __init__(self, sides: np.ndarray) -> None:
         (azimuth, elevation), self.sides = VIEW, sides
@@ -87,7 +87,7 @@ class _Camera:
         return relative @ self.plane.T * near[:, None], near
 
     def fog(self, near: np.ndarray) -> np.ndarray:
-        """How much of the colour is lost with distance, from 0 to about 0.5."""
+        """The share of the colour that is lost with distance, (n,), for magnifications `near`, (n,)."""
         return np.clip(0.22 - 0.95 * (near - 1.0), 0.0, 0.6)
 
     def edges(self) -> tuple[np.ndarray, np.ndarray]:

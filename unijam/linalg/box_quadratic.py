@@ -3,15 +3,27 @@
 from ..support.arrays import Array, namespace
 from . import factor_dense
 
-NULL = 1e-28  # of the largest diagonal entry: a variable without curvature (a unit that died away)
-RIDGE = 1e-13  # of each diagonal entry: where kinks' gradients are dependent, Q is singular
-TOLERANCE = 1e-13
-MAX_ITERATIONS = 200
-LONGEST = 10.0  # step, in sides of the box: along directions without curvature Newton's is without bounds
+# A variable whose diagonal entry is below this fraction of the largest one has no curvature: its row of Q is zero (the
+# kink of a unit that died away). It goes to the bound that its linear term pushes it to.
+NULL = 1e-28
+# Added to each diagonal entry, in units of that entry: where the gradients of kinks are dependent, Q is singular.
+RIDGE = 1e-13
+TOLERANCE = 1e-13  # of |c| + |Q|: a gradient this small is rounding
+MAX_ITERATIONS = 200  # a guard: the loop ends earlier, by the gradient or by a step that vanishes
+# The longest step, in units of s (slopes lie between 0 and 1). Along directions without curvature Newton's step could
+# have any length.
+LONGEST = 10.0
 
 
 def minimize_in_box(q: Array, c: Array, s: Array, upper: Array) -> Array:
-    """The minimum, (k,), from a start s in the box; entries at a bound are exactly there.
+    """The minimum of ½ sᵀQs + cᵀs over 0 ≤ s ≤ upper, (k,); entries at a bound are equal to it.
+
+    Parameters
+    ----------
+    q : (k, k) array
+        Symmetric, without negative eigenvalues.
+    c, s, upper : (k,) arrays
+        The linear term, a start inside the box, and the upper bounds (which may be infinite).
 
     Notes
     -----
@@ -23,7 +35,8 @@ def minimize_in_box(q: Array, c: Array, s: Array, upper: Array) -> Array:
     xp = namespace(c)
     q = q + RIDGE * xp.diag(xp.diagonal(q))
     scale = float(abs(c).max()) + float(abs(q).max())
-    linear = xp.diagonal(q) <= NULL * xp.diagonal(q).max()  # its row vanishes too
+    # Q has no negative eigenvalue, so where the diagonal vanishes the row vanishes too
+    linear = xp.diagonal(q) <= NULL * xp.diagonal(q).max()
     s = xp.where(linear & (c != 0), upper * (c < 0), s)
     gradient = q @ s + c
     for _ in range(MAX_ITERATIONS):
@@ -35,13 +48,14 @@ def minimize_in_box(q: Array, c: Array, s: Array, upper: Array) -> Array:
         factor = factor_dense(q[free][:, free], 0.0)
         direction = -factor.solve(inner) if factor.positive else -inner / xp.diagonal(q)[free]
         t = min(1.0, LONGEST / float(abs(direction).max()))
-        shortest = 1e-9 * t
+        shortest = 1e-9 * t  # after 30 halvings without a sufficient decrease the search is given up
         while True:
             trial = xp.minimum(xp.clip(s[free] + t * direction, min=0.0), upper[free])
             change = 0.0 * s
             change[free] = trial - s[free]
             pushed = q @ change
             decrease = -float((gradient + 0.5 * pushed) @ change)
+            # Armijo's condition: 1e-4 of the decrease that the slope promises is enough
             if decrease >= -1e-4 * float(gradient @ change) or t < shortest:
                 break
             t /= 2

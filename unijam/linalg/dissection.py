@@ -103,7 +103,7 @@ def _separator(graph: Graph) -> Array:
 
 
 def least_degree(indices: Array, indptr: Array, removed: Array | None = None) -> Array:
-    """The rank of each node by multiple minimum degree, (n,), which SuperLU knows: by a factor of the graph's Laplacian.
+    """The rank of each node by multiple minimum degree, (n,): SuperLU finds it, in a factor of a matrix of this graph.
 
     Parameters
     ----------
@@ -139,7 +139,12 @@ def _joined(indices: Array, indptr: Array, edges: Array, weights: Array, heavies
         partner, most = k, 0
         for place in range(indptr[k], indptr[k + 1]):
             other = indices[place]
-            if other != k and joined[other] < 0 and edges[place] > most and weights[k] + weights[other] <= heaviest:
+            if (
+                other != k
+                and joined[other] < 0
+                and edges[place] > most
+                and weights[k] + weights[other] <= heaviest
+            ):
                 partner, most = other, edges[place]
         joined[k] = joined[partner] = count
         count += 1
@@ -204,7 +209,7 @@ def _subgraph(
 
 @loop
 def _grown(indices: Array, indptr: Array, edges: Array, weights: Array, start: int) -> Array:
-    """Labels: side 0 grows from the node `start` to half of the weight, breadth first; the shore of side 1 separates."""
+    """Labels, (n,): side 0 grows from node `start` to half of the weight, breadth first; its shore is the separator."""
     n, total = len(weights), weights.sum()
     label, queue = np.ones(n, np.int8), np.empty(n, np.int64)
     seen = np.zeros(n, np.bool_)
@@ -319,4 +324,4 @@ def _refine(indices: Array, indptr: Array, edges: Array, weights: Array, label: 
                 part[1 - side] += weights[drawn[j]]
         if part[SEPARATOR] >= before:
             break
-    return part[SEPARATOR]
+    return int(part[SEPARATOR])

@@ -1,7 +1,7 @@
-"""Factors of symmetric sparse matrices, L D Lᵀ without row exchanges, in an order that is found once and kept.
+"""Factors L D Lᵀ of symmetric sparse matrices, without row exchanges, in an order that is found once and kept.
 
-To find the order costs a good part of a factor; a contact network that has lost or won a few contacts is eliminated
-as well in the order of the old one.
+Finding the order takes a good part of the time of a factorisation. A contact network that has lost or gained a few
+contacts can be eliminated in the order of the old one (docs/decisions/037).
 """
 
 from collections.abc import Callable
@@ -16,15 +16,23 @@ from .dissection import dissected, least_degree
 from .multifrontal import factorise, solve
 from .symbolic import Panels, analyse, graph_of, nodes_of
 
-# Where L has 1.3 times the entries that the order had at first, the next matrix gets a new order: the work of a
-# factor grows faster than its entries, and soon exceeds that of finding an order.
+# If L has 1.3 times as many entries as it had when the order was found, a new order is found for the next matrix: the
+# work of a factorisation grows faster than the entries of L, and soon exceeds the work of finding an order.
 WORSE = 1.3
 SMALL = 3000  # nodes of a graph that is also ordered by minimum degree: in the plane it is the better order up to there
 
 
 @dataclass(frozen=True, eq=False)
 class Factor:
-    """A factored symmetric matrix: `solve`, and the number of its negative eigenvalues (None: not known)."""
+    """A factored symmetric (n, n) matrix.
+
+    Attributes
+    ----------
+    solve : function
+        rhs -> matrix⁻¹ rhs, (n,) -> (n,). If the factorisation failed, it returns rhs: ask `positive` first.
+    n_negative : int or None
+        The number of negative eigenvalues; None if the factorisation failed.
+    """
 
     solve: Callable[[Array], Array]
     n_negative: int | None
@@ -36,22 +44,22 @@ class Factor:
 
 
 class Elimination:
-    """The order in which matrices of one kind are eliminated; empty at first.
+    """The order in which similar sparse matrices are eliminated: found with the first matrix, kept for the next ones.
 
     Attributes
     ----------
     order : (k,) array or None
-        Of the nodes, which are groups of columns of equal pattern.
+        The order of the nodes, which are groups of columns of equal pattern; None before the first matrix.
     """
 
     def __init__(self) -> None:
         self.order: np.ndarray | None = None
-        self.filled = 0.0
-        self.pattern: tuple[np.ndarray, ...] = ()
+        self.filled = 0.0  # entries of L above which the order is given up
+        self.pattern: tuple[np.ndarray, ...] = ()  # indices and indptr of the last matrix
         self.panels: Panels | None = None
 
     def factor(self, matrix: sp.csc_array, shift: float) -> Factor:
-        """Factor matrix + shift; the signs of D are its inertia."""
+        """Factor an (n, n) csc matrix + shift × 1; the signs of D give the number of negative eigenvalues."""
         if not matrix.has_canonical_format:
             matrix = sp.csc_array(matrix)
             matrix.sum_duplicates()
@@ -63,7 +71,7 @@ class Elimination:
         return Factor(lambda rhs: solve(values, panels, np.ascontiguousarray(rhs)), n_negative)
 
     def _analysed(self, indices: np.ndarray, indptr: np.ndarray) -> Panels:
-        """Where the entries of L are; known where the pattern is that of the last matrix."""
+        """The places of the entries of L; those of the last matrix if the pattern is the same."""
         same = all(np.array_equal(a, b) for a, b in zip((indices, indptr), self.pattern, strict=False))
         if self.panels is not None and same:
             return self.panels
@@ -90,12 +98,12 @@ def _best_order(indices: np.ndarray, indptr: np.ndarray, node: np.ndarray) -> tu
 
 
 def factor_sparse(matrix: sp.csc_array, shift: float) -> Factor:
-    """Factor a symmetric sparse matrix + shift once."""
+    """Factor a symmetric (n, n) csc matrix + shift × 1, in an order of its own."""
     return Elimination().factor(matrix, shift)
 
 
 def with_diagonal(matrix: sp.csc_array, values: Array) -> sp.csc_array:
-    """matrix + diag(values)."""
+    """matrix + diag(values), a new csc matrix, of an (n, n) csc matrix and a number or (n,) values."""
     places = _diagonal_places(matrix.indices, matrix.indptr)
     if places[0] < 0 or not matrix.has_canonical_format:
         return sp.csc_array(matrix + sp.diags(np.broadcast_to(values, matrix.shape[0])), dtype=float)
@@ -108,7 +116,7 @@ def with_diagonal(matrix: sp.csc_array, values: Array) -> sp.csc_array:
 
 @loop
 def _diagonal_places(indices: Array, indptr: Array) -> Array:
-    """Where the diagonal is stored in a csc matrix with sorted indices; −1 first where some of it is not."""
+    """The places of the diagonal entries of a csc matrix with sorted indices, (n,); entry 0 is −1 if one is missing."""
     places = np.empty(len(indptr) - 1, dtype=np.int64)
     for column in range(len(places)):
         low, high = indptr[column], indptr[column + 1]

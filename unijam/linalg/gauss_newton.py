@@ -9,8 +9,10 @@ import scipy.sparse as sp
 from ..support.arrays import Array, gram, namespace
 from . import Operator, conjugate_gradients, factor_dense, factor_sparse
 
-INEXACT = 1e-2  # residual of a step by conjugate gradients, relative to the gradient
-MOST_PRODUCTS = 500  # for one step
+# A step by conjugate gradients ends at this residual, relative to the gradient, or after this many products. Wherever
+# they stop, the step descends.
+INEXACT = 1e-2
+MOST_PRODUCTS = 500
 
 
 @dataclass(frozen=True, eq=False)
@@ -33,7 +35,19 @@ class GaussNewton:
 
     @classmethod
     def of(cls, jacobian: Array, root: Array, r: Array, gradient: Array, border: Array | None) -> Self:
-        """From the rows of J, √u'', u'/√u'', the whole gradient, and the scale's column if it moves."""
+        """The model from quantities of the overlaps.
+
+        Parameters
+        ----------
+        jacobian : (m, n) csr or dense
+            The rows of J of the overlaps.
+        root, r : (m,) arrays
+            √u'' and u'/√u''.
+        gradient : (n,) or (n + 1,) array
+            ∂E/∂y, with the entry of the scale if it moves.
+        border : (m,) array or None
+            √u'' c, the column of the scale if it moves.
+        """
         if sp.issparse(jacobian):
             a = sp.diags(root) @ jacobian
             a = a if border is None else sp.hstack([a, border[:, None]], format="csr")
@@ -43,7 +57,7 @@ class GaussNewton:
         return cls(a, r, gradient - a.T @ r)
 
     def step(self, damping: float) -> Array:
-        """p = −(AᵀA + damping)⁻¹ (Aᵀ r + rest), or an empty array where rounding forbids the factorisation."""
+        """p = −(AᵀA + damping)⁻¹ (Aᵀ r + rest), (n,), or an empty array if the factorisation fails in rounding."""
         m, n = self.a.shape
         if m == 0:
             return -self.rest / damping
@@ -56,20 +70,22 @@ class GaussNewton:
         return -f.solve(self.a.T @ self.r + self.rest)
 
     def predicted(self, p: Array) -> float:
-        """The decrease of E that the model (without damping) promises for p."""
+        """The decrease of E that the model, without damping, predicts for a step p, (n,)."""
         ap = self.a @ p
         return -float((self.r + 0.5 * ap) @ ap) - float(self.rest @ p)
 
     @cached_property
     def _gram(self) -> Array:
-        """The smaller of AAᵀ and AᵀA; tried with several dampings."""
+        """The smaller one of AAᵀ and AᵀA; kept, because steps with several dampings are tried."""
         m, n = self.a.shape
         return gram(self.a.T, 0.0 * self.rest + 1.0) if m < n else gram(self.a, 0.0 * self.r + 1.0)
 
 
 @dataclass(frozen=True, eq=False)
 class NormalEquations:
-    """The same model through H0 itself: constraints of one datum coupled (cross-entropy), or no J that fits memory.
+    """The same model by the normal equations, with H0 instead of its root A.
+
+    It serves if the constraints of a datum are coupled (cross-entropy), or if J does not fit into memory.
 
     Attributes
     ----------
@@ -82,9 +98,9 @@ class NormalEquations:
     gradient: Array
 
     def step(self, damping: float) -> Array:
-        """p = −(H0 + damping)⁻¹ gradient, or an empty array where rounding forbids the factorisation.
+        """p = −(H0 + damping)⁻¹ gradient, (n,), or an empty array if H0 + damping is not positive definite in rounding.
 
-        Of an operator, by conjugate gradients to a residual of 1e-2 at most: p then is inexact, but descends.
+        If H0 is an operator, conjugate gradients find p to a residual of 1e-2: p is inexact, but descends.
         """
         if isinstance(self.h0, Operator):
             return conjugate_gradients(self.h0.shifted(damping), -self.gradient, INEXACT, MOST_PRODUCTS)[0]
@@ -93,5 +109,5 @@ class NormalEquations:
         return -f.solve(self.gradient) if f.positive else self.gradient[:0]
 
     def predicted(self, p: Array) -> float:
-        """The decrease of E that the model (without damping) promises for p."""
+        """The decrease of E that the model, without damping, predicts for a step p, (n,)."""
         return -float(self.gradient @ p + 0.5 * p @ (self.h0 @ p))

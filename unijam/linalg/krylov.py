@@ -18,11 +18,21 @@ Projection = Callable[[Array], Array]
 def conjugate_gradients(
     operator: Operator, rhs: Array, tolerance: float, max_products: int
 ) -> tuple[Array, Array | None]:
-    """A step p that lowers ½ pᵀA p − rhs·p, and a direction of negative curvature where one was met, else None.
+    """A step p, (n,), that lowers ½ pᵀA p − rhs·p, and a direction of negative curvature, (n,), if one was met.
 
-    Without one, p solves A p = rhs to a residual of tolerance × |rhs|, or as far as `max_products` lead. A
-    direction d with dᵀA d ≤ 0 ends the iteration: A is not positive definite, and along d from p the quadratic
-    falls without end (T. Steihaug, SIAM J. Numer. Anal. 20, 626 (1983), algorithm of section 2).
+    If none was met (None), p solves A p = rhs to a residual of tolerance × |rhs|, or is the best found with
+    `max_products` products. A direction d with dᵀA d ≤ 0 ends the iteration: A is not positive definite, and along d
+    from p the quadratic falls without bound (T. Steihaug, SIAM J. Numer. Anal. 20, 626 (1983), section 2).
+
+    Parameters
+    ----------
+    operator : Operator
+        A, symmetric (n, n).
+    rhs : (n,) array
+    tolerance : float
+        Of the residual, relative to |rhs|.
+    max_products : int
+        The largest number of products with A.
     """
     p, r, square = 0.0 * rhs, rhs, float(rhs @ rhs)
     d, wanted = rhs, tolerance * tolerance * square
@@ -42,7 +52,7 @@ def conjugate_gradients(
 
 @dataclass(frozen=True, eq=False)
 class Tridiagonal:
-    """What Lanczos' method knows of an operator after some products, seen from one start.
+    """The result of Lanczos' method: the spectrum of an operator as seen from one start vector.
 
     Attributes
     ----------
@@ -59,10 +69,12 @@ class Tridiagonal:
 
 
 def lanczos(operator: Operator, start: Array, steps: int, project: Projection | None = None) -> Tridiagonal:
-    """Lanczos' method from a start, with at most so many products, orthogonalised in full where memory allows.
+    """Lanczos' method from a start vector, (n,), with at most `steps` products.
 
-    Without that, Ritz values that have converged come again as copies, which share their weight: quadratures and
-    extreme values stay right (A. Greenbaum, Linear Algebra Appl. 113, 7 (1989)).
+    Vectors are orthogonalised in full if they fit into the operator's memory. If not, Ritz values that have converged
+    appear again as copies that share their weight; quadratures and extreme values stay right
+    (A. Greenbaum, Linear Algebra Appl. 113, 7 (1989)). `project`, (n,) -> (n,), keeps the iteration in a subspace,
+    in which the start must lie.
     """
     steps = min(steps, len(start))
     xp = namespace(start)
@@ -76,12 +88,14 @@ def lanczos(operator: Operator, start: Array, steps: int, project: Projection | 
         w = operator @ q
         alpha[k] = float(q @ w)
         w = w - alpha[k] * q - (beta[k - 1] * before if k else 0.0)
+        # two passes: rounding leaves a part of the basis in w after the first
         for _ in range(2 if keep else 0):
             w = w - (basis[: k + 1] @ w) @ basis[: k + 1]
         w = w if project is None else project(w)
         beta[k] = float(w @ w) ** 0.5
         size = max(abs(alpha[: k + 1]).max(), beta[: k + 1].max())
-        if beta[k] <= 10 * float(xp.finfo(start.dtype).eps) * size:  # the Krylov space is exhausted
+        # what is left of the new vector is rounding: the Krylov space is exhausted
+        if beta[k] <= 10 * float(xp.finfo(start.dtype).eps) * size:
             steps = k + 1
             break
         before, q = q, w / beta[k]
@@ -100,26 +114,29 @@ def extreme_modes(
     seed: int = 0,
     enough: float | None = None,
 ) -> tuple[np.ndarray, Array, np.ndarray]:
-    """The lowest (or highest) eigenvalues, their vectors as rows, and their residuals ‖A y − θ y‖.
+    """The lowest (or highest) eigenvalues, (k,), their vectors as rows, (k, n), and their residuals ‖A y − θ y‖, (k,).
 
     Lanczos' method with full orthogonalisation and thick restarts (K. Wu, H. Simon, SIAM J. Matrix Anal. Appl. 22,
-    602 (2000)), in the memory of the operator but with at least count + 3 vectors.
+    602 (2000)). The basis fits into half of the operator's memory, but has at least count + 3 vectors.
 
     Parameters
     ----------
     tolerance : float
-        Of the residuals, in units of the largest |Ritz value|.
+        Residuals asked for, in units of the largest |Ritz value|.
     max_products : int
-        Products at most; the residuals tell how far they led.
+        The largest number of products; the residuals tell how accurate the result is.
     project : function, optional
-        Onto the subspace where modes are sought.
+        The projection, (n,) -> (n,), onto the subspace where modes are sought.
+    seed : int
+        Of the random start.
     enough : float, optional
-        An eigenvalue known to be below (above) this ends the search.
+        The search ends when one eigenvalue is known to be below (above) this.
     """
     like, sign = operator.like, 1.0 if lowest else -1.0
     n, xp = len(like), namespace(like)
     count = min(count, n)
     fits = operator.memory // (like.dtype.itemsize * n)
+    # at most half of the memory, since a restart makes new vectors beside the old ones
     size = min(n, max(count + 3, min(2 * count + 60, int(fits) // 2)))
     project = project or (lambda v: v)
     basis = xp.zeros((size + 1, n), dtype=like.dtype, device=like.device)
@@ -136,6 +153,7 @@ def extreme_modes(
             w = project(w - again @ basis[: k + 1])
             t[k, : k + 1] = t[: k + 1, k] = sign * np.array((along + again).tolist())
             beta, filled = float(w @ w) ** 0.5, k + 1
+            # nothing but rounding is left of the new vector; 1e-300 serves an operator that vanishes
             exhausted = beta <= 1e-14 * max(abs(t[: k + 1, : k + 1]).max(), 1e-300)
             if exhausted:
                 break
@@ -144,11 +162,12 @@ def extreme_modes(
                 break
         values, vectors = np.linalg.eigh(t[:filled, :filled])
         residuals = beta * abs(vectors[-1])
-        scale = max(abs(values).max(), 1e-300)
+        scale = max(abs(values).max(), 1e-300)  # not zero, if the operator vanishes
         found = min(count, filled)
         done = (residuals[:found] <= tolerance * scale).all() or exhausted or products >= max_products
         if enough is not None:
             done |= values[0] + residuals[0] < sign * enough
+        # thick restart: the wanted Ritz vectors and half of the others, so that a restart loses little
         kept = found if done else min(filled - 1, max(found + 1, found + (filled - found) // 2))
         rotation = vectors[:, :kept].T
         if is_torch(like):
@@ -164,7 +183,7 @@ def extreme_modes(
 
 
 def mean_diagonal(operator: Operator, n_probes: int = 4) -> float:
-    """The mean diagonal entry, by products with vectors of ±1 (M. F. Hutchinson, 1990)."""
+    """An estimate of the mean diagonal entry, from products with vectors of random ±1 (M. F. Hutchinson, 1990)."""
     probes = (signs(operator.like, seed) for seed in range(n_probes))
     return sum(float(v @ (operator @ v)) for v in probes) / (n_probes * len(operator.like))
 

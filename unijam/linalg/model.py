@@ -1,9 +1,9 @@
-"""The one place that knows whether a matrix is sparse, dense or matrix-free: Newton steps, inertia, symmetries.
+"""Newton steps, inertia and symmetries, for sparse, dense and matrix-free H alike.
 
-A Newton step solves (P H P + ρ Z Zᵀ + s) p = −g, Z the symmetries; with a moving scale, H has a border b and a
-corner k, which are eliminated by their Schur complement k − bᵀ H⁻¹ b (so inertia is that of H plus its sign). A
-matrix that is known by its products alone is not factored: conjugate gradients take its place, and Lanczos'
-method looks for negative eigenvalues.
+A Newton step solves (P H P + ρ Z Zᵀ + s) p = −g, with Z the symmetries and s a shift. If the scale moves, H has a
+border b and a corner k. They are eliminated by the Schur complement k − bᵀ H⁻¹ b, so the number of negative
+eigenvalues is that of H, plus one if the complement is negative. A matrix that is known only by its products is not
+factored: conjugate gradients find the step, and Lanczos' method looks for negative eigenvalues.
 """
 
 from collections.abc import Callable
@@ -21,28 +21,31 @@ from .krylov import conjugate_gradients, extreme_modes, mean_diagonal
 from .operators import Operator, is_operator
 from .subspaces import orthonormal_rows, projection
 
-TETHER = (
-    1e-2  # of ρ: holds what bears no force. Stiffer, a rattler that is touched would hold its neighbours up
-)
-LARGE = 3000  # the spectrum of a matrix larger than this is not computed whole
-LARGE_SPARSE = 600  # nor for one mode of a sparse matrix: a few factors find it in a hundredth of the time
-PRODUCTS = 500  # of a matrix-free H in one Newton step, or in one search for a negative eigenvalue
+# Stiffness, in units of ρ, added to the diagonal for degrees of freedom that bear no force (rattlers): H is singular
+# there. With a stiffer tether a rattler that touches the backbone would hold its neighbours in place, and Newton's
+# method would stall (docs/decisions/001).
+TETHER = 1e-2
+# The whole spectrum is computed only up to this size; above it, only the lowest mode is.
+LARGE = 3000
+# The same for the lowest mode of a sparse matrix: above this size a few factors find it in a hundredth of the time.
+LARGE_SPARSE = 600
+PRODUCTS = 500  # with a matrix-free H, at most, for one Newton step or one search for a negative eigenvalue
 
 
 @dataclass(frozen=True, eq=False)
 class QuadraticModel:
-    """Curvature of an objective at a point, regular across its symmetries.
+    """The curvature of an objective at a point, made regular along its symmetries.
 
     Attributes
     ----------
     matrix : (n, n) scipy csc, dense or Operator
-        H over x, made regular by `across_symmetries`.
+        H with respect to x, made regular by `across_symmetries`.
     border, corner : (n,) array or None, float
-        ∂∇U/∂s and ∂²U/∂s² of the moving scale variable s, if any.
+        ∂∇U/∂s and ∂²U/∂s² of the scale variable s, if the scale moves.
     rho : float
-        Mean diagonal of H.
+        Mean diagonal entry of H.
     elimination : Elimination
-        The order in which a sparse H is factored, shared with those that resemble it.
+        The order in which a sparse H is factored, shared with similar matrices.
     """
 
     matrix: Array
@@ -53,23 +56,27 @@ class QuadraticModel:
 
     @property
     def floor(self) -> float:
-        """The shift at which rounding of H begins."""
+        """1e-14 ρ: the size of the rounding errors of H, and so the smallest shift that has an effect."""
         return 1e-14 * self.rho
 
     def step(
         self, gradient: Array, shift: float, longest: float, accuracy: float = 0.0
     ) -> tuple[Array, float]:
-        """The shifted Newton step −(H + shift)⁻¹ g, and the shift that made it positive definite and not too long.
+        """The Newton step −(H + shift)⁻¹ g, (n,) or (n + 1,), and the shift that was used.
 
-        A matrix-free H is left as it is where it proves not to be positive definite: the step then follows the
-        direction of negative curvature to the length allowed (Steihaug).
+        The shift is raised until H + shift is positive definite and the step short enough. The shift of a matrix-free
+        H is not raised: if H + shift is not positive definite, the step follows the direction of negative curvature
+        to the length allowed (Steihaug).
 
         Parameters
         ----------
+        gradient : (n,) array, or (n + 1,) with a border
+        shift : float
+            The first shift to try.
         longest : float
             The largest change of a degree of freedom that is allowed.
         accuracy : float
-            ‖(H + shift) p + g‖ / ‖g‖ at which a matrix-free step is good enough.
+            A matrix-free step is accepted at this ‖(H + shift) p + g‖ / ‖g‖.
         """
         if is_operator(self.matrix):
             matrix = self._whole.shifted(shift)
@@ -78,17 +85,17 @@ class QuadraticModel:
                 return step, shift
             length = (longest - float(abs(step).max())) / float(abs(downward).max())
             return step + max(length, 0.0) * downward, shift
-        while shift < 1e15 * self.rho:
+        while shift < 1e15 * self.rho:  # beyond, H is lost in rounding beside the shift
             factor = self.factor(shift)
             if factor.positive:
                 step = -factor.solve(gradient)
                 if float(abs(step).max()) <= longest:
                     return step, shift
-            shift = max(4 * shift, 10 * self.floor)
+            shift = max(4 * shift, 10 * self.floor)  # from zero, the first shift well above rounding
         return -gradient / shift, shift
 
     def factor(self, shift: float) -> Factor:
-        """Factor matrix + shift; with a border, the whole bordered matrix (its corner shifted too)."""
+        """Factor matrix + shift × 1; with a border, the bordered (n + 1, n + 1) matrix + shift × 1."""
         inner = (
             self.elimination.factor(self.matrix, shift)
             if sp.issparse(self.matrix)
@@ -101,9 +108,9 @@ class QuadraticModel:
     def negative_modes(self, uncertainty: float = 0.0) -> int:
         """The number of eigenvalues (of the bordered matrix, if there is a border) below −10 × the uncertainty.
 
-        The uncertainty of an eigenvalue is at least that of rounding; at a point that is not quite stationary it is
-        of the order of the gradient left. Of a matrix-free H the lowest eigenvalue is sought, and 1 stands for
-        one or more.
+        `uncertainty` is the error of an eigenvalue, a stiffness: at a point that is not quite stationary it is of the
+        order of the gradient that is left (docs/decisions/011). It is taken to be at least the rounding error of H. Of
+        a matrix-free H only the lowest eigenvalue is sought, and 1 means one or more.
         """
         threshold = 10 * max(self.floor, uncertainty)
         if is_operator(self.matrix):
@@ -119,7 +126,7 @@ class QuadraticModel:
         return int((np.linalg.eigvalsh(to_numpy(self._whole)) < -threshold).sum())
 
     def lowest_mode(self) -> Array:
-        """The normalised eigenvector of the lowest eigenvalue of the (bordered) matrix."""
+        """The normalised eigenvector of the lowest eigenvalue, (n,), or (n + 1,) with a border."""
         if is_operator(self.matrix):
             return self._lowest(0.0)[1][0]
         if is_torch(self._whole):
@@ -129,17 +136,17 @@ class QuadraticModel:
         return self._softest()[1]
 
     def _softest(self) -> tuple[float, np.ndarray]:
-        """The lowest eigenvalue of a large matrix and its mode, by the inverse of matrix + shift.
+        """The lowest eigenvalue of a large matrix and its mode, from the inverse of matrix + shift.
 
-        The shift is the first, of a series times four, that makes it positive definite: the lowest mode is then the
-        largest of the inverse, however close to zero many others lie.
+        The shift is raised fourfold until matrix + shift is positive definite. The lowest mode is then the one of the
+        largest eigenvalue of the inverse, even if many other eigenvalues lie close to zero.
         """
-        shift = 10 * (self.floor or 1e-14)
+        shift = 10 * (self.floor or 1e-14)  # H may vanish; a shift of zero could not be multiplied
         while not (factor := self.factor(shift)).positive:
             shift *= 4
         n = self._whole.shape[0]
         inverse = spla.LinearOperator((n, n), matvec=factor.solve, dtype=float)
-        values, vectors = spla.eigsh(inverse, k=1, which="LA", tol=1e-3)
+        values, vectors = spla.eigsh(inverse, k=1, which="LA", tol=1e-3)  # three digits
         return 1 / float(values[0]) - shift, vectors[:, 0]
 
     def _lowest(self, enough: float) -> tuple[np.ndarray, Array, np.ndarray]:
@@ -183,7 +190,10 @@ def _bordered(inner: Factor, border: Array, corner: float) -> Factor:
 
 
 def factor_dense(matrix: Array, shift: float) -> Factor:
-    """Cholesky of a dense symmetric matrix + shift (NumPy, or torch on its device); n_negative is 0 or None."""
+    """Cholesky factor of a dense symmetric (n, n) matrix + shift × 1 (NumPy, or torch on its device).
+
+    `n_negative` is 0, or None if the matrix is not positive definite.
+    """
     if is_torch(matrix):
         import torch
 
@@ -207,13 +217,24 @@ def factor_dense(matrix: Array, shift: float) -> Factor:
 
 
 def across_symmetries(h: Array, bearing: Callable[[], Array], symmetries: Array) -> tuple[Array, float]:
-    """H made regular: (P H P + ρ Z Zᵀ, ρ), Z an orthonormal basis of the symmetries, ρ the mean diagonal of H.
+    """H made regular along its symmetries: (P H P + ρ Z Zᵀ, ρ), with P = 1 − Z Zᵀ.
 
-    A sparse H, whose symmetries satisfy H Z = 0 exactly, gets ρ on the diagonal of as many bearing degrees of
-    freedom instead (pinning), which keeps it sparse and keeps its inertia; and what bears no force is tethered
-    there (rattlers). A dense H keeps such degrees of freedom as they are: a dead unit bears none either, but Hp
-    may well make it unstable; ρ is the mean of what is not zero on the diagonal, and `bearing` is not asked. A
-    matrix-free H is projected in its products, ρ from a few of them.
+    Z is an orthonormal basis of the symmetries, and ρ the mean diagonal entry of H.
+
+    - A sparse H satisfies H Z = 0 exactly. One bearing degree of freedom for each symmetry gets ρ on the diagonal
+      instead (it is pinned), which keeps H sparse and keeps the number of negative eigenvalues. Degrees of freedom
+      that bear no force (rattlers) are tethered with 1e-2 ρ.
+    - A dense H is not tethered: a dead unit bears no force either, but Hp may make it unstable (docs/decisions/009).
+      ρ is the mean of the nonzero diagonal entries, and `bearing` is not called (docs/decisions/054).
+    - The products of a matrix-free H are projected; ρ is an estimate from a few products.
+
+    Parameters
+    ----------
+    h : (n, n) scipy csc, dense or Operator
+    bearing : function
+        Returns the mask of the degrees of freedom that bear force, (n,).
+    symmetries : (k, n) array
+        As rows, not necessarily orthonormal.
     """
     if is_operator(h):
         mask = bearing()
@@ -229,7 +250,7 @@ def across_symmetries(h: Array, bearing: Callable[[], Array], symmetries: Array)
         return Operator(product, h.like, h.memory), rho
     if sp.issparse(h):
         diagonal, mask = h.diagonal(), bearing()
-        counted = mask if mask.any() else diagonal != 0  # what overlaps but is not held, else
+        counted = mask if mask.any() else diagonal != 0  # nothing bears force: what has any stiffness counts
         rho = float(np.abs(diagonal[counted]).mean()) if counted.any() else 1.0
         stiff = np.where(mask, 0.0, TETHER * rho)
         for direction in symmetries:
@@ -250,7 +271,7 @@ def across_symmetries(h: Array, bearing: Callable[[], Array], symmetries: Array)
 
 
 def with_decay(h: Array, mu: Array) -> Array:
-    """H + μ, a number or (n,)."""
+    """H + μ on the diagonal, in the form of H; μ is a number or (n,)."""
     if is_operator(h):
         return h.shifted(mu)
     if sp.issparse(h):

@@ -16,14 +16,17 @@ from .symbolic import Panels
 
 BLOCK = 32  # columns that are eliminated one by one, before the others are changed by one product
 STRIP = 64  # rows of a symmetric target that one product changes: half of it is saved, but for the strip's own corner
-THIN = 16 # columns up to which loops are faster than a call of BLAS
+THIN = 16  # columns up to which loops are faster than a call of BLAS
 
-# sums may be in any order, so that they vectorise; NaN and infinity stay, since a vanishing pivot shows by them
+# Compiler flags. Sums may be taken in any order, so that they vectorise. NaN and infinity keep their meaning (neither
+# "nnan" nor "ninf"), because a pivot that vanishes or overflows is recognised by them.
 _fast = {"contract", "nsz", "reassoc", "arcp"}
 
 
 @inline
-def _subtract_columns(target: Array, panel: Array, length: int, row: int, first: int, low: int, high: int) -> None:
+def _subtract_columns(
+    target: Array, panel: Array, length: int, row: int, first: int, low: int, high: int
+) -> None:
     """target −= Σ L_k d_k L_k[row] over the columns low … high of a panel, from row `first` on; four at once."""
     size = len(target)
     k = low
@@ -49,7 +52,15 @@ def _subtract_columns(target: Array, panel: Array, length: int, row: int, first:
 
 @loop(fastmath=_fast)
 def _subtract(
-    target: Array, target_row: int, panel: Array, length: int, first: int, size: int, low: int, high: int, work: Array
+    target: Array,
+    target_row: int,
+    panel: Array,
+    length: int,
+    first: int,
+    size: int,
+    low: int,
+    high: int,
+    work: Array,
 ) -> None:
     """target −= L D Lᵀ of the columns low … high of a panel, in the lower half, by columns, of `size` of them.
 
@@ -90,7 +101,9 @@ def _eliminate(panel: Array, length: int, width: int, work: Array) -> int:
             for i in range(1, length - k):
                 own[i] *= inverse
         if high < width:
-            _subtract(panel[high * length + high :], length, panel, length, high, width - high, low, high, work)
+            _subtract(
+                panel[high * length + high :], length, panel, length, high, width - high, low, high, work
+            )
     return n_negative
 
 

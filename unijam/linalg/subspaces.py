@@ -1,4 +1,4 @@
-"""Subspaces: kernels and ranks, orthonormal bases, and projections across directions such as symmetries."""
+"""Subspaces: kernels and ranks, orthonormal bases, and projections that remove directions such as symmetries."""
 
 import warnings
 from collections.abc import Sequence
@@ -9,21 +9,29 @@ import scipy.linalg
 from ..support.arrays import Array, namespace
 from .krylov import Projection
 
-NULL_MODE = 1e-12  # an eigenvalue within this fraction of the largest one is zero
-NULL_CUT = 1e-3  # ranks: the largest gap in log σ below this fraction of the largest σ
+NULL_MODE = 1e-12  # an eigenvalue below this fraction of the largest one counts as zero
+# A rank is read off the largest gap in log σ below this fraction of the largest σ. A fixed threshold would fail: near
+# jamming the smallest genuine σ and the largest spurious one move with size and pressure (docs/decisions/006).
+NULL_CUT = 1e-3
 
 
 def orthonormal_rows(vectors: Array) -> Array:
-    """An orthonormal basis, as rows, of the span of the rows given (dependent rows dropped), (k', n)."""
+    """An orthonormal basis, as rows (k', n), of the span of the given rows (k, n); dependent rows are dropped."""
     if 0 in vectors.shape:
         return vectors[:0]
     xp = namespace(vectors)
     _, sigma, rows = xp.linalg.svd(vectors, full_matrices=False)
-    return rows[sigma > 1e-10 * sigma.max()]
+    return rows[sigma > 1e-10 * sigma.max()]  # what is below is dependent up to rounding
 
 
 def projection(directions: Array) -> tuple[Projection, int]:
-    """v -> v less its part in the span of the rows given, and the rank of these; rows may be a sparse tensor."""
+    """The projection v -> v minus its part in the span of the given rows, (n,) -> (n,), and the rank of these rows.
+
+    Parameters
+    ----------
+    directions : (k, n) array, or sparse tensor
+        Rows that need not be orthonormal. Of a sparse tensor only a (k, k) matrix is made dense.
+    """
     if 0 in directions.shape:
         return (lambda v: v), 0
     if not getattr(directions, "is_sparse", False):
@@ -37,7 +45,8 @@ def projection(directions: Array) -> tuple[Projection, int]:
     size = gram.diagonal().sqrt().clamp_min(torch.finfo(gram.dtype).tiny)
     gram, across = gram / size / size[:, None], directions.t().coalesce()
     lower, failed = torch.linalg.cholesky_ex(gram)
-    if int(failed) or float(lower.diagonal().min()) < 1e-5:  # dependent rows
+    # A small pivot means (nearly) dependent rows. Then eigenvectors of the Gram matrix below 1e-10 are left out.
+    if int(failed) or float(lower.diagonal().min()) < 1e-5:
         values, vectors = torch.linalg.eigh(gram)
         kept = values > 1e-10 * values[-1]
         inverse, rank = (vectors[:, kept] / values[kept]) @ vectors[:, kept].T, int(kept.sum())
@@ -51,17 +60,16 @@ def projection(directions: Array) -> tuple[Projection, int]:
 
 
 def on_dof(directions: Array, dof: Array) -> Array:
-    """Rows, (k, n), with zeros off a mask of degrees of freedom; rows may be a sparse tensor."""
+    """Rows, (k, n), set to zero outside a mask of degrees of freedom, (n,); rows may be a sparse tensor."""
     if getattr(directions, "is_sparse", False):
         return (directions.coalesce() * dof.to(directions.dtype)[None].expand(directions.shape)).coalesce()
     return directions * dof
 
 
 def null_space(matrix: np.ndarray, floor: float = 0.0) -> np.ndarray:
-    """Orthonormal basis of the kernel of a dense (m, n) matrix as columns (n, n − rank).
+    """An orthonormal basis of the kernel of a dense (m, n) matrix, as columns, (n, n − rank).
 
-    The rank is where log σ has its largest gap below 1e-3 of the largest singular value (no gap of a factor
-    10 there: full rank). Gaps below the floor, or below rounding, do not count: there σ is noise.
+    The rank is read off the largest gap in log σ, see `rank_of`; singular values below `floor` are noise.
     """
     m, n = matrix.shape
     if m == 0:
@@ -72,7 +80,21 @@ def null_space(matrix: np.ndarray, floor: float = 0.0) -> np.ndarray:
 
 
 def rank_of(sigma: np.ndarray, shape: Sequence[int], floor: float = 0.0, cut: float = NULL_CUT) -> int:
-    """Rank from descending σ, by the largest gap in log σ below cut × σ_max; below the floor σ is noise."""
+    """The rank of an (m, n) matrix from its singular values, by the largest gap in log σ below cut × σ_max.
+
+    If no gap there is a factor of 10 or more, the rank is full.
+
+    Parameters
+    ----------
+    sigma : (k,) array
+        Descending.
+    shape : (int, int)
+        m and n, which set the rounding error of σ.
+    floor : float
+        σ below this (or below rounding) is noise, and gaps there do not count.
+    cut : float
+        Only gaps that end below this fraction of σ_max count.
+    """
     if sigma.size == 0 or sigma[0] == 0:
         return 0
     floor = max(floor, np.finfo(float).eps * max(shape) * sigma[0])

@@ -21,24 +21,24 @@ FEW = 0.05  # the share of zeros that a panel of any width keeps
 
 
 class Panels(NamedTuple):
-    """Where the entries of L are, panel after panel; children before their parents.
+    """The places of the entries of L, panel after panel; children stand before their parents.
 
     Attributes
     ----------
     place : (n,) array
-        Where each row and column of the matrix goes.
+        The number, in the order of elimination, of each row and column of the matrix.
     columns : (s + 1,) array
-        First column of each panel.
+        The first column of each panel.
     starts, rows : (s + 1,) and (r,) arrays
-        rows[starts[s]:starts[s + 1]] are the rows of a panel, ascending, its own columns first.
+        rows[starts[k]:starts[k + 1]] are the rows of panel k, ascending; the panel's own columns come first.
     offsets : (s + 1,) array
-        Where the values of each panel begin, column by column.
+        The place of the first value of each panel; values are stored column by column.
     parent : (s,) array
-        The panel of the first row below each panel; −1 where there is none.
+        The panel that holds the first row below each panel; −1 if there are no rows below.
     room : int
-        The entries of all updates that wait for their parents at one time, at most.
+        The largest number of entries of updates that wait for their parents at one time.
     entries : int
-        Of L, without the zeros that panels keep.
+        The entries of L, without the zeros that panels keep.
     """
 
     place: Array
@@ -53,13 +53,18 @@ class Panels(NamedTuple):
 
 @loop
 def nodes_of(indices: Array, indptr: Array) -> tuple[Array, Array]:
-    """The node of each column, (n,), and the first column of each: columns of equal pattern, diagonal included."""
+    """The node of each column, (n,), and the first column of each node, (k,).
+
+    Columns of equal pattern are one node. `indices` and `indptr` are those of a csc matrix with sorted indices whose
+    diagonal is stored.
+    """
     n, count = len(indptr) - 1, 0
     node, first = np.full(n, -1), np.empty(n, np.int64)
     for column in range(n):
         low, length = indptr[column], indptr[column + 1] - indptr[column]
         for place in range(low, low + length):
-            other = indices[place]  # of equal pattern only if one of the rows
+            # an earlier column of equal pattern has a diagonal entry, so it is among the rows of this column
+            other = indices[place]
             start = indptr[other]
             if other >= column or node[column] >= 0:
                 break
@@ -77,7 +82,7 @@ def nodes_of(indices: Array, indptr: Array) -> tuple[Array, Array]:
 
 @loop
 def graph_of(indices: Array, indptr: Array, node: Array, first: Array) -> tuple[Array, Array]:
-    """(indices, indptr) of the graph of nodes, each with itself, sorted."""
+    """(indices, indptr) of the graph of the k nodes, sorted; each node is its own neighbour."""
     count = len(first)
     ends, mark = np.zeros(count + 1, np.int32), np.full(count, -1)
     neighbours = np.empty(len(indices) + count, np.int32)
@@ -230,7 +235,9 @@ def gather(size: Array, parent: Array, ends: Array, below: Array) -> tuple[Array
 
 
 @loop
-def lay_out(node: Array, order: Array, size: Array, heads: Array, above: Array, ends: Array, below: Array) -> tuple:
+def lay_out(
+    node: Array, order: Array, size: Array, heads: Array, above: Array, ends: Array, below: Array
+) -> tuple[Array, Array, Array, Array, Array, int]:
     """What `Panels` holds, for nodes in their order and the panels that gather them."""
     count, n, n_panels = len(order), len(node), len(above)
     inverse, begin = np.empty(count, np.int64), np.zeros(count + 1, np.int64)

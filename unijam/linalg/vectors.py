@@ -1,7 +1,7 @@
-"""The vector arithmetic of first-order methods, each line of it in one pass where x is a NumPy array.
+"""The vector arithmetic of first-order methods: one pass over memory for each function, if x is a NumPy array.
 
 NumPy would pass over memory once for each operator, and a packing of a thousand particles is evaluated in the
-time of ten such passes. Tensors keep torch's operators; of each call one small tensor leaves the device.
+time of ten such passes. Tensors keep torch's operators; each call moves one small tensor off the device.
 Compiled code may call `dot`, `products`, `moved` and `blend` too.
 """
 
@@ -14,12 +14,12 @@ from ..support.arrays import Array, namespace
 
 
 def dot(a: Array, b: Array) -> float:
-    """a·b."""
+    """a·b of two vectors, (n,)."""
     return _dot(a, b) if COMPILED and _is_vector(a) else float(a @ b)
 
 
 def products(a: Array, b: Array) -> tuple[float, float]:
-    """a·a and a·b."""
+    """a·a and a·b of two vectors, (n,)."""
     if COMPILED and _is_vector(a):
         square, product = _products(a, b)
     else:
@@ -28,14 +28,14 @@ def products(a: Array, b: Array) -> tuple[float, float]:
 
 
 def moved(y: Array, step: float, direction: Array) -> Array:
-    """y + step × direction, a new array."""
+    """y + step × direction, (n,), a new array."""
     if COMPILED and _is_vector(y):
         return _moved(y, step, direction)
     return y + step * direction
 
 
 def blend(a: float, v: Array, b: float, w: Array) -> tuple[Array, float, float, float]:
-    """u = a v + b w, a new array; u·u, u·v and the largest |component| of u."""
+    """u = a v + b w, (n,), a new array; then u·u, u·v and the largest |component| of u."""
     if COMPILED and _is_vector(v):
         u, square, product, largest = _blend(a, v, b, w)
         return u, square, product, largest
@@ -54,7 +54,11 @@ def adam_move(
     rate: float,
     epsilon: float,
 ) -> Array:
-    """y − rate × m / (√v + ε), a new array, after m ← keep1 m + (1 − keep1) g and v likewise with g², in place."""
+    """One step of Adam: y − rate × m / (√v + ε), (n,), a new array.
+
+    Before that the moments are updated in place: `first` m ← keep1 m + (1 − keep1) g, and `second`
+    v ← keep2 v + (1 − keep2) g². Tensors may have a leading axis, and `rate` one number for each replica.
+    """
     if _is_vector(y):
         new = np.empty(len(y))
         _adam_move(new, y, gradient, first, second, keep1, keep2, rate, epsilon)
@@ -64,7 +68,7 @@ def adam_move(
     damped = second.sqrt().add_(epsilon)
     if isinstance(rate, float):
         return y.addcdiv(first, damped, value=-rate)
-    return y - rate * first / damped  # a rate for each replica
+    return y - rate * first / damped  # a tensor: one rate for each replica
 
 
 def _is_vector(a: Array) -> bool:
@@ -110,14 +114,15 @@ def _moved(y: Array, step: float, direction: Array) -> Any:
 def _blend(a: float, v: Array, b: float, w: Array) -> Any:
     u = np.empty(len(v))
     square, product = 0.0, 0.0
-    bits, largest = u.view(np.int64), np.int64(0)  # |u| are ordered as their bits are, and integers vectorise
+    # |u| are ordered as their bits, read as integers, are; the maximum of integers vectorises
+    bits, largest = u.view(np.int64), np.int64(0)
     for i in range(len(u)):
         old = v[i]
         new = a * old + b * w[i]
         square += new * new
         product += new * old
         u[i] = new
-        largest = max(largest, bits[i] & np.int64(0x7FFFFFFFFFFFFFFF))
+        largest = max(largest, bits[i] & np.int64(0x7FFFFFFFFFFFFFFF))  # without the bit of the sign
     return u, square, product, np.int64(largest).view(np.float64)
 
 

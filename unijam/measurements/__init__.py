@@ -1,4 +1,4 @@
-"""What is measured of a system, and what samples of many say together."""
+"""Measurements of one system (at jamming, along a branch, at a transition), and laws from samples of many systems."""
 
 from .jammed import JammedSample, measure_jammed
 from .kernel_energies import KernelEnergySample, measure_kernel_energies

@@ -1,4 +1,4 @@
-"""What is measured on a system at its jamming point: the count, the spectra, the distances Δ."""
+"""Measurements of a system at its jamming point: the count, the spectra, the distances Δ."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -11,11 +11,10 @@ from ..ensemble.sample import Sample
 from ..statistics import Kind, count_constraints, kind_of
 from .state import measure_state
 
-REACH = 0.25  # units of the particles' gaps: the first shell, where the law of small gaps lives
-ALIKE = (
-    0.95  # of the samples: a few of many are other than the rest, as packings with two states of self stress
-)
-CUT = 0.05  # of the overlaps: what the talk's argument removes from an isostatic system
+REACH = 0.25  # largest gap kept, in `unit` (mean diameters): the first shell, with the law of small gaps
+# Share of the samples that must be of one kind: a few of many differ, as packings with two states of self stress do.
+ALIKE = 0.95
+CUT = 0.05  # share of the overlaps that the talk's argument removes from an isostatic system
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -25,24 +24,25 @@ class JammedSample(Sample):
     Attributes
     ----------
     status : str
-        Of `jam`.
+        The status of `jam`.
     n_dof, n_effective, n_overlaps, n_kinks, ratio
-        The count in the quoted state; `reduced_ratio` on the reduced system (NaN where there is none).
+        The count in the quoted state (see `ConstraintCount`); `reduced_ratio` is that of the reduced system (NaN where
+        there is none).
     n_rattlers_dof : int
-        Degrees of freedom that bear no force.
+        The number of degrees of freedom that bear no force.
     energy, relative_gradient, typical_overlap, threshold, seconds : float
-        U, ‖Jᵀu'‖/‖u'‖, √(2U/N_Δ) in units of Δ, the control at jamming, the time of `jam`.
+        U, ‖Jᵀu'‖/‖u'‖, √(2U/N_Δ) in `unit`, the control at jamming, the time of `jam`.
     negative_modes, negative_modes_hp, self_stresses : int
-        Of H, of Hp; states of self stress.
+        Negative modes of H and of Hp; states of self stress.
     distances, ratios, relative_gradients : (states,) arrays
-        On the way: distance of the scale from its threshold (in reported units), (N_Δ + N_kink)/N_eff,
-        relative gradient.
-    eigenvalues_h0, eigenvalues_hp, eigenvalues : (n_effective,) arrays
-        Symmetries apart.
+        Of the states of `jam`: distance of the scale from its threshold (in `unit`), (N_Δ + N_kink)/N_eff, relative
+        gradient.
+    eigenvalues_h0, eigenvalues_hp, eigenvalues : arrays
+        Ascending, on the tangent space of the kinks and without symmetries: N_eff − N_kink values.
     kernel_prestress, kernel_prestress_cut : arrays
-        Eigenvalues of Hp on the kernel of H0, and after 5 % of the overlaps are cut, over the typical overlap.
+        Eigenvalues of Hp on the kernel of H0, and the same after 5 % of the overlaps are cut, over the typical overlap.
     delta : (m,) array
-        Δ of the bearing constraints in reported units, gaps up to a quarter of a diameter for particles.
+        Δ of the bearing constraints in `unit`, with gaps up to a quarter of a diameter for particles.
     """
 
     status: str
@@ -73,14 +73,17 @@ class JammedSample(Sample):
 
 
 def common_kind(samples: Sequence[JammedSample]) -> Kind | None:
-    """The kind that at least 95 % of the samples have: isostatic, hypostatic or hyperstatic; None where none has."""
+    """The kind that at least 95 % of the samples have, "isostatic", "hypostatic" or "hyperstatic"; else None."""
     kinds = [kind_of(s.n_overlaps + s.n_kinks, s.n_effective, s.self_stresses) for s in samples]
     most = max(kinds, key=kinds.count)
     return most if kinds.count(most) >= ALIKE * len(kinds) else None
 
 
 def measure_jammed(system: ConstrainedSystem) -> JammedSample:
-    """Jam a system and measure it at the quoted state."""
+    """Jam a system, and measure it in the last state whose relative gradient is at most 1e-6.
+
+    A `ValueError` is raised where no state converged.
+    """
     jammed = jam(system)
     reached = jammed.settled()
     quoted = reached.system

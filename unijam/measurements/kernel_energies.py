@@ -18,13 +18,13 @@ class KernelEnergySample(Sample):
     Attributes
     ----------
     status : str
-        "converged" where the packing settled at all pressures.
+        "converged" where the packing settled at all pressures, else "stalled".
     pressure : (k,) array
         In contact stiffnesses and mean diameters.
     displacement : (m,) array
-        δ, in mean diameters, of all degrees of freedom together.
+        δ, the norm of the displacement of all degrees of freedom together, in mean diameters.
     energy : (k, n_dof, m) array
-        Mean over both signs, in contact stiffnesses × squared diameters; NaN where there are no more modes.
+        Mean over both signs, in contact stiffnesses × squared diameters; NaN beyond the last mode.
     """
 
     status: str
@@ -36,7 +36,20 @@ class KernelEnergySample(Sample):
 def measure_kernel_energies(
     system: Packing, pressures: Sequence[float] = (1e-8,), displacements: Sequence[float] = (1e-2, 3e-2)
 ) -> KernelEnergySample:
-    """Lower a packing to pressures near jamming and push it along each mode of ker H0."""
+    """Lower a packing to pressures near jamming, and measure U along each mode of ker H0.
+
+    Parameters
+    ----------
+    system : Packing
+    pressures : (k,) floats
+        In contact stiffnesses and mean diameters; met within 2 %.
+    displacements : (m,) floats
+        δ, in mean diameters.
+
+    Returns
+    -------
+    KernelEnergySample
+    """
     energy = np.full((len(pressures), system.n_dof, len(displacements)), np.nan)
     states = states_at(system, pressures)
     for of_state, state in zip(energy, states, strict=True):

@@ -1,4 +1,4 @@
-"""What is measured on networks while they learn, and in the minima below: counts, spectra, distances Δ."""
+"""Measurements of networks during training, and in the minima below: counts, spectra, distances Δ."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -31,15 +31,15 @@ NONE = np.empty(0)  # the spectrum of a state without overlaps
 
 @dataclass(frozen=True, eq=False, repr=False)
 class LandscapeSample(Sample):
-    """States of r runs on P data: k of each, in order.
+    """k states, in order, of each of r runs on P data.
 
     Attributes
     ----------
     n_dof, n_data : int
         N and P.
     status : (r, k) array of str
-        "fitted" where U/N_Δ < 1e-20 (or a minimum's overlaps are those of jamming), else of the solver; "running" on
-        the way of Adam. N_Δ of fitted states is given as 0.
+        "fitted" where U = 0 to rounding (see `MinimizeResult.fitted`), else the status of the solver; "running" for
+        states during Adam. N_Δ of fitted states is given as 0.
     certified : (r, k) array of bool
         Whether `certify` finds a minimum, kinks included.
     energy, relative_gradient : (r, k) arrays
@@ -48,12 +48,12 @@ class LandscapeSample(Sample):
     n_negative_hp, n_negative : (r, k) arrays of int
         Negative modes of Hp and of H.
     eigenvalues_h0, eigenvalues_hp, eigenvalues : (r, k, N) arrays
-        Of H0, Hp and H on the tangent space of the kinks, symmetries apart, ascending; NaN where there are no more.
+        Of H0, Hp and H on the tangent space of the kinks, without symmetries, ascending; NaN beyond the last.
     kernel_prestress : (r, k, N) array
-        Eigenvalues of Hp on the kernel of H0 over the typical overlap, likewise.
+        Eigenvalues of Hp on the kernel of H0 over the typical overlap, in the same form.
     delta : (r, k, P) array
     seconds : (r,) array
-        Of the search, spectra apart.
+        Time of the search, without that of spectra.
     """
 
     n_dof: int
@@ -78,9 +78,23 @@ class LandscapeSample(Sample):
 def measure_descent(
     system: ConstrainedSystem, times: Sequence[int] = (1000, 10_000), learning_rate: float = 1e-2
 ) -> LandscapeSample:
-    """Adam from all replicas at once, looked at after `times` steps, and the minima below where it stopped.
+    """Run Adam from all replicas at once; measure its states after `times` steps, and the minima below the last.
 
-    The last state of each run is that minimum, found by Newton's method with the kinks in its model.
+    The last state of each run is that minimum, found by the solver that the system's own choice gives ("minimum below":
+    Newton's method, with kinks in its model).
+
+    Parameters
+    ----------
+    system : ConstrainedSystem
+        May hold replicas.
+    times : sequence of int
+        Numbers of steps; the largest ends the run.
+    learning_rate : float
+
+    Returns
+    -------
+    LandscapeSample
+        len(times) + 1 states of each replica.
     """
     times = tuple(sorted(times))
     solver = Adam(learning_rate=learning_rate, max_steps=times[-1])
@@ -103,7 +117,10 @@ def measure_descent(
 
 
 def measure_minimum(system: ConstrainedSystem, **search: Any) -> LandscapeSample:
-    """U = 0 where a `FitSearch` of the given options finds it, else a minimum by `softplus_to_relu`."""
+    """Search U = 0 by a `FitSearch` with these options; where it fails, find a minimum by `softplus_to_relu`.
+
+    Returns a `LandscapeSample` of one run and one state.
+    """
     objective = Objective(system)
     found = FitSearch(**search, finish=False).run(objective, system.initial)
     if not found.fitted:
@@ -120,7 +137,7 @@ def _is_fitted(run: MinimizeResult, record: Record) -> bool:
 
 
 def _state(system: ConstrainedSystem, x: Array, status: str) -> dict[str, Any]:
-    """The fields of one state, in the system's gauge."""
+    """The fields of `LandscapeSample` for one state, in the gauge of the system."""
     state = measure_state(system, x)
     delta = to_numpy(system.constraints(state.x).delta)
     fitted = status == "fitted"

@@ -1,4 +1,8 @@
-"""What ensembles of packings say of jamming: laws, counts and thresholds, each against its published number."""
+"""Laws, counts and thresholds of jamming from ensembles of packings, beside the published numbers.
+
+`samples` are `BranchSample`s of packings of one kind and size, measured at the same pressures, in descending order.
+Pressures are in contact stiffnesses and mean diameters. An `Estimate` has a 95 % interval, by resampling packings.
+"""
 
 from collections.abc import Iterator, Mapping, Sequence
 
@@ -20,18 +24,20 @@ SCHRECK = "Schreck, Mailman, Chakraborty, O'Hern, PRE 85, 061305 (2012)"
 
 CONTACTS = {"discs": 3.6, "spheres": 7.7}  # (z − z_iso)/Δφ^½, to 15 %
 THRESHOLDS = {"discs": 0.842, "spheres": 0.639}  # φ_J, to 0.001
-LEAST = 128  # n from which this is fitted: smaller ones lie lower
-NU = 0.71  # φ_J(n) = φ_J − a n^(−1/(dν))
-EXCESS = (
-    2.6e-3  # Δφ up to which laws are fitted: beyond, K itself changes by a tenth, and they are not yet powers
-)
-MANY = 100.0  # n(z − z_iso) down to which those of contacts and shear are: with few contacts too many both are lower
+LEAST = 128  # n from which φ_J(n) is fitted: smaller packings lie below the law
+NU = 0.71  # exponent of φ_J(n) = φ_J − a n^(−1/(dν))
+# Δφ up to which laws are fitted: beyond, K itself changes by a tenth, and they are not yet power laws.
+EXCESS = 2.6e-3
+# n(z − z_iso) from which the laws of contacts and shear are fitted: both are too low with few contacts beyond z_iso.
+MANY = 100.0
 LARGE = 60.0  # p n² from which n(z − z_iso) is compared with its power law
-SMALL = 9e-4  # p n² up to which the count is that of jamming
-SPARSE = 0.25  # mean density of modes below ω*, in units of the plateau's
-FEW = 2.0  # modes of a packing below ω* that a plateau would have: with fewer, the packing itself has no more to tell
-DENSE = (1.2, 2.0)  # α over which the maximum of φ_J(α) is fitted
-STEADY = 2e-3  # p below which the contacts of ellipses stay, and the soft band follows p alone
+SMALL = 9e-4  # p n² below which the count is that of jamming
+SPARSE = 0.25  # mean density of modes below ω*, in units of the plateau
+# Number of modes of a packing that a plateau would have below ω*: with fewer, ω* says nothing, since at jamming itself
+# one or two are missing.
+FEW = 2.0
+DENSE = (1.2, 2.0)  # α between which the maximum of φ_J(α) is fitted
+STEADY = 2e-3  # p below which the contacts of ellipses stay the same, so that the soft band follows p alone
 MODES = (0.8e-2, 5e-2)  # δ between which the energy along kernel modes is fitted, at the lowest pressure
 
 
@@ -41,24 +47,32 @@ def table(samples: Sequence[BranchSample], *fields: str) -> np.ndarray:
 
 
 def means(samples: Sequence[BranchSample], *fields: str) -> np.ndarray:
-    """Their means over samples, (fields, pressures)."""
+    """Means of fields over samples, (fields, pressures); see `mean`."""
     return mean(table(samples, *fields))
 
 
 def mean(values: np.ndarray) -> np.ndarray:
-    """Over the first axis, without what is missing; NaN where all is."""
+    """The mean over the first axis, without entries that are not finite; NaN where none is finite."""
     seen = np.isfinite(values)
-    return np.where(seen, values, 0.0).sum(axis=0) / np.where(seen.any(axis=0), seen.sum(axis=0), np.nan)
+    mean: np.ndarray = np.where(seen, values, 0.0).sum(axis=0) / np.where(
+        seen.any(axis=0), seen.sum(axis=0), np.nan
+    )
+    return mean
 
 
 def near(samples: Sequence[BranchSample]) -> np.ndarray:
-    """Where the laws of U, p and K are fitted: near jamming; a mask, (pressures,)."""
-    return means(samples, "excess")[0] <= EXCESS
+    """Mask of the pressures, (pressures,), at which the laws of U, p and K are fitted: those near jamming."""
+    mask: np.ndarray = means(samples, "excess")[0] <= EXCESS
+    return mask
 
 
 def window(samples: Sequence[BranchSample]) -> np.ndarray:
-    """Where those of contacts and shear are: near jamming, but where the packing is large; a mask, (pressures,)."""
-    return near(samples) & (samples[0].n * means(samples, "excess_coordination")[0] >= MANY)
+    """Mask of the pressures, (pressures,), at which the laws of contacts and shear are fitted.
+
+    They are near jamming, but have n(z − z_iso) ≥ 100, so that finite size does not matter.
+    """
+    mask: np.ndarray = near(samples) & (samples[0].n * means(samples, "excess_coordination")[0] >= MANY)
+    return mask
 
 
 LAWS = {
@@ -71,7 +85,7 @@ LAWS = {
 
 
 def laws(samples: Sequence[BranchSample]) -> dict[str, Estimate]:
-    """Exponents of U/n, p, K, z − z_iso, G and G/K against Δφ, and of G/K against z − z_iso."""
+    """Exponents, by name, of U/n, p, K, z − z_iso, G and G/K against Δφ, and of G/K against z − z_iso."""
     found = {
         symbol: estimate(exponent_of_means, table(samples, "excess", field)[:, :, fitted(samples)])
         for symbol, (field, fitted) in LAWS.items()
@@ -87,7 +101,10 @@ def laws(samples: Sequence[BranchSample]) -> dict[str, Estimate]:
 
 
 def corrected_contacts(samples: Sequence[BranchSample]) -> Estimate:
-    """b of z − z_iso = A Δφ^b (1 + B Δφ^½), at all Δφ down to where packings have few contacts too many."""
+    """The exponent b of z − z_iso = A Δφ^b (1 + B Δφ^½), fitted at all pressures with n(z − z_iso) ≥ 100.
+
+    NaN for fewer than four of them.
+    """
     inside = samples[0].n * means(samples, "excess_coordination")[0] >= MANY
     if inside.sum() < 4:
         return Estimate(np.nan, np.nan, np.nan)
@@ -96,7 +113,9 @@ def corrected_contacts(samples: Sequence[BranchSample]) -> Estimate:
         x, y = np.log(mean(t))
 
         def misses(q: np.ndarray) -> np.ndarray:
-            return q[0] + q[1] * x + np.log1p(max(q[2], -0.9) * np.exp(x / 2)) - y
+            # B ≥ −0.9 keeps the logarithm defined during the fit
+            missed: np.ndarray = q[0] + q[1] * x + np.log1p(max(q[2], -0.9) * np.exp(x / 2)) - y
+            return missed
 
         return float(least_squares(misses, (1.0, 0.5, 1.0)).x[1])
 
@@ -104,9 +123,10 @@ def corrected_contacts(samples: Sequence[BranchSample]) -> Estimate:
 
 
 def by_decade(samples: Sequence[BranchSample]) -> Iterator[tuple[float, float, dict[str, Estimate]]]:
-    """Exponents of p, z − z_iso and G decade by decade of p: Δφ from, Δφ to, and the estimates."""
+    """Exponents of p, z − z_iso and G for each decade of p: yields the largest and least Δφ, and estimates by name."""
     excess, pressure = means(samples, "excess", "pressure")
     for k, top in enumerate(pressure):
+        # a decade below `top`; 5 %, since pressures are met within 2 %
         inside = (pressure <= 1.05 * top) & (pressure >= 0.095 * top)
         if pressure[-1] > 0.105 * top or not inside.sum() > 1:
             continue
@@ -118,7 +138,7 @@ def by_decade(samples: Sequence[BranchSample]) -> Iterator[tuple[float, float, d
 
 
 def contacts_amplitude(samples: Sequence[BranchSample]) -> Estimate:
-    """(z − z_iso)/Δφ^½, geometric mean over the window; NaN where that is empty."""
+    """(z − z_iso)/Δφ^½, geometric mean over the pressures of `window`; NaN where there are none."""
     if not window(samples).any():
         return Estimate(np.nan, np.nan, np.nan)
 
@@ -130,9 +150,10 @@ def contacts_amplitude(samples: Sequence[BranchSample]) -> Estimate:
 
 
 def limit_threshold(by_size: Mapping[int, Sequence[BranchSample]]) -> tuple[Estimate, Estimate]:
-    """φ_J and a of φ_J(n) = φ_J − a n^(−1/(dν)).
+    """φ_J and a of φ_J(n) = φ_J − a n^(−1/(dν)), from samples by n.
 
-    Least squares over the means from n = 128 on (or all, where these are few), each weighed by its error.
+    Least squares over the means for n ≥ 128 (or for all n where fewer than two are that large), each weighed by its
+    error.
     """
     large = {n: samples for n, samples in by_size.items() if n >= LEAST}
     by_size = large if len(large) > 1 else by_size
@@ -148,7 +169,10 @@ def limit_threshold(by_size: Mapping[int, Sequence[BranchSample]]) -> tuple[Esti
 
 
 def isostatic_fraction(samples: Sequence[BranchSample]) -> Estimate:
-    """The fraction of isostatic packings at their highest p n² below 1e-3, and its 95 % interval (Clopper, Pearson)."""
+    """The fraction of isostatic packings at the highest pressure with p n² < 9e-4, and its 95 % interval.
+
+    The interval is that of Clopper and Pearson.
+    """
     small = means(samples, "pressure")[0] * samples[0].n ** 2 < SMALL
     fields = ("n_overlaps", "n_effective", "self_stresses")
     counts = zip(*(table(samples, name)[:, 0, small][:, 0].astype(int) for name in fields), strict=True)
@@ -159,7 +183,7 @@ def isostatic_fraction(samples: Sequence[BranchSample]) -> Estimate:
 
 
 def shape_curves(shapes: Mapping[float, Sequence[BranchSample]]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """α, φ_J and z, the latter two with their standard errors, (2, shapes); z at the lowest pressure."""
+    """α, (shapes,), and φ_J and z with their standard errors, (2, shapes) each; z is that at the lowest pressure."""
     rows = [
         [[s.threshold for s in samples], [s.coordination[-1] for s in samples]] for samples in shapes.values()
     ]
@@ -169,7 +193,7 @@ def shape_curves(shapes: Mapping[float, Sequence[BranchSample]]) -> tuple[np.nda
 
 
 def contacts_of_shape(shapes: Mapping[float, Sequence[BranchSample]]) -> tuple[Estimate, float]:
-    """The exponent of z − 4 against α − 1 for α up to 1.1, and the amplitude."""
+    """The exponent of z − 4 against α − 1 for 1 < α ≤ 1.1, and the amplitude, from samples by α."""
     near = {alpha: samples for alpha, samples in shapes.items() if 1 < alpha < 1.101}
     x = np.array(list(near)) - 1
     z = [[s.coordination[-1] for s in samples] for samples in near.values()]
@@ -181,7 +205,7 @@ def contacts_of_shape(shapes: Mapping[float, Sequence[BranchSample]]) -> tuple[E
 
 
 def densest_shape(shapes: Mapping[float, Sequence[BranchSample]]) -> tuple[Estimate, Estimate]:
-    """α and φ_J of the maximum of φ_J(α), of the parabola in ln α over `DENSE`; the intervals are of this fit."""
+    """α and φ_J at the maximum of φ_J(α), by a parabola in ln α over `DENSE`; the intervals are of this fit alone."""
     x, thresholds = _dense(shapes)
 
     def top(*tables: np.ndarray) -> tuple[float, float]:
@@ -193,7 +217,7 @@ def densest_shape(shapes: Mapping[float, Sequence[BranchSample]]) -> tuple[Estim
 
 
 def dense_parabola(shapes: Mapping[float, Sequence[BranchSample]]) -> np.polynomial.Polynomial:
-    """That parabola, of ln α."""
+    """The parabola of `densest_shape`, a polynomial in ln α."""
     return _parabola(*_dense(shapes))
 
 
@@ -207,20 +231,24 @@ def _parabola(x: np.ndarray, thresholds: Sequence[np.ndarray]) -> np.polynomial.
 
 
 def plateau(eigenvalues: np.ndarray) -> float:
-    """D(ω) of eigenvalues (samples, pressures, n), mean from ω = 0.3 to 1 at the lowest pressure."""
+    """The plateau of D(ω), a float: the mean from ω = 0.3 to 1 at the lowest pressure.
+
+    `eigenvalues` are (samples, pressures, n), NaN beyond the last.
+    """
     omega = _frequencies(eigenvalues[:, -1])
     return float(np.mean((omega > 0.3) & (omega < 1.0))) / 0.7
 
 
 def _frequencies(eigenvalues: np.ndarray) -> np.ndarray:
-    return np.sqrt(np.maximum(np.sort(eigenvalues[np.isfinite(eigenvalues)]), 0.0))
+    omega: np.ndarray = np.sqrt(np.maximum(np.sort(eigenvalues[np.isfinite(eigenvalues)]), 0.0))
+    return omega
 
 
 def marginal_densities(samples: Sequence[BranchSample], omega: np.ndarray) -> np.ndarray:
     """D(ω) of effective medium theory at marginal stability, (pressures, ω), without a fitted number.
 
-    The plateau and ω* are those of H0, which has no prestress (ω₀ = ω*): there the mean density below ω is the
-    plateau's times √(1 − y²) − y arccos y, y = ω*/ω, a quarter at `onset`. NaN where that is.
+    The plateau and ω* are read from H0, which has no prestress (ω₀ = ω*): there the mean density below ω is the
+    plateau times √(1 − y²) − y arccos y, y = ω*/ω, which is a quarter at `onset`. NaN where `onset` is NaN.
     """
     eigenvalues = table(samples, "eigenvalues_h0")[:, 0]
     level, y = plateau(eigenvalues), brentq(lambda y: np.sqrt(1 - y**2) - y * np.arccos(y) - SPARSE, 0, 1)
@@ -234,8 +262,8 @@ def marginal_densities(samples: Sequence[BranchSample], omega: np.ndarray) -> np
 def onset(eigenvalues: np.ndarray) -> np.ndarray:
     """ω*, (pressures,), of eigenvalues (samples, pressures, n): below it D(ω) is on average a quarter of its plateau.
 
-    The plateau is that at the lowest pressure; NaN where it would have fewer than two modes of a
-    packing below ω*: at jamming itself one or two are missing (`missing_modes`), whatever the size.
+    The plateau is that at the lowest pressure. ω* is NaN where a plateau would have fewer than two modes of a packing
+    below it: at jamming itself one or two are missing (`missing_modes`), whatever the size.
     """
     found: list[float] = []
     level = plateau(eigenvalues)
@@ -248,7 +276,7 @@ def onset(eigenvalues: np.ndarray) -> np.ndarray:
 
 
 def onset_law(samples: Sequence[BranchSample]) -> Estimate:
-    """The exponent of ω* of H0 against z − z_iso."""
+    """The exponent of ω* of H0 against z − z_iso, over the pressures where `onset` finds one."""
     fields = (table(samples, "excess_coordination"), table(samples, "eigenvalues_h0")[:, 0])
 
     def slope(rows: np.ndarray) -> float:
@@ -260,21 +288,26 @@ def onset_law(samples: Sequence[BranchSample]) -> Estimate:
 
 
 def soft_band(samples: Sequence[BranchSample], field: str = "kernel_prestress") -> np.ndarray:
-    """Per sample and pressure the geometric mean of Hp on ker H0, or of as many lowest eigenvalues of H."""
+    """The geometric mean of a soft band, (samples, pressures).
+
+    With "kernel_prestress" it is that of the eigenvalues of Hp on ker H0, with "eigenvalues" that of equally many
+    lowest eigenvalues of H.
+    """
     values, kernel = table(samples, field)[:, 0], table(samples, "kernel_prestress")[:, 0]
     logs = np.where(np.isfinite(kernel), np.log(values), np.nan)
-    return np.exp(mean(np.moveaxis(logs, 2, 0)))
+    means_of_logs: np.ndarray = np.exp(mean(np.moveaxis(logs, 2, 0)))
+    return means_of_logs
 
 
 def band_law(samples: Sequence[BranchSample], field: str = "kernel_prestress") -> Estimate:
-    """The exponent of `soft_band` against p, near jamming."""
+    """The exponent of `soft_band` against p, over pressures below 2e-3."""
     pressure = table(samples, "pressure")[:, 0]
     x_and_y = np.stack([pressure, soft_band(samples, field)], axis=1)
     return estimate(exponent_of_means, x_and_y[:, :, pressure.mean(axis=0) < STEADY])
 
 
 def energy_law(samples: Sequence[KernelEnergySample]) -> Estimate:
-    """The exponent of the energy along kernel modes at the lowest pressure: the median over modes."""
+    """The exponent of the energy along kernel modes against δ, at the lowest pressure: the median over modes."""
     delta = samples[0].displacement
     inside = (delta >= MODES[0]) & (delta <= MODES[1])
 

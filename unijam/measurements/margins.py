@@ -18,7 +18,7 @@ from ..support.validation import is_whole, require
 
 @dataclass(frozen=True, eq=False, repr=False)
 class MarginSample(Sample):
-    """Status and threshold of `jam`, N, and the margin below which the network's output vanishes."""
+    """Status and threshold κ_J of `jam`, N, and the margin below which the output of the network vanishes."""
 
     status: str
     threshold: float
@@ -33,15 +33,16 @@ class MarginCurve(Brief):
     Attributes
     ----------
     algorithm : str
+        The protocol, in words.
     n_dof : int
         N.
     n_data : (k,) array
         P, ascending.
     thresholds : (k, seeds) array
-        κ_J of each start; 0 where f vanishes there, NaN where the way was not brought to an end.
+        κ_J of each start; 0 where f vanishes there, NaN where `jam` did not come to an end.
     jammed : (k,) array
-        The fraction of starts that jammed, at any margin above the least (1e-4 with hidden layers; none without, so
-        that linear networks jam at negative margins too).
+        The fraction of starts that jammed at a margin above the least one. The least margin is 1e-4 with hidden layers;
+        networks without hidden layers have none, and jam at negative margins too.
 
     Examples
     --------
@@ -65,7 +66,7 @@ class MarginCurve(Brief):
 
     @property
     def error(self) -> np.ndarray:
-        """Its standard error, (k,); NaN where fewer than two jammed."""
+        """The standard error of `margin`, (k,); NaN where fewer than two starts jammed."""
         rows = self._reached
         return np.array([np.std(r, ddof=1) / len(r) ** 0.5 if len(r) > 1 else np.nan for r in rows])
 
@@ -75,10 +76,10 @@ class MarginCurve(Brief):
 
     @property
     def vanishes(self) -> tuple[int, int | None]:
-        """The P between which κ_J reaches zero, among the starts that came to an end.
+        """The two P between which κ_J reaches zero, among the starts that came to an end.
 
-        The last P up to which half of the starts have κ_J > 0, and the next one (None: κ_J > 0 at all P measured);
-        (0, first) where κ_J is below zero from the first P on.
+        They are the last P up to which half of the starts have κ_J > 0, and the next one (None where κ_J > 0 at all P
+        measured). They are (0, first P) where κ_J is below zero from the first P on.
         """
         n_data, positive = self._ended
         n = int((np.minimum.accumulate([row.mean() for row in positive]) >= 0.5).sum())
@@ -86,20 +87,20 @@ class MarginCurve(Brief):
 
     @property
     def zero(self) -> Estimate:
-        """P/N at which κ_J reaches zero: half of the starts that came to an end have κ_J > 0."""
+        """P/N at which κ_J reaches zero, an `Estimate`: half of the starts that came to an end have κ_J > 0 there."""
         n_data, positive = self._ended
         return half_crossing(n_data / self.n_dof, positive)
 
     @property
     def _ended(self) -> tuple[np.ndarray, list[np.ndarray]]:
-        """Each P at which starts came to an end, and whether κ_J > 0 in them."""
+        """The P at which any start came to an end, (k,), and for each P whether κ_J > 0 in these starts."""
         known = [row[np.isfinite(row)] for row in self.thresholds]
         kept = [k for k, row in enumerate(known) if len(row)]
         return self.n_data[kept], [known[k] > 0 for k in kept]
 
 
 def measure_margin(system: ConstrainedSystem) -> MarginSample:
-    """Jam a system."""
+    """Jam a system, and keep its threshold."""
     way, least = jam(system), system.least_threshold if isinstance(system, Layered) else None
     return MarginSample(way.status, way.threshold, system.n_dof, -np.inf if least is None else least)
 
@@ -118,18 +119,18 @@ def jamming_margins(
     Parameters
     ----------
     recipe : Recipe
-        Of networks with a margin, without `n_data`.
+        Of networks with a margin; `n_data` is left out.
     n_data : sequence of int
-        P.
+        The numbers of data P, each at least 2.
     seeds : int
-        Networks at each P.
+        Number of networks at each P.
     store : Path or str
-        A folder where each network's margin is kept once it is known, and not computed again.
+        A folder where the margin of each network is kept once it is known, and not computed again.
     n_workers : int, optional
-        Processes, one a core by default. With more than 1 a script makes the call under
+        Number of processes; one per core by default. With more than 1 a script makes the call under
         ``if __name__ == "__main__":``, because each process reads it again.
     progress : bool
-        Show a bar.
+        Whether to show a bar.
 
     Returns
     -------
@@ -140,7 +141,7 @@ def jamming_margins(
     ValueError
         Where a number is out of range, or the recipe gives `n_data`.
     RuntimeError
-        Where several processes read a script without that line.
+        Where several processes are to run, and the script lacks that line.
 
     Examples
     --------
@@ -168,7 +169,7 @@ def jamming_margins(
 
 
 def _threshold(sample: MarginSample) -> float:
-    """κ_J; 0 below the least threshold, where f vanishes, and NaN where the way did not end."""
+    """κ_J; 0 below the least threshold, where f vanishes, and NaN where `jam` did not converge."""
     if sample.threshold < sample.least_threshold:
         return 0.0
     return sample.threshold if sample.status == "converged" else float("nan")

@@ -1,4 +1,4 @@
-"""What is measured on a packing along its branch, at chosen pressures from the quench down to jamming."""
+"""Measurements of a packing along its branch, at chosen pressures from the quench down to jamming."""
 
 import math
 from collections.abc import Sequence
@@ -25,9 +25,9 @@ class BranchSample(Sample):
     Attributes
     ----------
     status : str
-        Of `jam`, from the last of the pressures on.
+        Status of `jam`, which starts at the last of the pressures.
     n, dimension, n_dof : int
-        Particles, d, degrees of freedom.
+        Numbers of particles, of dimensions and of degrees of freedom.
     threshold : float
         φ_J of the branch.
     excess, energy, pressure : (k,) arrays
@@ -35,11 +35,11 @@ class BranchSample(Sample):
     relative_gradient, n_bearing, n_overlaps, n_effective : (k,) arrays
         ‖Jᵀu'‖/‖u'‖; particles that bear force; the count.
     bulk, simple_shear, pure_shear : (k,) arrays
-        Moduli, in the units of the pressure; NaN where not asked for.
+        Moduli, in the units of the pressure; NaN where they were not asked for.
     self_stresses : (k,) array
-        States of self stress; NaN where spectra were not asked for.
+        Number of states of self stress; NaN where spectra were not asked for.
     eigenvalues, eigenvalues_h0, kernel_prestress : (k, n_dof) arrays
-        Of H, of H0, and of Hp on the kernel of H0, symmetries apart; ascending, NaN where there are no more.
+        Eigenvalues of H, of H0, and of Hp on the kernel of H0, without symmetries; ascending, NaN beyond the last.
     """
 
     status: str
@@ -65,23 +65,39 @@ class BranchSample(Sample):
     @property
     def coordination(self) -> np.ndarray:
         """z = 2 N_Δ/n' of the n' particles that bear force, (k,)."""
-        return 2.0 * self.n_overlaps / self.n_bearing
+        z: np.ndarray = 2.0 * self.n_overlaps / self.n_bearing
+        return z
 
     @property
     def excess_coordination(self) -> np.ndarray:
         """z − z_iso, (k,), z_iso = 2 N_eff/n' (2d − 2d/n' for spheres): 2/n' with one state of self stress."""
-        return 2.0 * (self.n_overlaps - self.n_effective) / self.n_bearing
+        excess: np.ndarray = 2.0 * (self.n_overlaps - self.n_effective) / self.n_bearing
+        return excess
 
     @property
     def shear(self) -> np.ndarray:
         """G, the mean over all directions of shear, (k,)."""
-        return (self.dimension * self.simple_shear + 2 * self.pure_shear) / (self.dimension + 2)
+        shear: np.ndarray = (self.dimension * self.simple_shear + 2 * self.pure_shear) / (self.dimension + 2)
+        return shear
 
 
 def measure_branch(
     system: Packing, pressures: Sequence[float] = (), moduli: bool = False, spectra: bool = False
 ) -> BranchSample:
-    """Quench a packing, lower it through the pressures (met within 2 %), measure it there, and jam it."""
+    """Quench a packing, lower it through pressures, measure it at each of them, and jam it.
+
+    Parameters
+    ----------
+    system : Packing
+    pressures : (k,) floats
+        In contact stiffnesses and mean diameters; met within 2 %.
+    moduli, spectra : bool
+        Whether elastic moduli and eigenvalues are measured too.
+
+    Returns
+    -------
+    BranchSample
+    """
     states = states_at(system, pressures)
     last = next((s for s in reversed(states) if s is not None), None)
     way = jam(system) if last is None else jam(last.system, last.x)
@@ -102,7 +118,8 @@ def measure_branch(
 def states_at(system: Packing, pressures: Sequence[float]) -> list[MinimizeResult | None]:
     """Quench a packing and lower it through pressures (contact stiffnesses and mean diameters), met within 2 %.
 
-    None for a pressure above that of the quench, and where the branch did not settle.
+    Returns one state for each pressure, in descending order; None for a pressure above that of the quench, and where
+    the branch did not settle.
     """
     if not len(pressures):
         return []
@@ -116,11 +133,11 @@ def states_at(system: Packing, pressures: Sequence[float]) -> list[MinimizeResul
 
 
 def _lowered(state: MinimizeResult, pressure: float) -> MinimizeResult | None:
-    """The branch at a pressure, by steps of τ, to which p is nearly proportional."""
+    """The state of the branch at a lower pressure, by steps of τ, to which p is nearly proportional; None if missed."""
     if state.status != "converged" or pressure_of(state) < pressure:
         return None
     step = MAX_LOG_STEP
-    while pressure_of(state) > 1.02 * pressure:
+    while pressure_of(state) > 1.02 * pressure:  # met within 2 %
         step = min(step, math.log(pressure_of(state) / pressure))
         tau = conjugate_force(state.system, state.x) * math.exp(-step)
         below = settle(Objective(state.system, conjugate=tau), state.x)
@@ -134,7 +151,7 @@ def _lowered(state: MinimizeResult, pressure: float) -> MinimizeResult | None:
 
 
 def pressure_of(state: MinimizeResult) -> float:
-    """p in contact stiffnesses and mean diameters."""
+    """The pressure p of a state, in contact stiffnesses and mean diameters."""
     system = _packing(state)
     return system.pressure(system.constraints(state.x)) * _unit(system)
 
@@ -184,5 +201,5 @@ def _row(state: MinimizeResult, threshold: float, moduli: bool, spectra: bool) -
     return row
 
 
-def _padded(values, length: int) -> np.ndarray:
+def _padded(values: Sequence[float] | np.ndarray, length: int) -> np.ndarray:
     return np.pad(np.asarray(values, float), (0, length - len(values)), constant_values=np.nan)

@@ -1,4 +1,4 @@
-"""What is measured on one state: the count, the spectra of H0, Hp and H, Hp on the kernel of H0, the distances Δ."""
+"""Measurements of one state: the count, the spectra of H0, Hp and H, Hp on the kernel of H0, the distances Δ."""
 
 from dataclasses import dataclass
 from functools import cached_property
@@ -13,18 +13,18 @@ from ..statistics import ConstraintCount, count_constraints
 from ..support.arrays import Array, over, to_numpy
 from ..support.printing import Brief
 
-ROUNDING = 1e-13  # of the largest eigenvalue of H: a mode below this is not negative, but zero
+ROUNDING = 1e-13  # in units of the largest |eigenvalue| of H: down to minus this an eigenvalue counts as zero
 
 
 @dataclass(frozen=True, eq=False, repr=False)
 class MeasuredState(Brief):
-    """A system at one x. Spectra are computed when they are first asked for.
+    """A system at one x. Spectra are computed at first use; see `HessianDecomposition` for their conventions.
 
     Attributes
     ----------
     system : ConstrainedSystem
     x : (n_dof,) array
-        In the system's gauge.
+        In the gauge of the system (`canonical`).
     count : ConstraintCount
     energy : float
         U.
@@ -43,38 +43,38 @@ class MeasuredState(Brief):
 
     @cached_property
     def hessian(self) -> HessianDecomposition:
-        """H0 and Hp on the degrees of freedom that bear force."""
+        """H0 and Hp on the degrees of freedom that bear force; a `MatrixFreeHessian` for a matrix-free system."""
         return decompose_hessian(self.system, self.x)
 
     @cached_property
     def eigenvalues_h0(self) -> np.ndarray:
-        """Eigenvalues of H0, (n,), ascending, symmetries apart, on the tangent space of the kinks."""
+        """Eigenvalues of H0, (n,), ascending, without symmetries, on the tangent space of the kinks."""
         return self.hessian.eigenvalues("h0", symmetries=False)
 
     @cached_property
     def eigenvalues_hp(self) -> np.ndarray:
-        """Eigenvalues of Hp, likewise."""
+        """Eigenvalues of Hp, (n,), as `eigenvalues_h0`."""
         return self.hessian.eigenvalues("hp", symmetries=False)
 
     @cached_property
     def eigenvalues(self) -> np.ndarray:
-        """Eigenvalues of H, likewise."""
+        """Eigenvalues of H, (n,), as `eigenvalues_h0`."""
         return self.hessian.eigenvalues("total", symmetries=False)
 
     @cached_property
     def n_negative(self) -> int:
-        """The number of negative modes of H, symmetries apart."""
+        """The number of negative eigenvalues of H: below −1e-13 of the largest |eigenvalue|, without symmetries."""
         return int((self.eigenvalues < -ROUNDING * np.abs(self.eigenvalues).max(initial=0.0)).sum())
 
     @property
     def n_negative_hp(self) -> int:
-        """The number of negative modes of Hp, symmetries apart."""
+        """N_−, the number of negative modes of Hp: see `HessianDecomposition.n_negative_hp`."""
         return self.hessian.n_negative_hp
 
     @property
     def n_self_stresses(self) -> int:
         """The number of states of self stress."""
-        return self.hessian.self_stress.shape[1]
+        return int(self.hessian.self_stress.shape[1])
 
     @cached_property
     def kernel_prestress(self) -> np.ndarray:
@@ -83,15 +83,16 @@ class MeasuredState(Brief):
 
     @cached_property
     def kernel_modes(self) -> np.ndarray:
-        """Changes of x along the eigenvectors of Hp on ker H0, (n_dof, k), in the order of `kernel_prestress`."""
+        """Changes of x along the eigenvectors of Hp on ker H0, as columns (n_dof, k); order of `kernel_prestress`."""
         hessian = self.hessian
         held = hessian.kernel.T @ (hessian.hp @ hessian.kernel)
         modes = np.zeros((len(hessian.bearing), hessian.kernel.shape[1]))
         modes[hessian.bearing] = hessian.kernel @ np.linalg.eigh(held)[1]
-        return over(modes.T, coordinate_lengths(self.system)).T
+        changes: np.ndarray = over(modes.T, coordinate_lengths(self.system)).T
+        return changes
 
     def distances(self, reach: float = 0.0) -> np.ndarray:
-        """Δ of the bearing constraints, (m,), gaps up to `reach` included; both in reported units."""
+        """Δ of the bearing constraints, (m,), with gaps up to `reach`; both in `system.unit`."""
         unit = self.system.unit
         c = self.system.constraints(self.x, reach=reach * unit)
         return to_numpy(c.delta[c.bearing()[1]]) / unit
@@ -104,7 +105,7 @@ def measure_state(system: ConstrainedSystem, x: Array) -> MeasuredState:
     ----------
     system : ConstrainedSystem
     x : (n_dof,) array
-        A minimum, in general: at jamming the count is the one that theory speaks of.
+        In general a minimum. Predictions of theory are for the count at jamming.
 
     Returns
     -------
@@ -113,7 +114,7 @@ def measure_state(system: ConstrainedSystem, x: Array) -> MeasuredState:
     Raises
     ------
     ValueError
-        Where x is not of the system, or a Δ is NaN or infinite.
+        Where x has a wrong shape, or x or a Δ is not finite.
 
     Examples
     --------

@@ -1,4 +1,7 @@
-"""Quantities of networks that learn, from samples of their landscape, each with its interval."""
+"""Quantities of networks in training, from samples of their landscape, each with its interval.
+
+A state is a triple (sample, run, k): state k of one run of a `LandscapeSample`. Most functions take lists of states.
+"""
 
 from collections.abc import Mapping, Sequence
 
@@ -12,50 +15,54 @@ from .transition import Transition
 
 TALK = "the talk; Geiger et al., PRE 100, 012115 (2019)"
 TALK_EXPONENTS = {"θ": 0.3, "γ": 0.2}
-CUTS = (0.0, 0.01, 0.03)  # of the mean overlap: smallest overlaps that θ is read from
+CUTS = (0.0, 0.01, 0.03)  # smallest overlaps from which θ is read, in units of the mean overlap
 States = Sequence[tuple[LandscapeSample, int, int]]  # (sample, run, state)
 
 
 def states(samples: Sequence[LandscapeSample], state: int, *, unfitted: bool = True) -> States:
-    """One state of every run, those that fit all data left out or not."""
+    """State number `state` of every run, as (sample, run, state); without runs that fit all data if `unfitted`."""
     every = [(s, run, state) for s in samples for run in range(len(s.status))]
     return [(s, r, k) for s, r, k in every if not unfitted or s.status[r, k] != "fitted"]
 
 
 def certified(of: States) -> States:
-    """The certified minima among states."""
+    """The states that are certified minima."""
     return [(s, r, k) for s, r, k in of if s.certified[r, k]]
 
 
 def values(of: States, name: str) -> np.ndarray:
-    """A field of states, (states,) or, without the NaN of shorter ones, joined."""
+    """A field of `LandscapeSample` for each state, (states, …); shorter spectra are padded with NaN."""
     return np.array([getattr(s, name)[r, k] for s, r, k in of])
 
 
 def spectra(of: States, name: str) -> list[np.ndarray]:
-    """Eigenvalues of each state."""
+    """A field of eigenvalues for each state, a list of (n,) arrays without NaN."""
     return [row[np.isfinite(row)] for row in values(of, name)]
 
 
 def deltas(of: States) -> list[np.ndarray]:
-    """Δ of each state."""
+    """Δ of each state, a list of (P,) arrays."""
     return [s.delta[r, k] for s, r, k in of]
 
 
 def density(of: States, kinks: bool = False) -> np.ndarray:
-    """N_Δ/N_eff of states, or (N_Δ + N_kink)/N_eff; 0 where all data are fitted."""
+    """N_Δ/N_eff of each state, or (N_Δ + N_kink)/N_eff, (states,); 0 where all data are fitted."""
     count = values(of, "n_overlaps") + (values(of, "n_kinks") if kinks else 0)
-    return count / np.maximum(values(of, "n_effective"), 1)
+    ratio: np.ndarray = count / np.maximum(values(of, "n_effective"), 1)
+    return ratio
 
 
 def mean(numbers: np.ndarray) -> Estimate:
-    """The mean over runs and its 95 % interval."""
+    """The mean of numbers, (runs,), and its 95 % interval; NaN of no numbers."""
     return estimate(np.mean, numbers) if len(numbers) else Estimate(np.nan, np.nan, np.nan)
 
 
 def fraction(chosen: np.ndarray) -> Estimate:
-    """A fraction of runs and its 95 % interval (Wilson's, as few runs may be all alike)."""
-    n, z = len(chosen), 1.96
+    """The fraction of True in a mask, (runs,), and its 95 % interval.
+
+    The interval is Wilson's, which is not empty where few runs are all alike.
+    """
+    n, z = len(chosen), 1.96  # the 97.5 % quantile of the normal law
     if not n:
         return Estimate(np.nan, np.nan, np.nan)
     p = float(np.mean(chosen))
@@ -65,7 +72,10 @@ def fraction(chosen: np.ndarray) -> Estimate:
 
 
 def load(found: Transition) -> Estimate:
-    """P*/N_eff; the interval holds that of the median of starts and the median bracket of a start."""
+    """P*/N_eff of a `Transition` in the number of data.
+
+    The interval contains the interval of the median over starts, and the median bracket of a start.
+    """
     below = np.median([s.largest_fitted for s in found.samples])
     above = np.median([s.smallest_missed for s in found.samples])
     low, high = min(found.interval[0], float(below)), max(found.interval[1], float(above))
@@ -73,7 +83,10 @@ def load(found: Transition) -> Estimate:
 
 
 def transition(by_load: Mapping[float, Sequence[LandscapeSample]], state: int) -> Estimate:
-    """P/N_eff at which half of the runs fit, by interpolation; the interval holds the loads on both sides."""
+    """P/N_eff at which half of the runs fit all data, by interpolation, from samples by P/N_eff.
+
+    The interval contains the loads on both sides (see `half_crossing`).
+    """
     loads = np.array(sorted(by_load))
     fitted = [
         np.array([s.status[r, k] == "fitted" for s, r, k in states(by_load[x], state, unfitted=False)])
@@ -83,7 +96,7 @@ def transition(by_load: Mapping[float, Sequence[LandscapeSample]], state: int) -
 
 
 def exponents(of: States, cut: float = 0.0) -> tuple[Exponent, Exponent]:
-    """θ, of overlaps above a fraction of their mean, and γ, of all gaps."""
+    """θ of the overlaps above `cut` × their mean, and γ of all gaps."""
     every = deltas(of) or [np.zeros(0)]
     overlaps = [d[d > 0] for d in every]
     means = [o.mean() for o in overlaps if len(o)]
@@ -94,19 +107,19 @@ def exponents(of: States, cut: float = 0.0) -> tuple[Exponent, Exponent]:
 
 
 def jammed_exponents(samples: Sequence[JammedSample]) -> tuple[Exponent, Exponent]:
-    """θ and γ at jamming."""
+    """θ and γ from the Δ of samples at jamming."""
     law = delta_statistics([s.delta for s in samples])
     return law.theta, law.gamma
 
 
 def asymmetry(of: States) -> Estimate:
-    """tr Hp³/(tr Hp²)^(3/2) √n, the skewness of the spectrum of Hp, mean over states."""
+    """The skewness of the spectrum of Hp, √n tr Hp³/(tr Hp²)^(3/2), mean over states."""
     moments = [(np.mean(v**3), np.mean(v**2)) for v in spectra(of, "eigenvalues_hp") if len(v)]
     return mean(np.array([third / second**1.5 for third, second in moments]))
 
 
 def scale_law(of: States) -> Estimate:
-    """The exponent of the largest |eigenvalue| of Hp against U/P."""
+    """The exponent of the largest |eigenvalue| of Hp against U/P, over states; NaN for fewer than three."""
     table = np.array(
         [
             (float(u), float(np.abs(v).max()))

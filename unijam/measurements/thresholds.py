@@ -14,27 +14,28 @@ from ..spectra import certify
 from ..statistics import count_constraints
 from ..support.validation import require
 
-WARM = LevenbergMarquardt(max_steps=100, least_gain=0.01)  # from a network that fits fewer data
+WARM = LevenbergMarquardt(max_steps=100, least_gain=0.01)  # tried first, from a network that fits fewer data
 
 
 @dataclass(frozen=True, eq=False, repr=False)
 class BisectionSample(Sample):
-    """What a bisection by searches leaves.
+    """The result of a bisection of one start by searches for U = 0.
 
     Attributes
     ----------
     algorithm : str
-        The search.
+        The search, in words.
     fitted : (k,) array of bool
-        Whether U/N_Δ fell below 1e-20, of each try in order; the way to a minimum is a try of its own.
+        For each try in order, whether U = 0 was found (U/N_Δ below 1e-20). Going on to a minimum counts as a try.
     seconds : (k,) array
-        Of each try.
+        Time of each try.
     status : str
-        Where the bisection missed last: "converged" where the search goes on to a minimum and its solver reached one.
+        Status of the state at the end of the bracket where data are missed: "converged" where the search goes on to a
+        minimum and its solver reached one, "none" where nothing was missed.
     certified : bool
-        Whether `certify` finds a minimum there too.
+        Whether `certify` finds that this state is a minimum.
     energy, n_overlaps, n_kinks, n_effective : float, int
-        U/P, N_Δ, N_kink and N_eff there (0 where nothing was missed).
+        U/P, N_Δ, N_kink and N_eff of this state (0 where nothing was missed).
     """
 
     algorithm: str
@@ -49,25 +50,25 @@ class BisectionSample(Sample):
 
     @property
     def bracket(self) -> tuple[float, float]:
-        """Between which sizes the threshold lies."""
+        """The two sizes between which the threshold lies."""
         raise NotImplementedError
 
     @property
     def threshold(self) -> float:
-        """P* or N* of this start, the middle of its bracket."""
+        """P* or N* of this start, a float: the middle of its bracket."""
         return 0.5 * sum(self.bracket)
 
 
 @dataclass(frozen=True, eq=False, repr=False)
 class ThresholdSample(BisectionSample):
-    """How many of its data one start can fit.
+    """The number of its data that one start can fit.
 
     Attributes
     ----------
     n_dof, n_symmetric : int
-        N, and the dimension of its symmetries, as N_eff = N − this.
+        N, and the number of its symmetries: N_eff = N − n_symmetric.
     n_data : (k,) array
-        P tried, in order.
+        The P that were tried, in order.
     largest_fitted, smallest_missed : int
         The bracket of P*; 0 where nothing was fitted, one more than all data where nothing was missed.
     """
@@ -80,22 +81,22 @@ class ThresholdSample(BisectionSample):
 
     @property
     def bracket(self) -> tuple[float, float]:
-        """Between which P the threshold lies."""
+        """The two P between which the threshold lies."""
         return self.largest_fitted, self.smallest_missed
 
 
 @dataclass(frozen=True, eq=False, repr=False)
 class SizeSample(BisectionSample):
-    """How large a network must be to fit its data.
+    """The size that a network must have to fit its data, from one start.
 
     Attributes
     ----------
     n_data : int
         P.
     widths : (k,) array
-        Tried, in order.
+        The widths that were tried, in order.
     largest_missed, smallest_fitted : int
-        N_eff: the bracket of N*; 0 and infinity (-1) where there is none.
+        The bracket of N*, in N_eff; 0 where no width missed data, −1 (for infinity) where no width fitted them.
     """
 
     n_data: int
@@ -105,12 +106,12 @@ class SizeSample(BisectionSample):
 
     @property
     def bracket(self) -> tuple[float, float]:
-        """Between which N_eff the threshold lies."""
+        """The two N_eff between which the threshold lies."""
         return self.largest_missed, np.inf if self.smallest_fitted < 0 else self.smallest_fitted
 
 
 class _Bisection:
-    """Tries at whole numbers, of which those on the `easy` side fit, and what is kept of them."""
+    """Bisection between two sizes, of which the easy one should be fitted and the hard one not; keeps its tries."""
 
     def __init__(self, draw: Callable[[int], ConstrainedSystem], search: FitSearch, warm: bool) -> None:
         self.draw, self.search, self.warm = draw, search, warm
@@ -124,10 +125,11 @@ class _Bisection:
         return next(reversed(self.misses.values()), None)
 
     def run(self, easy: int, hard: int, tolerance: float) -> None:
-        """Halve until the two sides are so near; the ends are tried only where all between is on one side.
+        """Halve the bracket until it is no wider than the tolerance.
 
-        The last state missed then goes on to a minimum, where the search asks for it; if that is a fit after all,
-        the bracket moves to the next one missed.
+        An end is tried only where all sizes between turned out to lie on one side. Where the search asks for it, the
+        last state missed then goes on to a minimum; if that turns out to be a fit, the bracket moves to the next size
+        that was missed.
         """
         first, last = easy, hard
         while True:
@@ -155,7 +157,7 @@ class _Bisection:
         return self._kept(size, results)
 
     def _fits_at_last(self, size: int) -> bool:
-        """Whether the way to a minimum from the state missed there ends at U = 0."""
+        """Whether the state missed at this size, taken on to a minimum, ends at U = 0 after all."""
         return self._kept(size, [self.search.finished(self.misses.pop(size))])
 
     def _kept(self, size: int, results: list[MinimizeResult]) -> bool:
@@ -170,7 +172,7 @@ class _Bisection:
         return best.fitted
 
     def fields(self) -> dict[str, Any]:
-        """Those that both kinds of samples have."""
+        """The fields that both kinds of samples have."""
         missed = self.missed
         counted = None if missed is None else count_constraints(missed.system, missed.x)
         return {
@@ -188,14 +190,35 @@ class _Bisection:
 
     @property
     def sizes(self) -> np.ndarray:
-        """Tried, in order."""
+        """The sizes that were tried, in order, (k,)."""
         return np.array([t[0] for t in self.tries])
 
 
 def measure_threshold(
     system: ConstrainedSystem, low: int = 2, tolerance: float = 0.02, **search: object
 ) -> ThresholdSample:
-    """Bisect, between `low` and all, how many of its data a system can fit; options of `FitSearch` besides."""
+    """Find the number of its data that a system can fit, by bisection.
+
+    Parameters
+    ----------
+    system : ConstrainedSystem
+        With data and without a scale.
+    low : int
+        Least number of data; the largest is all of them.
+    tolerance : float
+        Width of the bracket at the end, as a share of all data.
+    **search
+        Options of `FitSearch`.
+
+    Returns
+    -------
+    ThresholdSample
+
+    Raises
+    ------
+    ValueError
+        Where the system has a scale or no data, or low is not below their number.
+    """
     _require_free(system)
     assert isinstance(system, HasData)
     high, data = system.n_data, system
@@ -217,9 +240,29 @@ def measure_threshold(
 def measure_size(
     system: ConstrainedSystem, low: int = 1, tolerance: float = 0.0, **search: object
 ) -> SizeSample:
-    """Bisect, between `low` and its own, the width at which a network just fits; options of `FitSearch` besides.
+    """Find the width at which a network just fits its data, by bisection.
 
-    The data are the same at each width, the initial weights drawn anew.
+    The data are the same at each width; the initial weights are drawn anew.
+
+    Parameters
+    ----------
+    system : ConstrainedSystem
+        A `Resizable` network with hidden layers, without a scale; its width is the largest one tried.
+    low : int
+        The least width.
+    tolerance : float
+        Width of the bracket at the end, as a share of the largest width.
+    **search
+        Options of `FitSearch`.
+
+    Returns
+    -------
+    SizeSample
+
+    Raises
+    ------
+    ValueError
+        Where the system is no such network, or low is not below its width.
     """
     _require_free(system)
     layers = isinstance(system, Resizable) and len(system.widths) > 0

@@ -1,9 +1,9 @@
 """The transition of systems without a scale.
 
-How many data, P, networks of given N can fit, by a given search; or how large N must be for given data.
+It is the number of data P that networks of given N can fit, by a given search; or the N that given data need.
 
-Each start is bisected; the data of a smaller P are the first ones of a larger, so that a fitted network is a start
-for more. What is found depends on the search, as φ_J does on the protocol: a result names it.
+Each start is bisected. The data of a smaller P are the first data of a larger P, so that a fitted network is a start
+for more data. The result depends on the search, as φ_J does on the protocol, and names it.
 """
 
 import dataclasses
@@ -25,7 +25,7 @@ from ..support.progress import Progress
 from ..support.validation import is_whole, require
 from .thresholds import SizeSample, ThresholdSample, measure_size, measure_threshold
 
-RESAMPLES = 2000
+RESAMPLES = 2000  # draws of a bootstrap
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -35,35 +35,37 @@ class Transition(Brief):
     Attributes
     ----------
     algorithm : str
-        By which search: the transition is this search's.
+        The search, in words: a transition belongs to its search.
     status : "complete" or "interrupted"
-        Whether all starts asked for are in it, or those that were finished when Ctrl-C came.
+        Whether the result rests on all starts asked for, or on those that were finished when Ctrl-C was pressed.
     varied : "n_data" or "width"
-        What was bisected.
+        The quantity that was bisected.
     n_dof, n_effective : float
-        N, and N without symmetries; N* where the width was varied (and n_dof is NaN).
+        N, and N_eff = N without symmetries. Where the width was varied, n_effective is N* and n_dof is NaN.
     n_data : float
         P, or P*.
     interval : (float, float)
-        95 % of P*, the median of the starts' thresholds (or of N*): by resampling starts, each anywhere in its bracket.
+        95 % interval of P* (or N*), the median of the thresholds of the starts: by resampling starts, each anywhere in
+        its bracket.
     spread : float
         Standard deviation of the starts' thresholds.
     load, load_interval : float, (float, float)
         P*/N_eff, or P/N*.
     jump, jump_interval : float, (float, float)
-        N_Δ/N_eff on the side where data are missed, at the end of the bracket, mean over starts and its 95 %; at the
-        other end it is 0.
+        N_Δ/N_eff in the states at the end of the bracket where data are missed, mean over starts and its 95 % interval;
+        at the other end N_Δ = 0.
     jump_with_kinks : float
-        (N_Δ + N_kink)/N_eff there.
+        (N_Δ + N_kink)/N_eff in these states.
     n_certified : int
-        How many of these states are minima, to their solver and to `certify`.
+        The number of these states that are minima, according to their solver and to `certify`.
     jump_certified, jump_certified_interval : float, (float, float)
-        N_Δ/N_eff of those alone; NaN where there are none.
+        N_Δ/N_eff of these minima alone; NaN where there are none.
     energy : float
-        U/P there, mean.
+        Mean U/P of these states.
     samples : tuple of ThresholdSample or SizeSample
+        One for each start.
     interrupted : bool
-        Whether Ctrl-C was pressed, also where all starts were finished: a loop ends here.
+        Whether Ctrl-C was pressed, even where all starts were finished: a loop of the caller should end.
 
     Examples
     --------
@@ -99,7 +101,7 @@ class Transition(Brief):
 
     @property
     def seconds(self) -> float:
-        """Of all tries together."""
+        """Time of all tries together, a float."""
         return float(sum(s.seconds.sum() for s in self.samples))
 
 
@@ -121,26 +123,26 @@ def find_transition(
     Parameters
     ----------
     family : Recipe, or function (P, seed) -> system (or (width, seed) -> system)
-        How to draw a system. A `uj.Recipe` leaves out what is varied, `n_data` or `width`, and must have the other.
-        Smaller sets are the first data of a larger; networks of another width have the same data.
+        Draws a system. A `uj.Recipe` leaves out the quantity that is varied, `n_data` or `width`, and must have the
+        other. Smaller sets are the first data of a larger set; networks of another width have the same data.
     low, high : int
-        Numbers of data, or widths, around the transition.
+        Numbers of data, or widths, below and above the transition.
     vary : "n_data" or "width"
-        What is bisected.
+        The quantity to be bisected.
     seeds : int
-        Independent starts: data and weights.
+        Number of independent starts; each has data and weights of its own.
     tolerance : float
-        Of each start's threshold, in units of `high`; a width is found to one unit at best.
+        Width of the bracket of each start at the end, in units of `high`; a width is found to one unit at best.
     search : FitSearch, optional
-        What counts as trying; by default a quick and a thorough search and two reheats. Where its `finish` is true,
-        the state at the bracket's end goes on to a minimum.
+        The search for U = 0; by default a quick and a thorough search and two reheats. Where its `finish` is true, the
+        state at the end of the bracket where data are missed goes on to a minimum.
     store : Path or str, optional
         A folder where each start is kept once it is done, and not computed again; needs a Recipe.
     n_workers : int, optional
-        Processes, one a core by default; only a Recipe with a store runs in several. A script then makes the call
-        under ``if __name__ == "__main__":``, because each process reads it again; with 1 it need not.
+        Number of processes, one per core by default; only a Recipe with a store runs in several. A script then makes
+        the call under ``if __name__ == "__main__":``, because each process reads it again; with 1 it need not.
     progress : bool
-        Show a bar.
+        Whether to show a bar.
 
     Returns
     -------
@@ -152,10 +154,10 @@ def find_transition(
         Where a value is out of range, the family has a scale (`jam` finds its threshold), or `low` and `high` do
         not bracket the transition of most starts.
     RuntimeError
-        Where several processes read a script without that line.
+        Where several processes are to run, and the script lacks that line.
     KeyboardInterrupt
-        At Ctrl-C where no start is finished, or with a store, which keeps those that are; without one they are handed
-        back, with `interrupted` True.
+        At Ctrl-C where no start is finished, or with a store, which keeps the finished ones. Without a store the
+        finished starts are returned, with `interrupted` True.
 
     Examples
     --------
@@ -200,7 +202,7 @@ def find_transition(
 
 
 def _starts(measured: Callable[[int], Any], seeds: int, progress: bool) -> list[Any]:
-    """The samples of the starts, one after the other; where Ctrl-C comes, of those that were finished."""
+    """The samples of the starts, one after the other; after Ctrl-C, of the starts that were finished."""
     samples: list[Any] = []
     with Progress(progress, "find_transition") as report:
         while len(samples) < seeds and not pressed():
@@ -271,7 +273,7 @@ def _require_bracketed(
 
 
 def _median(samples: Sequence[Any]) -> tuple[float, tuple[float, float], float]:
-    """The median of the thresholds, its 95 % and their spread; each resampled start lies anywhere in its bracket."""
+    """Median of the thresholds, its 95 % interval, and their spread; a resampled start lies anywhere in its bracket."""
     place, brackets = np.random.default_rng(1), np.array([s.bracket for s in samples])
 
     def somewhere(drawn: np.ndarray) -> float:
@@ -283,7 +285,7 @@ def _median(samples: Sequence[Any]) -> tuple[float, tuple[float, float], float]:
 
 
 def _jump(samples: Sequence[Any]) -> dict[str, Any]:
-    """What the states have where data are missed."""
+    """The fields of `Transition` about the states where data are missed."""
     above = [s for s in samples if s.n_effective]
     minima = [s for s in above if s.certified]
     overlaps, interval = _mean([s.n_overlaps / s.n_effective for s in above])
@@ -300,7 +302,7 @@ def _jump(samples: Sequence[Any]) -> dict[str, Any]:
 
 
 def _mean(values: Sequence[float]) -> tuple[float, tuple[float, float]]:
-    """The mean and its 95 % by resampling; NaN of nothing."""
+    """The mean and its 95 % interval by resampling; NaN of no values."""
     if not values:
         return float("nan"), (float("nan"), float("nan"))
     found = estimate(np.mean, np.array(values), n_draws=RESAMPLES)

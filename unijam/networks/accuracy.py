@@ -1,4 +1,4 @@
-"""The fraction of data that a network classifies as they are labelled."""
+"""The fraction of data that a network classifies correctly."""
 
 from typing import Any
 
@@ -13,7 +13,7 @@ from .network import Network
 def accuracy(
     network: FullyConnected | Network, x: Array, inputs: Any | None = None, labels: Any | None = None
 ) -> float:
-    """The fraction of data that are classified as they are labelled.
+    """The fraction of data that a network classifies correctly.
 
     Parameters
     ----------
@@ -21,7 +21,7 @@ def accuracy(
     x : (N,) array
         Its weights.
     inputs, labels : (M, …), (M,) arrays, optional
-        Other data than the network's own.
+        Data to classify; by default those of the network.
 
     Returns
     -------

@@ -26,10 +26,10 @@ class FullyConnected(LayeredSystem, Reducible, Resizable):
 
     h_l = σ(W_l h_{l−1} + b_l) through the hidden layers, f linear in the last. x holds θ_l = [W_l|b_l], rows
     first, one layer after the other. *Spherical* weights are used as r_l θ_l/‖θ_l‖; then f is bounded, and
-    the margin κ jams the network (Δ = κ c − y f with c = 1). *Free* weights can scale f at will: no κ does.
+    the margin κ jams the network (Δ = κ c − y f with c = 1). *Free* weights can scale f at will, so that no κ jams it.
 
-    Two classes are told apart by the sign of one output f. C > 2 classes have C outputs z, and the largest
-    decides: Δ_μc = κ + z_c − z_y for each class c but the true one, C − 1 constraints a datum.
+    For two classes, the sign of one output f decides. For C > 2 classes, the largest of C outputs z decides:
+    Δ_μc = κ + z_c − z_y for each class c but the true one, C − 1 constraints a datum.
 
     Attributes
     ----------
@@ -96,17 +96,21 @@ class FullyConnected(LayeredSystem, Reducible, Resizable):
         Parameters
         ----------
         depth, width, input_dimension : int
-            Hidden layers (0: a linear network), units in each, and d.
+            Number of hidden layers (0: a linear network), units in each of them, and d.
         n_data : int
             P, at least 2: Gaussian inputs, centred, on the sphere of radius √d, with balanced labels.
         activation, beta, weights, margin, bias
             See the class.
         seed : int
-            Of data and weights.
+            Seed of data and weights.
         device : "cpu" or "cuda"
-            Where the network lives.
+            The device of all tensors.
         dtype : "float64" or "float32"
-            In which precision.
+            Their precision.
+
+        Returns
+        -------
+        FullyConnected
 
         Raises
         ------
@@ -155,6 +159,10 @@ class FullyConnected(LayeredSystem, Reducible, Resizable):
         depth, width, activation, beta, weights, bias, seed, device, dtype
             See `random`.
 
+        Returns
+        -------
+        FullyConnected
+
         Raises
         ------
         ValueError
@@ -194,9 +202,10 @@ class FullyConnected(LayeredSystem, Reducible, Resizable):
 
     @classmethod
     def stack(cls, networks: Sequence[Self]) -> Self:
-        """Replicas: networks of the same kind, their weights and data along a leading axis.
+        """One network of several replicas: weights, (k, N), and data, (k, P, d), of k networks along a leading axis.
 
-        `minimize` runs them at once; `replica((k,))` is one of them again.
+        `minimize` runs them together; `replica((i,))` returns the network i. A `ValueError` is raised where they differ
+        in anything but weights and data.
         """
         first = networks[0]
         for name in ("widths", "activation", "beta", "weights", "margin", "bias", "potential", "n_classes"):
@@ -211,9 +220,9 @@ class FullyConnected(LayeredSystem, Reducible, Resizable):
         return first.at(**parts, radii=first.radii)
 
     def resized(self, width: int, seed: int | None = None) -> Self:
-        """A network with so many units in each hidden layer on the same data, its initial weights drawn anew.
+        """A network with `width` units in each hidden layer on the same data; its initial weights are drawn anew.
 
-        Without a seed that of the draw follows from this network's own initial weights.
+        Without a seed, the seed of the draw follows from the initial weights of this network.
         """
         if seed is None:
             seed = zlib.crc32(self.initial.detach().cpu().numpy().tobytes())
@@ -230,11 +239,10 @@ class FullyConnected(LayeredSystem, Reducible, Resizable):
         )
 
     def redundancy(self, x: Tensor) -> Redundancy:
-        """Dead units, copies, trapped data, and the same f on the data from fewer hidden units.
+        """Dead units, copies and trapped data at x, (N,), and a network of fewer hidden units with the same f on data.
 
-        The radii of the reduced network are the norms of its weights.
-
-        The reduced network is made for counting: k copies count k times in their layer's norm and their unit once,
-        so that spherical weights in force balance are in general none there.
+        The radii of the reduced network are the norms of its weights. It is made for counting: k copies count k times
+        in the norm of their layer and the merged unit counts once, so that spherical weights whose forces balance in
+        the whole network do not, in general, balance in the reduced one.
         """
         return redundancy(self, x)

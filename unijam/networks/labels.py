@@ -1,4 +1,4 @@
-"""How the outputs of a network become signed distances, and how weights of distances become weights of outputs.
+"""The linear map from the outputs of a network to signed distances, and its transpose.
 
 Two classes: labels y = ±1, one output f, one constraint a datum, Δ_μ = κ − y_μ f_μ.
 C > 2 classes: labels 0 … C − 1, outputs z_c, C − 1 constraints a datum, Δ_μc = κ + z_c − z_y for every c ≠ y.
@@ -13,37 +13,40 @@ from ..support.arrays import Array
 
 
 class Labels(ABC):
-    """The linear map from outputs (outputs, P) to distances (m,), datum by datum, and its transpose."""
+    """The linear map from outputs, (outputs, P), to distances, (m,), datum by datum, and its transpose.
+
+    `per_datum` is the number of constraints of a datum: m = P × per_datum. Replicas have leading axes.
+    """
 
     per_datum: int
 
     @abstractmethod
     def distances(self, outputs: Tensor, margin: float) -> Tensor:
-        """Δ of outputs, (m,); its linear part for margin 0."""
+        """Δ, (m,), of outputs, (outputs, P); for margin 0 the linear part of the map."""
 
     @abstractmethod
     def pull(self, weights: Tensor) -> Tensor:
-        """Σ w ∂Δ/∂z for weights (m,): (outputs, P)."""
+        """Σ w ∂Δ/∂z, (outputs, P), for weights w, (m,): the transposed map."""
 
     @abstractmethod
     def seeds(self, select: Array | None = None) -> Tensor:
-        """∂Δ/∂z of each selected constraint, (outputs, m')."""
+        """∂Δ/∂z of each of m' selected constraints (a mask or indices; all by default), (outputs, m')."""
 
     @abstractmethod
     def data(self, select: Array | None = None) -> Array | None:
-        """The datum of each selected constraint, as an index or a mask; None stands for every datum once."""
+        """The datum of each selected constraint, as indices or a mask; None stands for every datum once."""
 
     @abstractmethod
     def members(self) -> Tensor:
-        """(m, 1) data or (m, 2) data and classes."""
+        """What each constraint is about: its datum, (m, 1), or its datum and wrong class, (m, 2)."""
 
     @abstractmethod
     def correct(self, outputs: Tensor) -> Tensor:
-        """Whether the class of largest output is the true one, (P,)."""
+        """Whether each datum is classified as it is labelled, (P,), for outputs, (outputs, P)."""
 
 
 class Signs(Labels):
-    """Two classes, y = ±1, (P,)."""
+    """Labels of two classes, y = ±1, (P,): Δ_μ = κ − y_μ f_μ."""
 
     per_datum = 1
 
@@ -70,7 +73,7 @@ class Signs(Labels):
 
 
 class Classes(Labels):
-    """C > 2 classes, y = 0 … C − 1, (P,)."""
+    """Labels of C > 2 classes, y = 0 … C − 1, (P,): Δ_μc = κ + z_c − z_y for each c ≠ y."""
 
     def __init__(self, y: Tensor, n_classes: int) -> None:
         self.n_classes, self.per_datum = n_classes, n_classes - 1
@@ -86,7 +89,7 @@ class Classes(Labels):
     def pull(self, weights: Tensor) -> Tensor:
         w = weights.unflatten(-1, (-1, self.per_datum))
         others, true = (index.expand(*w.shape[:-1], -1) for index in (self.others, self.y))
-        seeds = w.new_zeros(*w.shape[:-1], self.n_classes)
+        seeds: Tensor = w.new_zeros(*w.shape[:-1], self.n_classes)
         return seeds.scatter_(-1, others, w).scatter_(-1, true, -w.sum(-1, keepdim=True)).mT
 
     def seeds(self, select: Array | None = None) -> Tensor:

@@ -1,4 +1,4 @@
-"""Any torch module as a constrained system: Δ_μ = κ − y_μ f_x(data_μ), x the module's parameters."""
+"""Any torch module as a constrained system: Δ_μ = κ − y_μ f_x(data_μ), x the parameters of the module."""
 
 import copy
 from collections.abc import Callable
@@ -35,10 +35,10 @@ class Network(ModuleData):
     """Any `torch.nn.Module` that takes data and gives one output, or C, for each of them.
 
     One output f: labels ±1, Δ_μ = κ − y_μ f_μ. C outputs z_c: labels 0 … C − 1, and C − 1 constraints a datum,
-    Δ_μc = κ + z_c − z_y. The module is copied; x holds its trainable parameters, flat, in their order, and all else
-    (frozen parameters, buffers) is held. Weights are free, so no margin jams the network.
+    Δ_μc = κ + z_c − z_y. The module is copied. x, (N,), holds its trainable parameters, flat, in their order; frozen
+    parameters and buffers stay fixed. Weights are free, so no margin jams the network.
 
-    Up to `dense_limit` parameters J and H are matrices. Beyond, they are known by their products, forward over
+    Up to `dense_limit` parameters J and H are matrices. Beyond, they are known by their products, taken forward over
     reverse mode in micro-batches of data that keep to `memory_limit`. Kinks of ReLU, |·|, max, min and one-sided clamps
     are known where J and H are matrices and all data fit into that limit at once.
 
@@ -59,9 +59,9 @@ class Network(ModuleData):
     dense_limit : int
         N up to which J and H are matrices.
     dtype : "float64" or "float32"
-        Of x, data and outputs, whatever the module came in.
+        Precision of x, data and outputs, whatever the precision of the module given.
     device : "cpu" or "cuda", optional
-        The module's own by default.
+        By default the device of the module.
 
     Raises
     ------
@@ -107,7 +107,7 @@ class Network(ModuleData):
 
     @property
     def module(self) -> nn.Module:
-        """The module, as it was given."""
+        """A copy of the module with the parameters `initial`: as it was given, unless `initial` was changed."""
         return self.function.state(self.initial)
 
     @cached_property
@@ -117,8 +117,8 @@ class Network(ModuleData):
     def at(self, **changes: Any) -> Self:
         """A copy with other parameters, for which the same x is valid.
 
-        They are `initial`, `inputs`, `labels`, `margin`, `potential`, `memory_limit`, `dense_limit` and `kinks`; kinks
-        held are let go where data change.
+        They are `initial`, `inputs`, `labels`, `margin`, `potential`, `memory_limit`, `dense_limit` and `kinks`. Kinks
+        held are released where data change. A `ValueError` names what is unknown or does not fit.
         """
         known = ("initial", "inputs", "labels", "margin", "potential", "memory_limit", "dense_limit", "kinks")
         if not getattr(changes.get("potential"), "finite_range", True):
@@ -145,9 +145,9 @@ class Network(ModuleData):
         return other
 
     def subset(self, select: int | Array | slice) -> Self:
-        """The network on some of its data, as `FullyConnected.subset`."""
+        """The network on some of its data: a number, a slice, a mask, (P,), or indices, (k,); see `FullyConnected`."""
         select = chosen_data(select, self.n_data, self._place[1])
-        other = copy.copy(self)  # quick: a mini-batch makes one a step
+        other = copy.copy(self)  # not `at`, which checks everything: each mini-batch makes a copy
         other.__dict__.pop("targets", None)
         other.__dict__.update(inputs=self.inputs[select], labels=self.labels[select])
         if self.kinks is not None:
@@ -156,16 +156,16 @@ class Network(ModuleData):
         return other
 
     def trained(self, x: Array) -> nn.Module:
-        """The module with the parameters x, to be used as any other."""
+        """A copy of the module with the parameters x, (N,), an ordinary `nn.Module`."""
         return self.function.state(self.taken(x))
 
     def output(self, x: Array, inputs: Array) -> Tensor:
-        """f of inputs (M, …) at x, (M,), or (M, C); differentiable in both."""
+        """f of inputs, (M, …), at x, (N,): (M,), or (M, C) for C outputs; differentiable in x and inputs."""
         outputs = self.function(self.taken(x), self._data(inputs, False))
         return outputs[0] if self.n_outputs == 1 else outputs.T
 
     def constraints(self, x: Tensor, reach: float = 0.0) -> ModuleConstraints | TracedConstraints:
-        """The constraints of all data at x, gaps of any width included."""
+        """The constraints of all data at x, (N,); gaps of any width are included, whatever `reach`."""
         return ModuleConstraints(self, x) if self.kinks is None else TracedConstraints(self, x)
 
     def evaluator(self) -> Callable[[Tensor], tuple[float, Tensor, float, int]]:
@@ -188,32 +188,33 @@ class Network(ModuleData):
             force = self.potential.force(delta)
             overlaps = (delta > OVERLAP_RESOLUTIONS * rounding(outputs, self.margin)).sum()
             sums = [self.potential.energy(delta).sum(), force @ force, overlaps.to(delta.dtype)]
-            energy, square, n_overlaps = torch.stack(sums).tolist()  # the one transfer from the device
+            energy, square, n_overlaps = torch.stack(sums).tolist()  # one transfer from the device: slow
             return energy, gradient, square, int(n_overlaps)
 
         return evaluate
 
     def symmetries(self, x: Tensor) -> Tensor:
-        """Rescalings of ReLU units and common shifts of C outputs, where the module is a chain of known layers.
+        """Directions along which no Δ changes, (k, N), not orthonormal; a sparse tensor in a matrix-free network.
 
-        (k, N), not orthonormal, sparse in a matrix-free network.
+        They are rescalings of ReLU units and common shifts of C outputs, and are known only where the module is a chain
+        of known layers.
         """
         rows = self._symmetries.rows(self.taken(x))
         return rows if self.matrix_free else rows.to_dense()
 
     def canonical(self, x: Tensor) -> Tensor:
-        """x in its gauge; x itself where it is there already.
+        """x, (N,), in its gauge; x itself where it is there already.
 
-        Outputs have sum 0, and ReLU units ‖[w_in|b]‖ = ‖w_out‖, where these are known.
+        Outputs are shifted to sum 0 and ReLU units rescaled to ‖[w_in|b]‖ = ‖w_out‖, where these symmetries are known.
         """
         return self._symmetries.canonical(self.taken(x))
 
     def resolution(self, x: Tensor) -> float:
-        """The rounding error of one Δ: 4 eps × max(|κ|, typical |f|)."""
+        """The rounding error of one Δ, a float: 4 eps × max(|κ|, typical |f|)."""
         return float(rounding(self.constraints(x).outputs, self.margin))
 
     def _data(self, value: Any, finite: bool = True) -> Tensor:
-        """Data as a new tensor; that of `output`, which may be differentiated in, need not be finite or new."""
+        """Data as a new tensor of finite numbers; `output`, which is differentiable in its inputs, asks for neither."""
         dtype, device = self._place
         try:
             given = value if isinstance(value, Tensor) else torch.as_tensor(writable(np.asarray(value)))
@@ -234,7 +235,7 @@ class Network(ModuleData):
         return kept
 
     def _require_valid(self) -> None:
-        """Each complaint in one sentence."""
+        """Raise a `ValueError` of one sentence where data, labels, potential or kinks do not fit the module."""
         shape = tuple(self.inputs.shape)
         require(len(shape) >= 2, "the shape of inputs", shape, "(P, …), one datum a row")
         require(shape[0] >= 1, "n_data", shape[0], "at least 1")

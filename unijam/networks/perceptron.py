@@ -26,9 +26,31 @@ class Perceptron:
     def random(
         n: Count = 200, load: Positive = 5.0, margin: Finite = -0.3, seed: Seed = 0, device: Device = "cpu"
     ) -> FullyConnected:
-        """P = load × n Gaussian patterns ξ_μ of unit variance in n dimensions, with balanced labels.
+        """P = load × n Gaussian patterns ξ_μ of unit variance in n dimensions, with balanced labels ±1.
 
-        `inputs` are ξ/√n, ‖w‖ is kept at √n, and the initial w is Gaussian. P is rounded, at least 1.
+        `inputs`, (P, n), are ξ/√n, ‖w‖ is kept at √n, and the initial w, (n,), is Gaussian.
+
+        Parameters
+        ----------
+        n : int
+            Number of weights.
+        load : float
+            P/n; P is rounded and must be at least 1.
+        margin : float
+            κ.
+        seed : int
+            Seed of patterns and initial weights.
+        device : "cpu" or "cuda"
+            The device of all tensors.
+
+        Returns
+        -------
+        FullyConnected
+
+        Raises
+        ------
+        ValueError
+            Where a value is out of range, or the device is not there.
         """
         n_data = round(load * n)
         require(n_data >= 1, "load", load, f"at least {0.5 / n:.3g} (half a pattern) for n = {n}")

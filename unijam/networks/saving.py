@@ -1,4 +1,4 @@
-"""How a `Network` is saved: all but the code of its module, which is given back when it is loaded."""
+"""How a `Network` is saved: everything but the code of its module, which must be given again for loading."""
 
 import copy
 from functools import cached_property

@@ -1,4 +1,4 @@
-"""Which of its data a network keeps: a number, a slice, a mask or indices, checked before torch sees them."""
+"""The choice of data that a network keeps: a number, a slice, a mask or indices, checked before torch sees them."""
 
 from typing import Any
 
@@ -12,16 +12,16 @@ from ..support.validation import is_whole, require
 
 
 def chosen_data(select: Any, n_data: int, device: torch.device) -> slice | Tensor:
-    """What a network's tensors are indexed with to keep some of P data.
+    """The index with which the tensors of a network keep some of P data.
 
     Parameters
     ----------
     select : int, slice, (P,) mask, or (k,) array of whole numbers
-        The first so many; or which: from 0, or from −1 backwards. A datum named twice counts twice.
+        The number of first data to keep; or which data: from 0, or from −1 backwards. A datum named twice counts twice.
     n_data : int
         P.
     device : torch.device
-        Of the network.
+        The device of the network.
 
     Returns
     -------
@@ -57,10 +57,10 @@ def _ends(select: slice, n_data: int) -> tuple[int, int, int]:
 
 
 def _indices(select: Any, n_data: int) -> Tensor | np.ndarray:
-    """Indices from a mask or from whole numbers, of torch where they were."""
+    """Indices, (k,), from a mask or from whole numbers; a torch tensor where one was given."""
     wanted = f"a number, a slice, a mask of {n_data} data, or whole numbers from {-n_data} to {n_data - 1}"
     if isinstance(select, Tensor) and select.dtype == torch.int64 and select.ndim == 1:
-        found: Any = select  # what a mini-batch gives at every step
+        found: Any = select  # no conversion: a mini-batch gives such a tensor at every step
     else:
         try:
             found = np.asarray(to_numpy(select))
@@ -78,4 +78,5 @@ def _indices(select: Any, n_data: int) -> Tensor | np.ndarray:
     low, high = int(found.min()), int(found.max())
     outside = low if low < -n_data else high
     require(low >= -n_data and high < n_data, "select", outside, wanted)
-    return found if low >= 0 else found % n_data
+    indices: Tensor | np.ndarray = found if low >= 0 else found % n_data
+    return indices

@@ -15,8 +15,8 @@ from pydantic import Field
 
 from ..compiled import loop
 from ..core.capabilities import CompiledEvaluator, Rescaled
+from ..core.constraints import UNMOVED, Constraints
 from ..core.potentials import Harmonic
-from ..core.system import UNMOVED, Constraints
 from ..core.tolerances import OVERLAP_RESOLUTIONS
 from ..support.arrays import Array
 from ..support.validation import Count, Finite, Seed, checked, require, require_finite
@@ -26,8 +26,10 @@ from .kernels.ellipses import EllipseList, Origin
 from .packing import Packing, PackingFraction, draw_radii, unit_density_box
 from .rattlers import bearing_particles
 
-FIRST_SKIN = 0.1  # in mean diameters
-WORTH = 8.0  # skin in mean diameters × evaluations that a list serves, where renewals cost as much as length
+FIRST_SKIN = 0.1  # in mean diameters; later skins follow from use
+# Skin in mean diameters × number of evaluations that a list serves, at which renewals and longer lists together cost
+# least: measured, and small because lists by √F hold hardly more than the contacts.
+WORTH = 8.0
 AspectRatio = Annotated[Finite, Field(ge=1, le=100)]
 
 
@@ -36,8 +38,8 @@ class Ellipses(Packing, Rescaled):
     """Ellipses of one shape and several sizes, semi-axes R√α and R/√α, in a periodic rectangle.
 
     x = `pack(positions, angles)`, (3n,): first the n positions, row by row, then the n angles of the long
-    axes, in radians. Where angles stand beside lengths, in gradients, J, H and their spectra, they are taken times
-    `angle_length`, the typical distance (V/n)^(1/2) of particles: one at number density one.
+    axes, in radians. Where angles stand beside lengths, in gradients, J, H and their spectra, they are multiplied by
+    `angle_length`, the typical distance (V/n)^(1/2) of particles, which is one at number density one.
 
     Parameters
     ----------
@@ -91,17 +93,21 @@ class Ellipses(Packing, Rescaled):
         Parameters
         ----------
         n : int
-            How many.
+            The number of ellipses.
         aspect_ratio : float
             α, from 1 to 100.
         packing_fraction : float
-            φ, areas over the box's, at most 2.
+            φ, the area of all ellipses over the area of the box, above 0 and at most 2.
         radii : str or (n,) array
             As in `draw_radii`: "bidisperse" (1 : 1.4), "monodisperse", "uniform", or relative sizes.
         seed : int
-            Of every random draw.
+            Seed of every random draw.
         box : (2,) numbers, optional
             Proportions of the sides of the box, as (1, 3); a square by default.
+
+        Returns
+        -------
+        Ellipses
 
         Raises
         ------
@@ -131,33 +137,34 @@ class Ellipses(Packing, Rescaled):
 
     @cached_property
     def angle_length(self) -> float:
-        """What a radian is worth as a length: (V/n)^(1/2), which does not move with the radii."""
+        """The length that one radian counts as: (V/n)^(1/2), a float, which does not depend on the radii."""
         side = float(self.sides[0])
-        return side * math.sqrt(self.sides[1] / side) / self.n**0.5
+        return float(side * math.sqrt(self.sides[1] / side) / self.n**0.5)
 
     @cached_property
     def coordinate_lengths(self) -> Array | None:  # type: ignore[override]
-        """One for positions, `angle_length` for angles, (3n,); None where that is one too."""
+        """One for positions, `angle_length` for angles, (3n,); None where `angle_length` is one too."""
         if self.angle_length == 1.0:
             return None
         return np.concatenate((np.ones(2 * self.n), np.full(self.n, self.angle_length)))
 
     @cached_property
-    def coordinates(self) -> Any:  # type: ignore[override]
-        """The two coordinates of an ellipse belong together; its angle is a group of its own, (3n,)."""
+    def coordinates(self) -> Any:
+        """The group of each degree of freedom, (3n,): the two coordinates of an ellipse are one, its angle another."""
         number = np.arange(self.n)
         return np.concatenate((np.repeat(number, 2), self.n + number))
 
     @property
     def largest_diameter(self) -> float:
-        """The longest axis of any ellipse, in the units of the box."""
+        """The longest axis of any ellipse, a float in the units of the box."""
         return 2.0 * float(self.semi_axes[0].max())
 
     def lengths(self, x: Array) -> Array | None:
-        """Of an angle √(e² + 2eΔ), e = a − b: a turn moves Δ by e, forces on curved edges give a stiffness 2eΔ.
+        """The lengths, (3n,), in which solvers see x, (3n,): one for positions, √(e² + 2eΔ) for angles, e = a − b.
 
-        Δ is the typical overlap at x; at most one mean diameter. In these lengths a turn is as stiff as a move however
-        round an ellipse is.
+        A turn moves Δ by e, and forces on curved edges add a stiffness 2eΔ, where Δ is the typical overlap at x. In
+        these lengths a turn is as stiff as a move, however round the ellipses are. They are at most one mean diameter;
+        None for discs.
         """
         eccentric = np.subtract(*self.semi_axes)
         if not eccentric.any():
@@ -168,7 +175,7 @@ class Ellipses(Packing, Rescaled):
         return np.concatenate((np.ones(2 * self.n), turns))
 
     def constraints(self, x: Array, reach: float = 0.0) -> "EllipseConstraints":
-        """Every pair of nearest images with Δ > −reach, at x, (3n,)."""
+        """Every pair of nearest images with Δ > −reach at x, (3n,); `reach` is in the units of the box."""
         x = _plain(x)
         require_finite(x, "x")
         shapes = (self.radii, self.aspect_ratio)
@@ -189,13 +196,13 @@ class Ellipses(Packing, Rescaled):
         )
 
     def evaluator(self) -> Callable[[Array], tuple[float, Array, float, int]]:
-        """A fresh x -> (U, ∇U, Σ u'², N_Δ) with its own list of near pairs and of their t*."""
+        """A new function x -> (U, ∇U, Σ u'², N_Δ) that owns a list of near pairs with their t*."""
         if type(self.potential) is not Harmonic:
             return super().evaluator()
         return _NearPairs(self)
 
     def scaled_evaluator(self) -> Callable[[Array, float], tuple[float, Array, float, int, float]]:
-        """A fresh (x, λ) -> (U, ∇U, Σ u'², N_Δ, Σ u' c): the evaluator where the mean diameter moves too."""
+        """A new function (x, λ) -> (U, ∇U, Σ u'², N_Δ, Σ u' c): the evaluator where the mean diameter moves too."""
         return _NearPairs(self) if type(self.potential) is Harmonic else super().scaled_evaluator()
 
 
@@ -214,7 +221,7 @@ class EllipseConstraints(Constraints):
     slopes : (4, m) array
         ∂Δ/∂(r_x, r_y, angle_i, angle_j), with r = r_j − r_i.
     shift : (2, m) array
-        What is added to r_j − r_i for the nearest image.
+        The vector to be added to r_j − r_i for the nearest image.
     t : (m,) array
         Where the contact function is largest, between 0 (at i) and 1 (at j).
     """
@@ -229,7 +236,8 @@ class EllipseConstraints(Constraints):
     t: Array
 
     def vjp(self, weights: Array) -> Array:
-        return pw.push(*self.members.T.copy(), self.slopes, np.asarray(weights, float), self.system.n)
+        first, second = self.members.T.copy()
+        return pw.push(first, second, self.slopes, np.asarray(weights, float), self.system.n)
 
     def jvp(self, direction: Array) -> Array:
         v, (i, j) = np.asarray(direction, float), self.members.T
@@ -267,7 +275,8 @@ class EllipseConstraints(Constraints):
         """w ∇∇Δ of the pairs in use, (m', 4, 4)."""
         factors = -np.asarray(weights, float)[used] * self.sigma[used]
         shapes = (self.system.radii, self.system.aspect_ratio)
-        pairs = (*self.members[used].T.copy(), self.shift[:, used].copy(), self.t[used])
+        first, second = self.members[used].T.copy()
+        pairs = (first, second, self.shift[:, used].copy(), self.t[used])
         return pw.hessians(self.x, *shapes, *pairs, factors)
 
     def _matrix(self, used: np.ndarray, blocks: np.ndarray) -> sp.csc_array:
@@ -284,8 +293,9 @@ class EllipseConstraints(Constraints):
     def bearing(self) -> tuple[Array, Array]:
         """Masks of the degrees of freedom, (3n,), and of the constraints, (m,), that bear force.
 
-        Rattlers, particles with fewer than 3 overlaps, are removed recursively; of the others, an angle that no
-        overlap turns (its column of J below 1e-12 of the largest, as that of a disc) bears none.
+        Rattlers, particles with fewer than 3 overlaps, are removed again and again until none is left. An angle of
+        another particle bears no force where no overlap turns it (its column of J is below 1e-12 of the largest, as
+        that of a disc).
         """
         return self._bearing
 
@@ -296,7 +306,8 @@ class EllipseConstraints(Constraints):
         bearing = backbone[self.members].all(axis=1)
         used = bearing & overlaps
         (i, j), (x, y, of_i, of_j) = self.members[used].T, self.slopes[:, used] ** 2
-        moves = np.bincount(i, x + y, n) + np.bincount(j, x + y, n)  # in any direction: axes do not matter
+        # in any direction: the axes do not matter
+        moves = np.bincount(i, x + y, n) + np.bincount(j, x + y, n)
         turns = (np.bincount(i, of_i, n) + np.bincount(j, of_j, n)) / self.system.angle_length**2
         least = UNMOVED**2 * max(moves.max(initial=0.0), turns.max(initial=0.0))
         moved, turned = (moves > least) & backbone, (turns > least) & backbone
@@ -318,36 +329,36 @@ def _plain(x: Array) -> np.ndarray:
 
 
 class _NearPairs(CompiledEvaluator):
-    """The evaluator's own list: all pairs within a skin of contact, the image and the t* of each.
+    """Evaluator with a list of its own: all pairs within a skin of contact, with the image and the t* of each.
 
     Attributes
     ----------
     kernel : EllipseList
         The list.
     origin : Origin
-        With which the next one is made.
+        The data from which the next list is made.
     """
 
     def __init__(self, system: Ellipses):
         self.system, self.scale = system, system.scale
         skin, worth = FIRST_SKIN * self.scale, WORTH * self.scale
-        self.served = round(worth / skin)  # so that the first skin is kept
+        self.served = round(worth / skin)  # with this number `suitable_skin` keeps the first skin
         threshold = OVERLAP_RESOLUTIONS * system.resolution(system.initial)
         shapes = (system.radii, system.aspect_ratio, self.scale)
-        nowhere, none = np.full(system.n_dof, np.nan), np.empty((4, 0))  # outdated anywhere
+        nowhere, none = np.full(system.n_dof, np.nan), np.empty((4, 0))  # NaN: outdated at any x
         pairs = (*np.empty((2, 0), dtype=np.uint32), none[:2], none[0], none[0], none)
         kernel = EllipseList(nowhere, 1.0, skin, *shapes, threshold, *pairs)
         own = np.arange(system.n_dof)
         self.adopt(kernel, Origin(own, own, system.sides, worth))
 
     def adopt(self, kernel: EllipseList, origin: Origin) -> None:
-        """Go on with a list, as one that was renewed in a loop."""
+        """Use this list from now on, for example one that a compiled loop has renewed."""
         self.kernel, self.origin = kernel, origin
 
-    def __call__(self, x: Array, scale: float | None = None) -> tuple:
+    def __call__(self, x: Array, scale: float | None = None) -> tuple[Any, ...]:
         x, ratio = _plain(x), 1.0 if scale is None else scale / self.scale
         if not ratio > 0:
-            self.system.at(scale=scale)  # says what is wrong
+            self.system.at(scale=scale)  # raises an error that says what is wrong
         while True:
             squares, count, load, gradient = ellipse_kernel.evaluate(self.kernel, x, ratio)
             if squares >= 0:
@@ -360,25 +371,34 @@ class _NearPairs(CompiledEvaluator):
             self.renew(x, ratio)
 
     def renew(self, x: np.ndarray, ratio: float) -> None:
-        """Make the list anew at x and λ (in units of the system's)."""
+        """Make the list anew at x, (3n,), and ratio = λ over the system's λ."""
         if not ellipse_kernel.room(self.kernel, self.origin, ratio) >= 0.0:
-            self.system.at(scale=ratio * self.scale)  # says what is wrong
+            self.system.at(scale=ratio * self.scale)  # raises an error that says what is wrong
         made = ellipse_kernel.renewed(self.kernel, self.origin, x, ratio, self.served)
         self.adopt(EllipseList(*made), self.origin)
         self.served = 0
 
 
 @loop
-def assemble(first, second, blocks, n):
-    """Symmetric csc matrix (data, indices, indptr) of a 4 × 4 block in (r_x, r_y, angle_i, angle_j) a pair.
+def assemble(
+    first: np.ndarray, second: np.ndarray, blocks: np.ndarray, n: int
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Symmetric (3n, 3n) csc matrix (data, indices, indptr): the sum of blocks in (r_x, r_y, angle_i, angle_j).
 
-    Rows and columns are 2n coordinates, then n angles. Pairs i < j come in lexicographic order, so the
-    partners of a particle do too, and indices are sorted. The diagonal is always stored, for shifts.
+    Rows and columns are 2n coordinates, then n angles. Pairs i < j must come in lexicographic order: then the
+    partners of a particle do too, and indices are sorted. The diagonal is always stored, so that a shift of it needs
+    no new entries.
+
+    Parameters
+    ----------
+    first, second : (m,) integer arrays
+    blocks : (m, 4, 4) array
+        Symmetric, with r = r_j − r_i.
+    n : int
+        The number of particles.
     """
-    below, above = (
-        np.zeros(n, dtype=np.int64),
-        np.zeros(n, dtype=np.int64),
-    )  # partners before, after a particle
+    # partners of smaller and of larger index than a particle
+    below, above = np.zeros(n, dtype=np.int64), np.zeros(n, dtype=np.int64)
     for k in range(len(first)):
         above[first[k]] += 1
         below[second[k]] += 1

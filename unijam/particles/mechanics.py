@@ -1,4 +1,4 @@
-"""Stress and elastic moduli of packings by linear response: affine part, less Ξᵀ H⁺ Ξ of the non-affine motion.
+"""Stress and elastic moduli of packings by linear response: the affine part less Ξᵀ H⁺ Ξ of the non-affine motion.
 
 The energy of a strained box is that of its contacts at r → (1 + ε) r; particles then move until forces balance
 again. Derived in docs/moduli.md.
@@ -12,7 +12,8 @@ import scipy.sparse as sp
 
 from ..core.border import require_constraints
 from ..core.capabilities import coordinate_lengths
-from ..core.system import Constraints, hessian
+from ..core.constraints import Constraints
+from ..core.derivatives import hessian
 from ..linalg import across_symmetries, factor_sparse
 from ..support.arrays import Array, over
 from ..support.printing import Brief
@@ -66,13 +67,13 @@ class ElasticModuli(Brief):
 
     @property
     def pressure(self) -> float:
-        """p, a d-th of the trace of the stress."""
+        """p, a float: the trace of the stress over d."""
         return float(np.trace(self.stress)) / len(self.stress)
 
 
 @dataclass(frozen=True, eq=False, repr=False)
 class Contacts(Brief):
-    """Contacts one by one: Δ as a function of q = (separation r, angles).
+    """m contacts one by one: Δ of each as a function of its coordinates q = (separation r, angles).
 
     Attributes
     ----------
@@ -97,18 +98,29 @@ class Contacts(Brief):
 
     @property
     def blocks(self) -> np.ndarray:
-        """∂²u/∂q∂q, (m, q, q)."""
+        """∂²u/∂q∂q of each contact, (m, q, q)."""
         outer = self.slopes[:, :, None] * self.slopes[:, None, :]
-        return self.stiffness[:, None, None] * outer + self.force[:, None, None] * self.curvature
+        blocks: np.ndarray = (
+            self.stiffness[:, None, None] * outer + self.force[:, None, None] * self.curvature
+        )
+        return blocks
 
 
 def contacts_of(system: Packing, c: Constraints, select: Array) -> Contacts:
-    """The contacts of a mask, one by one.
+    """The contacts that a mask selects, one by one.
+
+    Parameters
+    ----------
+    system : Packing
+    c : Constraints
+        Of this system.
+    select : (M,) mask or (m,) indices
+        Among the M constraints.
 
     Raises
     ------
     ValueError
-        Where the constraints are those of neither spheres nor ellipses.
+        Where the constraints belong to neither spheres nor ellipses.
     """
     first, second = c.members[select].T.copy()
     if isinstance(c, SphereConstraints):
@@ -171,16 +183,17 @@ def stress(system: Packing, x: Array) -> np.ndarray:
     c = require_constraints(system, x)
     pairs = contacts_of(system, c, c.delta > 0)
     pull = -pairs.force[:, None] * pairs.slopes[:, : system.dimension]
-    return pull.T @ pairs.separation / system.volume
+    mean: np.ndarray = pull.T @ pairs.separation / system.volume
+    return mean
 
 
 def elastic_moduli(system: Packing, x: Array) -> ElasticModuli:
     """Bulk and shear moduli and the stiffness tensor of a packing, by linear response with prestress.
 
-    No finite strain: V C = ∂²U/∂ε∂ε at fixed contacts and affine motion, less Ξᵀ H⁺ Ξ, Ξ the forces that affine
-    motion leaves and H the whole Hessian H0 + Hp; then the stress terms that turn ε into the strain E. Rattlers
-    and what touches them are left out; angles of ellipses stay as they are in affine motion and relax with the rest.
-    Contacts are neither made nor broken.
+    No finite strain is applied. V C is ∂²U/∂ε∂ε at fixed contacts and affine motion, less Ξᵀ H⁺ Ξ, where Ξ are the
+    forces that affine motion leaves unbalanced and H is the whole Hessian H0 + Hp; then the stress terms are added that
+    turn ε into the strain E. Rattlers and their contacts are left out. Angles of ellipses stay fixed in affine
+    motion and relax with the rest. Contacts are neither made nor broken.
 
     Parameters
     ----------
@@ -224,12 +237,12 @@ def elastic_moduli(system: Packing, x: Array) -> ElasticModuli:
 
     h0, hp = hessian(system, c, overlaps)
     matrix, rho = across_symmetries((h0 + hp).tocsc(), lambda: dof, system.symmetries(x))
-    factor = factor_sparse(matrix, 1e-14 * rho)
+    factor = factor_sparse(matrix, 1e-14 * rho)  # a shift of the size of rounding keeps zero pivots away
     require(factor.positive, "the number of negative modes at x", factor.n_negative, "zero, a minimum")
 
     d, pairs, tensor = system.dimension, contacts_of(system, c, overlaps), stress(system, x)
     strains = voigt_basis(d)
-    moved = np.zeros((len(strains), *pairs.slopes.shape))  # of q, by each affine strain
+    moved = np.zeros((len(strains), *pairs.slopes.shape))  # the change of q in each affine strain, (v, m, q)
     moved[:, :, :d] = np.einsum("vab,mb->vma", strains, pairs.separation)
     pushed = np.einsum("mpq,vmq->vmp", pairs.blocks, moved)
     affine = np.einsum("vmp,wmp->vw", moved, pushed)
@@ -272,7 +285,7 @@ def _shear_moduli(stiffness: np.ndarray, d: int) -> tuple[float, float]:
 
 
 def _map(system: Packing, head: Array, tail: Array, first: Array, second: Array) -> sp.csr_array:
-    """∂q/∂x of q = (r_head − r_tail, the angles of first and second)."""
+    """∂q/∂x, (m q, n_dof), of q = (r_head − r_tail, the angles of first and second)."""
     d, k, m = system.dimension, system.orientations, len(first)
     axes, angles = np.arange(d), system.n * d + np.arange(k)
     rows = np.arange(m * (d + 2 * k)).reshape(m, d + 2 * k)

@@ -1,6 +1,6 @@
-"""What packings of discs, spheres and ellipses share: a periodic box, radii, one scale (the mean diameter).
+"""The base class of discs, spheres and ellipses: a periodic box, radii, one scale (the mean diameter).
 
-In a fixed box Δ = λ c − g(x), λ the mean diameter (discs: c = σ_ij/λ); pressure p = Σ u'(λc − Δ)/(dV).
+In a fixed box Δ = λ c − g(x), with λ the mean diameter (discs: c = σ_ij/λ). The pressure is p = Σ u'(λc − Δ)/(dV).
 """
 
 import math
@@ -12,8 +12,9 @@ import numpy as np
 from pydantic import Field
 
 from ..core.capabilities import HasPressure
+from ..core.constraints import Constraints, require_evaluated
 from ..core.potentials import Harmonic, Potential
-from ..core.system import ConstrainedSystem, Constraints, require_evaluated
+from ..core.system import ConstrainedSystem
 from ..support.arrays import Array
 from ..support.printing import brief
 from ..support.validation import Finite, Whole, is_whole, require, require_finite
@@ -22,21 +23,22 @@ from .kernels.neighbours import neighbour_pairs
 PackingFraction = Annotated[Finite, Field(gt=0, le=2)]
 Dimension = Annotated[Whole, Field(ge=1, le=8)]
 
-COINCIDENT = 1e-50  # distance, in mean diameters, below which two centres have no direction to be pushed in
-BIDISPERSE_RATIO = 1.4
-UNIFORM_WIDTH = (
-    0.27  # relative half width: wide enough that no ring of equal discs carries one contact too many
-)
-LOGNORMAL_WIDTH = 0.2
+# Distance, in mean diameters, below which two centres have no direction to be pushed in. Its square is the TINY of
+# `kernels.perram_wertheim`.
+COINCIDENT = 1e-50
+BIDISPERSE_RATIO = 1.4  # large over small radius
+# Relative half width: wide enough that no ring of equal discs around another carries one contact too many.
+UNIFORM_WIDTH = 0.27
+LOGNORMAL_WIDTH = 0.2  # standard deviation of ln R
 
 
 def ball_volume(dimension: int) -> float:
     """Volume of the ball of radius one: 2, π, 4π/3, … for d = 1, 2, 3, …."""
-    return math.pi ** (dimension / 2) / math.gamma(dimension / 2 + 1)
+    return float(math.pi ** (dimension / 2) / math.gamma(dimension / 2 + 1))
 
 
 def as_floats(value: Any, name: str) -> np.ndarray:
-    """A private contiguous float64 copy of a finite array, or a `ValueError` of one sentence."""
+    """A new contiguous float64 array of the same shape; a `ValueError` that names the field where it is not finite."""
     try:
         array = np.array(value, dtype=np.float64, order="C")
         if np.iscomplexobj(value):
@@ -48,7 +50,7 @@ def as_floats(value: Any, name: str) -> np.ndarray:
 
 
 def side_lengths(value: Any, dimension: int, name: str) -> np.ndarray:
-    """Positive numbers, one for each axis, or a `ValueError` of one sentence."""
+    """Positive numbers, one for each axis, (d,); a `ValueError` that names the field where they are not."""
     sides, shape = as_floats(value, name), (dimension,)
     require(sides.shape == shape, f"the shape of {name}", sides.shape, f"{shape}, one number for each axis")
     require(bool((sides > 0).all()), f"the smallest of {name}", float(sides.min()), "positive")
@@ -56,7 +58,7 @@ def side_lengths(value: Any, dimension: int, name: str) -> np.ndarray:
 
 
 def unit_density_box(n: int, dimension: int, proportions: Any) -> Any:
-    """`box_length` of a box of volume n: a cube, or one whose sides have given proportions, (d,)."""
+    """The `box_length` of a box of volume n: one side of a cube, or the sides, (d,), in given proportions, (d,)."""
     side = n ** (1.0 / dimension)
     if proportions is None:
         return side
@@ -86,7 +88,7 @@ class Packing(ConstrainedSystem, HasPressure):
     Attributes
     ----------
     sides : (d,) array
-        Of the box.
+        Sides of the box.
 
     Raises
     ------
@@ -97,8 +99,8 @@ class Packing(ConstrainedSystem, HasPressure):
 
     control: ClassVar[str] = "packing_fraction"  # type: ignore[misc]
     jamming_overlap: ClassVar[float] = 1e-8  # type: ignore[misc]
-    sparse: ClassVar[bool] = True  # type: ignore[misc]
-    kinked: ClassVar[bool] = False  # type: ignore[misc]
+    sparse: ClassVar[bool] = True
+    kinked: ClassVar[bool] = False
     orientations: ClassVar[int] = 0
 
     initial: Array
@@ -158,8 +160,8 @@ class Packing(ConstrainedSystem, HasPressure):
         return len(self.radii)
 
     @property
-    def coordinates(self) -> Any:  # type: ignore[override]
-        """The d coordinates of a particle belong together."""
+    def coordinates(self) -> Any:
+        """d, an int: the d coordinates of a particle belong together."""
         return self.dimension
 
     @property
@@ -169,27 +171,27 @@ class Packing(ConstrainedSystem, HasPressure):
 
     @property
     def largest_diameter(self) -> float:
-        """The longest axis of any particle, in the units of the box."""
+        """The longest axis of any particle, a float in the units of the box."""
         return 2.0 * float(self.radii.max())
 
     @cached_property
     def scale(self) -> float:
-        """λ, the mean diameter, in the units of the box."""
+        """λ, the mean diameter, a float in the units of the box."""
         return 2.0 * float(self.radii.mean())
 
     @property
     def unit(self) -> float:  # type: ignore[override]
-        """Overlaps and gaps are reported in mean diameters."""
+        """The mean diameter, a float in the units of the box: overlaps and gaps are reported in it."""
         return self.scale
 
     @property
     def volume(self) -> float:
-        """V of the box, the product of its sides."""
-        return math.prod(self.sides.tolist())
+        """The volume V of the box, a float: the product of its sides."""
+        return float(math.prod(self.sides.tolist()))
 
     @property
     def packing_fraction(self) -> float:
-        """φ, the volume of the particles (overlaps counted twice) over that of the box."""
+        """φ, a float: the volume of the particles (overlaps counted twice) over the volume of the box."""
         content = np.multiply.reduce([self.radii] * self.dimension)  # products, unlike pow, scale exactly
         return ball_volume(self.dimension) * float(content.sum()) / self.volume
 
@@ -231,26 +233,31 @@ class Packing(ConstrainedSystem, HasPressure):
         return super().at(**changes)
 
     def pressure(self, c: Constraints) -> float:
-        """p = Σ u'(λc − Δ)/(dV) = −dU/dV at fixed radii, in contact stiffnesses × (box units)^(2−d)."""
+        """The pressure p = Σ u'(λc − Δ)/(dV) = −dU/dV at fixed radii, in contact stiffnesses × (box units)^(2−d).
+
+        c are constraints that `constraints` made; a `ValueError` where they are not.
+        """
         require_evaluated(c)
         force = self.potential.force(c.delta)
         return float(force @ (self.scale * c.loading() - c.delta)) / (self.dimension * self.volume)
 
     def symmetries(self, x: Array) -> Array:
-        """The d translations, (d, n_dof)."""
+        """The d translations of all particles, (d, n_dof), one a row."""
         rows = np.zeros((self.dimension, self.n_dof))
         for axis in range(self.dimension):
             rows[axis, axis : self.n * self.dimension : self.dimension] = 1.0
         return rows
 
     def canonical(self, x: Array) -> Array:
-        """x with coincident centres set apart by about 1e-8 mean diameters: there Δ is largest and has no gradient.
+        """x, (n_dof,), with coincident centres set apart by about 1e-8 mean diameters; x itself where none coincide.
 
-        Their energy is a maximum, which without a gradient, and for lack of curvature, would pass for a minimum.
+        Where centres coincide Δ is largest, but has neither gradient nor curvature, so that a solver would take this
+        maximum of the energy for a minimum.
         """
         reach = COINCIDENT * self.scale
         first = np.sort(np.mod(x[: self.n * self.dimension : self.dimension], self.sides[0]))
-        if not (np.diff(first) <= reach).any():  # most often so, and cheap to see
+        # almost always no two first coordinates agree, which is cheap to see
+        if not (np.diff(first) <= reach).any():
             return x
         pairs = neighbour_pairs(self.positions(x), self.sides, np.full(self.n, 0.5 * reach))
         if not len(pairs):
@@ -261,12 +268,15 @@ class Packing(ConstrainedSystem, HasPressure):
         return apart
 
     def resolution(self, x: Array) -> float:
-        """The rounding error of one Δ: 4e-16 longest sides (or largest positions, where x has drifted away)."""
+        """The rounding error of one Δ, in the units of the box.
+
+        It is 4e-16 × the longest side of the box, or × the largest coordinate where particles have drifted far away.
+        """
         return 4e-16 * max(float(self.sides.max()), float(np.abs(x[: self.n * self.dimension]).max()))
 
 
 def require_packing(system: Any) -> None:
-    """Raise a `ValueError` where this is no packing."""
+    """Raise a `ValueError` where `system` is not a `Packing`."""
     kind = type(system).__name__
     require(isinstance(system, Packing), "system", kind, "a packing: SoftSpheres or Ellipses")
 
@@ -279,7 +289,7 @@ def draw_radii(
     Parameters
     ----------
     n : int
-        How many.
+        The number of particles.
     radii : str or (n,) array
         `"monodisperse"`; `"bidisperse"`, half small, half large (one more where n is odd), of ratio 1 : 1.4;
         `"uniform"`, uniformly distributed within ± 27 % of the mean; `"lognormal"`, of standard deviation 0.2
@@ -295,6 +305,11 @@ def draw_radii(
     -------
     (n,) array
         In units of the mean distance of particles (number density one).
+
+    Raises
+    ------
+    ValueError
+        Where the name is unknown, the shape is wrong, or a size is not positive and finite.
     """
     if isinstance(radii, str):
         if radii == "monodisperse":
@@ -318,4 +333,5 @@ def draw_radii(
         require(bool((sizes > 0).all()), "the smallest of radii", float(sizes.min()), "positive")
         sizes = sizes / sizes.max()
     filled = ball_volume(dimension) * float((sizes**dimension).sum())
-    return sizes * (packing_fraction * n / filled) ** (1.0 / dimension)
+    scaled: np.ndarray = sizes * (packing_fraction * n / filled) ** (1.0 / dimension)
+    return scaled

@@ -8,7 +8,7 @@ from ..support.validation import require
 
 
 def bearing_particles(contacts: Array, n: int, minimum: int) -> np.ndarray:
-    """Which particles bear force: remove, again and again, those with fewer than `minimum` contacts.
+    """Find the particles that bear force, by removing again and again all with fewer than `minimum` contacts.
 
     Parameters
     ----------
@@ -36,8 +36,8 @@ def bearing_particles(contacts: Array, n: int, minimum: int) -> np.ndarray:
 
 
 @loop
-def _peel(contacts, n, minimum):
-    """Each contact is looked at once a removed end: O(n + m)."""
+def _peel(contacts: np.ndarray, n: int, minimum: int) -> np.ndarray:
+    """bearing, (n,); a contact is looked at once for each end that is removed, so the cost is O(n + m)."""
     degree = np.zeros(n, dtype=np.int64)
     for k in range(len(contacts)):
         degree[contacts[k, 0]] += 1

@@ -1,8 +1,10 @@
-"""Energies and gradients of spheres along a path: each object owns a Verlet list and renews it when it must.
+"""Energies and gradients of spheres along a path: each object owns a neighbour (Verlet) list and renews it when needed.
 
 A list holds every pair within σ + skin; it stays complete while twice the largest displacement, plus the
 growth of the largest σ where the scale moves, is below the skin.
 """
+
+from typing import Any
 
 import numpy as np
 
@@ -16,17 +18,19 @@ from .kernels.neighbours import neighbour_pairs
 from .kernels.pair_list import list_pairs, suitable_skin, workspace
 from .packing import Packing
 
-FIRST_SKINS = (0.4, 0.3)  # in mean diameters, in the plane and in space
-WORTH = (
-    40.0,
-    25.0,
-)  # skin in mean diameters × evaluations that a list serves, where renewals cost as much as length
+FIRST_SKINS = (0.4, 0.3)  # in mean diameters, in the plane and in space; later skins follow from use
+# Skin in mean diameters × number of evaluations that a list serves, at which renewals and longer lists together cost
+# least: measured, in the plane and in space.
+WORTH = (40.0, 25.0)
 
 
 class SphereForces:
-    """x -> (U, ∇U, Σ u'², N_Δ), and x, λ -> the same and Σ u' c, of spheres of any dimension and potential.
+    """Evaluator of spheres of any dimension and potential: x -> (U, ∇U, Σ u'², N_Δ), x and ∇U (n d,).
 
-    Not to be shared between threads; make one each.
+    Called with (x, λ), it returns Σ u' c as a fifth number. Where x is not finite, the results are NaN. A `ValueError`
+    is raised where x has another shape, or where λ makes a particle wider than half the box.
+
+    Each object changes its own list: make one for each thread.
     """
 
     def __init__(self, system: Packing) -> None:
@@ -37,10 +41,10 @@ class SphereForces:
         self.threshold = OVERLAP_RESOLUTIONS * system.resolution(system.initial)
         self.skin = FIRST_SKINS[system.dimension > 2] * self.scale
         self.worth = WORTH[system.dimension > 2] * self.scale
-        self.factor = 0.0  # λ of the list in units of the system's; zero before the first
+        self.factor = 0.0  # λ of the list over the system's λ; zero before the first list
         self.served = 0
 
-    def __call__(self, x: Array, scale: float | None = None) -> tuple:
+    def __call__(self, x: Array, scale: float | None = None) -> tuple[Any, ...]:
         found = self._all(x, self.scale if scale is None else scale)
         return found[:4] if scale is None else found
 
@@ -52,7 +56,8 @@ class SphereForces:
             x = x.copy()  # compiled for writeable arrays only
         factor = scale / self.scale
         if not 0.0 < factor < np.inf:
-            self.system.at(scale=scale)  # says what is wrong
+            self.system.at(scale=scale)  # raises an error that says what is wrong
+        # what growing diameters leave of the skin, half for each particle of a pair
         slack = 0.5 * (self.skin - max(0.0, factor - self.factor) * self.width)
         if self.factor > 0 and slack > 0:
             found = self.evaluate(x, factor, slack * slack)
@@ -67,17 +72,17 @@ class SphereForces:
         return found
 
     def renew(self, x: Array, scale: float) -> None:
-        """A new list at x and λ, with a skin that suits the life of the last."""
+        """Make a new list at x, (n d,), and λ; its skin follows from the number of evaluations that the last served."""
         factor = scale / self.scale
         if factor * self.width > 0.5 * self.system.shortest_side:
-            self.system.at(scale=factor * self.scale)  # says what is wrong
+            self.system.at(scale=factor * self.scale)  # raises an error that says what is wrong
         if self.factor > 0:
             self.skin = suitable_skin(self.skin, self.served, self.worth, self.scale)
         self.served, self.factor = 0, factor
         self.build(x, factor)
 
     def build(self, x: Array, factor: float) -> None:
-        """List all pairs nearer than factor (R_i + R_j) + skin."""
+        """List all pairs nearer than factor (R_i + R_j) + skin, at x, (n d,)."""
         self.home = self.system.positions(x).copy()
         self.pairs = neighbour_pairs(self.home, self.sides, factor * self.radii, self.skin)
         self.loading = self.radii[self.pairs].sum(axis=1) / self.scale
@@ -85,7 +90,10 @@ class SphereForces:
     def evaluate(
         self, x: Array, factor: float, limit: float
     ) -> tuple[float, Array, float, int, float] | None:
-        """All five numbers, or None where a particle is farther than √limit from where the list was made."""
+        """(U, ∇U, Σ u'², N_Δ, Σ u' c) at x, (n d,), and λ = factor × the system's λ.
+
+        None where a particle is farther than √limit from its place when the list was made.
+        """
         positions, potential = self.system.positions(x), self.system.potential
         if not ((positions - self.home) ** 2).sum(axis=1).max() <= limit:
             return None
@@ -103,18 +111,20 @@ class SphereForces:
 
 
 class CompiledForces(SphereForces, CompiledEvaluator):
-    """The same for u = Δ^a/a of discs or spheres, at least `WIDTH`, compiled; its list can be used in loops.
+    """`SphereForces` in compiled code, for u = Δ^a/a and at least `WIDTH` particles in two or three dimensions.
+
+    Compiled loops of solvers use its list too.
 
     Attributes
     ----------
     kernel : DiscList
         The list.
     origin : Origin
-        With which the next one is made; both are None before the first evaluation.
+        The data from which the next list is made. Both are None before the first evaluation.
     """
 
     def adopt(self, kernel: disc_kernel.DiscList, origin: disc_kernel.Origin) -> None:
-        """Go on with a list, as one that was renewed in a loop."""
+        """Use this list from now on, for example one that a compiled loop has renewed."""
         self.kernel, self.origin = kernel, origin
         self.skin, self.factor = kernel.skin, kernel.made_at / self.scale
 

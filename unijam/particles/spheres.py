@@ -17,8 +17,8 @@ from ..compiled import COMPILED
 from ..compiled.simd import WIDTH
 from ..core.border import require_positions
 from ..core.capabilities import Rearranging
+from ..core.constraints import Constraints
 from ..core.potentials import Harmonic, Hertzian
-from ..core.system import Constraints
 from ..support.arrays import Array
 from ..support.validation import Count, Seed, checked
 from .kernels import contact_network
@@ -37,13 +37,18 @@ class SoftSpheres(Packing, Rearranging):
     initial : (n d,) array
         A start: positions, row by row.
     radii : (n,) array
-        In the units of the box.
+        Radii, in the units of the box.
     box_length : float or (d,) array
         Side of the periodic box; its d sides where they differ.
     dimension : int
         d.
     potential : Potential
-        Of the overlap Δ = σ − r; `Harmonic()` and `Hertzian()` have fast kernels.
+        The energy of one overlap Δ = σ − r; `Harmonic()` and `Hertzian()` have fast kernels.
+
+    Raises
+    ------
+    ValueError
+        As `Packing`.
 
     Examples
     --------
@@ -70,7 +75,7 @@ class SoftSpheres(Packing, Rearranging):
         Parameters
         ----------
         n : int
-            How many; at least so many that none is wider than half the box.
+            The number of particles; enough of them that none is wider than half the box.
         dimension : int
             d, 1 to 8.
         packing_fraction : float
@@ -79,9 +84,13 @@ class SoftSpheres(Packing, Rearranging):
             `"monodisperse"`, `"bidisperse"` (50:50, ratio 1.4), `"uniform"` (± 27 % about the mean), or
             relative sizes.
         seed : int
-            Of radii and positions.
+            Seed of radii and positions.
         box : (d,) numbers, optional
             Proportions of the sides of the box, as (1, 3); a cube by default.
+
+        Returns
+        -------
+        SoftSpheres
 
         Raises
         ------
@@ -95,7 +104,7 @@ class SoftSpheres(Packing, Rearranging):
         return cls(initial=start, radii=drawn, box_length=side, dimension=dimension)
 
     def constraints(self, x: Array, reach: float = 0.0) -> "SphereConstraints":
-        """All pairs with Δ > −reach at x, in lexicographic order; `reach` in the units of the box."""
+        """All pairs with Δ > −reach at x, (n d,), in lexicographic order; `reach` is in the units of the box."""
         x = np.ascontiguousarray(require_positions(self, x), dtype=np.float64)
         positions = self.positions(x)
         near = neighbour_pairs(positions, self.sides, self.radii, skin=reach)
@@ -108,11 +117,11 @@ class SoftSpheres(Packing, Rearranging):
         )
 
     def evaluator(self) -> Callable[[Array], tuple[float, Array, float, int]]:
-        """A fresh function x -> (U, ∇U, Σ u'², N_Δ) that owns a Verlet list; NaN where x is not finite."""
+        """A new function x -> (U, ∇U, Σ u'², N_Δ) that owns a neighbour list; NaN where x is not finite."""
         return self._forces()
 
     def scaled_evaluator(self) -> Callable[[Array, float], tuple[float, Array, float, int, float]]:
-        """A fresh function (x, λ) -> (U, ∇U, Σ u'², N_Δ, Σ u' c) that owns a Verlet list."""
+        """A new function (x, λ) -> (U, ∇U, Σ u'², N_Δ, Σ u' c) that owns a neighbour list."""
         return self._forces()
 
     def _forces(self) -> SphereForces:
@@ -178,7 +187,10 @@ class SphereConstraints(Constraints):
         return (self.system.radii[i] + self.system.radii[j]) / self.system.scale
 
     def bearing(self) -> tuple[Array, Array]:
-        """Masks of what bears force: rattlers, with fewer than d + 1 contacts, are removed recursively."""
+        """Masks of the degrees of freedom, (n d,), and of the constraints, (m,), that bear force.
+
+        Rattlers, particles with fewer than d + 1 overlaps, are removed again and again until none is left.
+        """
         return self._bearing
 
     @cached_property

@@ -1,4 +1,4 @@
-"""Minimisers: one loop, one solver a file, one entry."""
+"""Minimisers: `minimize`, the loop that all solvers share, and one file for each solver."""
 
 from .choice import solver_for
 from .first_order.adam import Adam

@@ -1,4 +1,4 @@
-"""Which method suits a system and a purpose: the only place where that is decided."""
+"""The choice of a method for a system and a purpose; no other file decides this."""
 
 from typing import Literal, get_args
 
@@ -19,31 +19,31 @@ Purpose = Literal[
 
 
 def solver_for(system: ConstrainedSystem, purpose: Purpose = "minimum") -> Method:
-    """Choose a method by what the system says of itself: `sparse`, `kinked`, `matrix_free`, its scale, its ReLU.
+    """Choose a method from properties of the system: `sparse`, `kinked`, `matrix_free`, its scale, its ReLU.
 
     Parameters
     ----------
     system : ConstrainedSystem
     purpose : str
         "minimum"
-            Any. Sparse: rounds of descent and Newton. A ReLU network of free weights is searched for U = 0, and taken
-            to a minimum where that fails. Else as "nearby minimum".
+            Any minimum. Sparse systems: rounds of descent and Newton's method. ReLU networks of free weights: a search
+            for U = 0 that ends at a minimum if it fails. Other systems: as "nearby minimum".
         "nearby minimum"
-            Where the start leads. Sparse: rounds; dense: Newton, after a few Levenberg-Marquardt steps where no
-            scale moves.
+            The minimum to which the start leads. Sparse systems: rounds. Dense ones: Newton's method, if the system
+            has no scale after a few Levenberg-Marquardt steps.
         "replicas"
-            One of many starts that run at once: a single solver that is quick to a satisfied system.
+            For many starts that run at once: a single solver that satisfies a system in few steps.
         "next state"
-            The minimum that a state becomes when its scale is set: Newton's method first, for sparse systems too.
+            The minimum that a state becomes when its scale is changed: Newton's method first, for sparse systems too.
         "same branch"
-            The minimum that a state becomes when a few data are taken away: Newton's method alone, so that another
-            branch is not looked for.
+            The minimum that a state becomes when a few data are removed: Newton's method without a search, which
+            might find another branch.
         "stage"
-            A minimum of U − τλ near the last state, on the way of `jam`. Dense: only as near as kinks let it come.
+            A minimum of U − τλ near the last state, for `jam`. Dense systems: to the accuracy that kinks allow.
         "polish"
-            From such a state on to the relative gradient that a branch goes on from.
+            From such a state to the relative gradient that the next state of a branch starts from.
         "minimum below"
-            The minimum under a state that descent has reached, in few Newton steps.
+            The minimum below a state that descent has reached, in few Newton steps.
 
     Returns
     -------
@@ -52,7 +52,7 @@ def solver_for(system: ConstrainedSystem, purpose: Purpose = "minimum") -> Metho
     Raises
     ------
     ValueError
-        Where the purpose is none of these.
+        The purpose is not one of these.
     """
     known = get_args(Purpose)
     require(purpose in known, "purpose", purpose, f"one of {', '.join(known)}")
@@ -62,6 +62,7 @@ def solver_for(system: ConstrainedSystem, purpose: Purpose = "minimum") -> Metho
         if purpose in ("same branch", "stage", "polish"):
             return Rounds(STATIONARY, newton_first=True)
         return Rounds(newton_first=purpose == "next state")
+    # The limits of steps below are guards: a stage, a polish or a step down that needs more is given up.
     if purpose == "stage":
         return newton_for(system, NEARLY_STATIONARY, max_steps=300)
     if purpose == "same branch":
@@ -74,12 +75,16 @@ def solver_for(system: ConstrainedSystem, purpose: Purpose = "minimum") -> Metho
         return FitSearch(reheats=0)
     if system.scale is not None:
         return newton_for(system)
+    # Levenberg-Marquardt reaches U = 0 in few steps; if it does not get there, Newton's method starts where it stopped.
     quick = LevenbergMarquardt(gradient_tolerance=1e-4, max_steps=300)
     return Stages((Stage(solver=quick), Stage(solver=newton_for(system))))
 
 
 def _to_be_searched(system: ConstrainedSystem) -> bool:
-    """Whether U = 0 is worth a search of its own, from smooth systems to those with kinks."""
+    """Whether the default is a search for U = 0, from smooth systems to the one with kinks (docs/decisions/040).
+
+    It is for ReLU networks without a scale whose U can vanish, and whose only kinks are those of ReLU.
+    """
     softens = softest(system) is not None and system.control is None
     hinge = bool(system.potential.finite_range) and not system.potential.kink
     return softens and hinge and not system.matrix_free

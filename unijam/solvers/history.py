@@ -1,4 +1,4 @@
-"""What is looked at while a solver runs: records, observables, positions that are kept, early stopping."""
+"""The history of a run: records, observables, stored positions, early stopping."""
 
 import math
 import time
@@ -28,9 +28,9 @@ class Record(Brief):
     seconds, energy, relative_gradient : float
     n_overlaps : int
     observed : mapping of str to float
-        What the `Watch` looks at, by name.
+        The observables of the `Watch`, by name.
     x : (n_dof,) array or None
-        Where the `Watch` keeps it.
+        The degrees of freedom, at steps that the `Watch` keeps; else None.
     """
 
     step: int
@@ -44,20 +44,22 @@ class Record(Brief):
 
 @dataclass(frozen=True)
 class Watch:
-    """What is recorded of a run, and when it is given up.
+    """The choice of what a run records, and of when it stops early.
 
     Attributes
     ----------
     observables : mapping of str to functions (system, x) -> float
         Evaluated at each record: a test error, N_Δ/N_eff, …
     keep : tuple of int
-        Steps at which there is a record that holds x.
+        Steps at which a record is made that holds x.
     spacing : float
-        Records are made whenever the number of steps has grown by this factor, above 1, and at the last step.
+        A record is made whenever the number of steps has grown by this factor, above 1, and at the last step.
     stop : str or None
-        The name of the observable of early stopping: the run ends, with the status "stopped", at the point where
-        this was lowest, once `patience` records have not lowered it (NaN does not; it may not begin with that).
+        The name of the observable for early stopping. Once `patience` records have not lowered it, the run ends with
+        the status "stopped", at the point where it was lowest. NaN does not lower it; at the first record it must be a
+        number.
     patience : int
+        The number of records without a lower value after which the run stops.
 
     Examples
     --------
@@ -90,35 +92,38 @@ class Watch:
         require(self.patience >= 1, "patience", self.patience, "at least 1")
 
     def next_after(self, step: int) -> int:
-        """The step of the next record, not counting the last of the run."""
+        """The step of the next record after `step`, apart from the record of the last step of the run."""
         spaced = math.ceil(self.spacing * step + 1)
         return min([spaced, *(k for k in self.keep if k > step)])
 
 
-SPARSE = Watch(spacing=1.5)  # of parts of a run: what a record costs adds up where packings are small
+# For the parts of a path, such as the stages of `jam`: with more records their cost would be noticed in small packings
+# (docs/decisions/034).
+SPARSE = Watch(spacing=1.5)
 
 
 class Log:
-    """The records of one run, those of an earlier one that it continues included."""
+    """The records of one run, including those of an earlier run that it resumes."""
 
     def __init__(self, watch: Watch, last_step: int) -> None:
         self.watch, self.last_step, self.due = watch, last_step, 0
         self.records, self.begin = list[Record](), time.perf_counter()
+        # the lowest value of the observable of early stopping, and the number of records since then
         self.best, self.since = math.inf, 0
         self.best_point: Point | None = None
 
     def go_on(self, records: tuple[Record, ...], seconds: float) -> None:
-        """Put the records and the time of an earlier run first."""
+        """Resume an earlier run: start with its records and its seconds."""
         self.records, self.begin = list(records), self.begin - seconds
         self.due = min(self.watch.next_after(records[-1].step), self.last_step)
 
     @property
     def seconds(self) -> float:
-        """Since the beginning."""
+        """Seconds since the beginning of the run, including those of an earlier run that it resumes."""
         return time.perf_counter() - self.begin
 
     def record(self, step: int, objective: Objective, point: Point) -> None:
-        """Add a line, and find when the next is due."""
+        """Add a record of a point, and set `due`, the step of the next record."""
         x, observed = objective.x(point.y), {}
         if self.watch.observables:
             system = objective.system_at(point)
@@ -140,5 +145,5 @@ class Log:
 
     @property
     def out_of_patience(self) -> bool:
-        """Whether the observable of early stopping has not fallen for too long."""
+        """Whether the last `patience` records have not lowered the observable of early stopping."""
         return self.watch.stop is not None and self.since >= self.watch.patience

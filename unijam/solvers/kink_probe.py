@@ -1,4 +1,4 @@
-"""Whether a run is held up by a kink of U that its method does not know: a min or max in Δ, say, that was not seen."""
+"""Tests whether a run is held up by a kink of U that its method does not know, such as a min or max in Δ."""
 
 import math
 
@@ -9,14 +9,21 @@ from ..support.arrays import is_torch, namespace
 from .objective import Objective
 from .point import Point
 
-FIRST = 30  # steps without progress after which a kink is looked for, then twice as many
-PROGRESS = 0.9  # share of the least E and of the least relative gradient so far that counts as progress
-NEAREST, FARTHEST = 1e-9, 10.0  # of 1 + |y|: how far downhill a kink is looked for
-WIDTH = 1e-12  # of 1 + |y|: across such a distance a smooth slope hardly changes
-JUMP = 1e-2  # of the slope downhill: what a kink changes it by at least
-EVALUATIONS = 100
-SMALL = 1e-9  # relative gradient of a point that may lie on the kink itself, where torch shares slopes evenly
-ASIDE, CLOSER = 1e-6, 64.0  # of 1 + |y|: the two sides of such a point; and once more, so many times closer
+# A kink is looked for after this many steps without progress, then after twice as many, and so on.
+FIRST = 30
+# A step is progress if E or the relative gradient falls below this share of its lowest value so far.
+PROGRESS = 0.9
+# A kink is looked for at these distances downhill, from the first to the second, in units of 1 + |y|.
+NEAREST, FARTHEST = 1e-9, 10.0
+# The kink is bracketed to this width, in units of 1 + |y|. Across it a smooth slope hardly changes.
+WIDTH = 1e-12
+# If the slope changes by more than this share of the slope downhill across the bracket, there is a kink.
+JUMP = 1e-2
+EVALUATIONS = 100  # at most, for one search
+# A point with a relative gradient below this may lie on the kink itself: torch shares the slope at a kink evenly.
+SMALL = 1e-9
+# For such a point slopes are compared at this distance on two sides, in units of 1 + |y|, and at CLOSER times less.
+ASIDE, CLOSER = 1e-6, 64.0
 KINK = (
     "the run ends at a kink of U (a min, max, |·| or where in Δ, or a jump of u') that its steps cannot follow: "
     "write one constraint for each distance instead of their minimum, or make Δ smooth."
@@ -24,9 +31,9 @@ KINK = (
 
 
 def kink_ahead(objective: Objective, point: Point) -> bool:
-    """Whether E, straight downhill from a point, has its first minimum on a kink: there the slope jumps.
+    """Whether the first minimum of E along −∇E from a point lies on a kink, where the slope jumps.
 
-    The minimum is bracketed and bisected; where E is smooth the slopes on both sides meet.
+    The minimum is bracketed and bisected. If E is smooth, the slopes on the two sides of the bracket become equal.
     """
     norm, size = float(point.gradient @ point.gradient) ** 0.5, 1.0 + float(point.y @ point.y) ** 0.5
     if norm <= SMALL * point.force:
@@ -35,10 +42,11 @@ def kink_ahead(objective: Objective, point: Point) -> bool:
         return False
     down = point.gradient * (-1.0 / norm)
     low, below, high, above = 0.0, -norm, math.inf, 0.0
+    # 32 machine epsilons are wider than WIDTH in single precision
     step, width = NEAREST * size, max(WIDTH, 32 * float(namespace(point.y).finfo(point.y.dtype).eps))
     for _ in range(EVALUATIONS):
         if high - low <= width * size:
-            return above - below > JUMP * norm
+            return bool(above - below > JUMP * norm)
         t = step if high == math.inf else 0.5 * (low + high)
         there = objective(point.y + t * down)
         slope = float(there.gradient @ down) if math.isfinite(there.value) else math.nan
@@ -52,7 +60,10 @@ def kink_ahead(objective: Objective, point: Point) -> bool:
 
 
 def _kink_here(objective: Objective, point: Point, size: float) -> bool:
-    """Whether the slope jumps at the point: between its two sides by as much as between nearer ones."""
+    """Whether the slope along a random direction jumps at the point.
+
+    A smooth slope would differ 64 times less between two sides that are 64 times closer; a jump stays the same.
+    """
     drawn = np.random.default_rng(0).standard_normal(len(point.y))
     direction = namespace(point.y).asarray(drawn, dtype=point.y.dtype, device=point.y.device)
     direction = direction / float(direction @ direction) ** 0.5
@@ -64,9 +75,9 @@ def _kink_here(objective: Objective, point: Point, size: float) -> bool:
 
 
 class Progressing:
-    """Whether a run still comes nearer; where it does not, the loop looks for a kink.
+    """Watches whether a run makes progress, and looks for a kink if it does not.
 
-    Only of tensors without data: the lists of packings have no kinks, and those of networks have methods of their own.
+    It does so only for torch systems without data. Packings have no kinks, and networks have methods that know theirs.
     """
 
     def __init__(self, objective: Objective) -> None:
@@ -75,7 +86,16 @@ class Progressing:
         self.value, self.residual, self.since, self.patience = math.inf, math.inf, 0, FIRST
 
     def held_up(self, objective: Objective, point: Point, taken: int) -> bool:
-        """Whether a kink is what holds the run up, looked for after 30, 60, 120, … steps without progress."""
+        """Whether a kink holds the run up. It is looked for after 30, 60, 120, … steps without progress.
+
+        Parameters
+        ----------
+        objective : Objective
+        point : Point
+            The last point.
+        taken : int
+            Steps since the last call.
+        """
         if not self.looks:
             return False
         self.since += taken

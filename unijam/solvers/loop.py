@@ -20,24 +20,27 @@ from .point import Point
 from .result import MinimizeResult
 from .verdict import opened, why
 
-GAIN_STEPS = 5  # over which E must gain, where that is asked
+GAIN_STEPS = 5  # `least_gain` compares E with its value this many steps before
 
 
 @dataclass(frozen=True)
 class Solver(Method):
-    """A minimiser that goes from point to point: a small frozen object that holds its options, nothing else.
+    """A minimiser that moves from point to point: a small frozen object that holds only its options.
 
     Attributes
     ----------
     gradient_tolerance : float
-        The relative gradient at which a point is converged (or 5 × resolution / typical overlap, if larger).
+        The relative gradient at which a point is converged, or 3.5 × resolution × ‖u'' J‖/‖u'‖ if that is larger: the
+        relative gradient that rounding allows (for contacts 5 × resolution / typical overlap).
     max_steps : int
-        Points visited at most.
+        The largest number of points to visit.
     force_tolerance : float or None
-        Where given, a point is converged instead when no component of ∂E/∂x is larger (in the units of U over those of
-        x).
+        If given, a point is converged when no component of ∂E/∂x is larger than this, in units of U over those of x;
+        `gradient_tolerance` is not used then.
     least_gain : float
-        The fraction of E that five steps must gain, else the run ends as stalled; 0: no such test.
+        The run ends as "stalled" if five steps lower E by less than this fraction of it; 0: no such test.
+    sees_curvature : bool, of the class
+        Whether points are converged only if H has no negative eigenvalue.
     """
 
     gradient_tolerance: float = 1e-10
@@ -45,7 +48,7 @@ class Solver(Method):
     force_tolerance: float | None = None
     least_gain: float = 0.0
     sees_curvature: ClassVar[bool] = False
-    leaves_kinks: ClassVar[bool] = False  # whether a run that a kink holds up is given up
+    leaves_kinks: ClassVar[bool] = False  # whether the loop gives up a run that a kink holds up
 
     def __post_init__(self) -> None:
         require_options(self)
@@ -59,22 +62,22 @@ class Solver(Method):
 
     @abstractmethod
     def iterate(self, objective: Objective, point: Point) -> Iterator[Point]:
-        """The points that the method visits from `point` on, each truly evaluated; it ends where it is stuck."""
+        """The points that the method visits after `point`, all evaluated. It ends if it finds no further step."""
 
     def visits(
         self, objective: Objective, point: Point, most: Callable[[], int]
     ) -> Iterator[tuple[Point, int]]:
-        """Points for the loop to look at, and how many were evaluated since the last one, at most `most()`."""
+        """(point for the loop to test, steps since the last such point, at most `most()`), one after the other."""
         for reached in self.iterate(objective, point):
             yield reached, 1
 
     @property
     def sampled(self) -> bool:
-        """Whether the points visited are those of mini-batches, which say little of the whole."""
+        """Whether points are evaluated on mini-batches; their E and gradient are then estimates."""
         return False
 
     def prepared(self, objective: Objective) -> Objective:
-        """The objective as the method sees it: kinks that the system holds are let go."""
+        """The objective that the method minimises: that of a system without held kinks."""
         if objective.system.kinks is None:
             return objective
         return objective.on(objective.system.at(kinks=None))
@@ -87,7 +90,28 @@ class Solver(Method):
         watch: Watch | None = None,
         earlier: "MinimizeResult | None" = None,
     ) -> MinimizeResult:
-        """Follow `iterate` from x until a test stops it; or go on from an earlier result of the same solver."""
+        """Run the method from x, (n_dof,), until a test stops it, or resume an earlier result of the same solver.
+
+        Parameters
+        ----------
+        objective : Objective
+        x : (n_dof,) array
+            Not checked again.
+        progress : bool
+            Show a line of progress.
+        watch : Watch, optional
+        earlier : MinimizeResult, optional
+            The result to resume; x must be its x. `max_steps` then counts its steps too.
+
+        Returns
+        -------
+        MinimizeResult
+
+        Raises
+        ------
+        ValueError
+            E or its gradient is NaN or infinite at the start.
+        """
         with deferred(told=True) as ctrl_c:
             result = self._followed(objective, x, progress, watch, earlier)
         return replace(result, interrupted=True) if ctrl_c.pressed else result
@@ -154,7 +178,7 @@ class Solver(Method):
                         values.append(point.value)
             if status in ("stalled", "step-limit"):
                 status = self._saddle_or(objective, point, status)
-        except FloatingPointError as error:  # no H, so no step
+        except FloatingPointError as error:  # H is not finite: there is no step
             status, reason = "stalled", str(error)
         except (KeyboardInterrupt, SystemError) as error:
             if not is_interrupt(error):
@@ -167,10 +191,10 @@ class Solver(Method):
     def result(
         self, objective: Objective, point: Point, status: str, steps: int, log: Log, reason: str = ""
     ) -> MinimizeResult:
-        """What was reached, in the system's gauge, recorded."""
+        """The result of a run that ended at a point: x in the system's gauge, and a record of the last step."""
         memory, point = point.memory and (point.y, point.memory), objective.canonical(point)
         if log.records[-1].step == steps and log.records[-1].n_overlaps != point.n_overlaps:
-            log.records.pop()  # the last overlaps were opened after it
+            log.records.pop()  # it was made before the last overlaps were opened
         if not log.records or log.records[-1].step != steps:
             log.record(steps, objective, point)
         return MinimizeResult(
@@ -191,8 +215,9 @@ class Solver(Method):
         )
 
     def converged(self, objective: Objective, point: Point) -> bool:
-        """Whether the relative gradient is as small as asked, or as rounding allows."""
+        """Whether the relative gradient of a point is as small as asked for, or as small as rounding allows."""
         if self.force_tolerance is not None:
+            # The largest component is at least the root mean square: a cheap test that most points fail.
             if (
                 not objective.moving
                 and point.residual * point.force > self.force_tolerance * len(point.gradient) ** 0.5
@@ -204,7 +229,7 @@ class Solver(Method):
         return point.residual <= objective.tolerance(point, self.gradient_tolerance)
 
     def verdict(self, objective: Objective, point: Point) -> tuple[str, Point]:
-        """The status, or "" to go on, and the point in its gauge where it was looked at there."""
+        """(status, point): the status is "" if the run must continue; the point is in the gauge of the test."""
         if not math.isfinite(point.value):
             return "stalled", point
         free = objective.conjugate is None and not objective.weight_decay

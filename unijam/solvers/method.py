@@ -1,4 +1,4 @@
-"""What all methods share: a single solver, stages, rounds, a search."""
+"""The base class of all methods: single solvers, stages, rounds, a search."""
 
 from abc import ABC, abstractmethod
 
@@ -8,10 +8,10 @@ from .result import MinimizeResult
 
 
 class Method(ABC):
-    """A way to a minimum: a small frozen object of options that `minimize` takes.
+    """A method of minimisation: a small frozen object of options, which `minimize` takes.
 
-    Subclasses: `Solver` (one iteration, which may be watched and resumed), `Stages`, `Rounds` and `FitSearch` (made of
-    solvers).
+    Subclasses are `Solver` (a single iteration, which can be watched and resumed), and `Stages`, `Rounds` and
+    `FitSearch` (sequences of solvers).
     """
 
     @abstractmethod
@@ -21,14 +21,14 @@ class Method(ABC):
         Parameters
         ----------
         objective : Objective
-            With its weight decay and conjugate force.
+            Its weight decay and conjugate force apply.
         x : (n_dof,) array
-            In the kind of array of the system; not checked again.
+            Of the array library, precision and device of the system; not checked again.
         progress : bool
-            Show a line that says where the work stands.
+            Show a line of progress.
 
         Returns
         -------
         MinimizeResult
-            What was reached, interrupted or not.
+            Also after an interrupt (Ctrl-C), with the state reached.
         """

@@ -1,4 +1,4 @@
-"""The one entry of all solvers."""
+"""`minimize`, the entrance to all solvers."""
 
 from dataclasses import replace
 from typing import Any, cast
@@ -36,29 +36,30 @@ def minimize(
     ----------
     system : ConstrainedSystem
     x0 : (n_dof,) or (…, n_dof) array or MinimizeResult, optional
-        Where to start; `system.initial` by default. From a result of the same system (the very one, or one whose
-        attributes are equal) and of a solver of the same class the run goes on as if it had not been stopped: steps,
-        seconds and history are those of the whole. Any other result is a start as its x is. Along leading axes lie
-        replicas, which run at once (where x is a tensor): so do the fields of the result.
+        The start; `system.initial` by default. A result of the same system (the same object, or one with equal
+        attributes) and of a solver of the same class is resumed, as if the run had not been stopped: steps, seconds
+        and history include those of the result. Of any other result only x is used. Leading axes number replicas,
+        which run at once (x must be a tensor); the fields of the result have the same axes.
     solver : Method, optional
-        A solver, as `Adam()`, or one made of several (`Stages`, `Rounds`, `FitSearch`). By default one that suits the
-        system, for replicas `LevenbergMarquardt`. ReLU networks of free weights are searched for U = 0 and a certified
-        minimum, by way of smooth networks, where no x0 is given; from x0 the default looks for a minimum nearby.
+        A solver, such as `Adam()`, or a sequence of solvers (`Stages`, `Rounds`, `FitSearch`). The default depends on
+        the system; for replicas it is `LevenbergMarquardt`. For a ReLU network of free weights and without x0 it
+        searches for U = 0 from smooth networks, and ends at a minimum if it fails; with x0 it finds a minimum nearby.
     watch : Watch, optional
-        What is recorded on the way of a single solver, and when that is given up.
+        What a single solver records, and when it stops early.
     progress : bool
-        Show a line that says where the work stands.
+        Show a line of progress.
 
     Returns
     -------
     MinimizeResult
-        Ctrl-C returns what was reached, with `interrupted` True: an unfinished run has the status "interrupted", a
-        finished one its own. A loop of runs tests it; between two runs Ctrl-C raises KeyboardInterrupt as ever.
+        After Ctrl-C, the state reached, with `interrupted` True. An unfinished run has the status "interrupted", a
+        finished one keeps its own. A loop over runs should test `interrupted`; between two runs Ctrl-C raises
+        KeyboardInterrupt as usual.
 
     Raises
     ------
     ValueError
-        Where x0 has the wrong shape or holds NaN, or a path of solvers is to be watched.
+        x0 has the wrong shape or holds NaN, or a `watch` is given for a sequence of solvers.
 
     Examples
     --------
@@ -124,7 +125,7 @@ def _run(
     progress: bool,
     earlier: MinimizeResult | None,
 ) -> MinimizeResult:
-    """The result of a method, from x, or as one with the earlier run that it goes on from."""
+    """The result of a method from x, (n_dof,) or (…, n_dof), joined with the earlier result that it resumes."""
     if isinstance(method, Solver):
         if x.ndim > 1:
             return run_replicas(method, system, x, watch, cast(ReplicaResult | None, earlier))

@@ -1,25 +1,26 @@
-"""Quadratic models of an objective at a point: Newton's, Gauss-Newton's, and what they tell about the point."""
+"""Quadratic models of an objective at a point, of Newton and of Gauss and Newton, and tests that use them."""
 
 import math
 from functools import singledispatch
 
-from ..core.system import Constraints, whole_hessian
+from ..core.constraints import Constraints
+from ..core.derivatives import whole_hessian
 from ..linalg import Operator, QuadraticModel, across_symmetries, orthonormal_rows, with_decay
 from ..linalg.gauss_newton import GaussNewton, NormalEquations
 from ..support.arrays import Array, is_torch, over, over_both, weigh
 from .objective import Objective, append
 from .point import Point
 
-LARGE_JACOBIAN = 2**27  # numbers: a larger dense J is not made (1 GiB)
+LARGE_JACOBIAN = 2**27  # entries: a larger dense J (1 GiB in float64) is not made, only its products
 
 
 def newton_model(objective: Objective, point: Point) -> QuadraticModel:
-    """H at the point, across the symmetries, with weight decay and, where the scale moves, border and corner.
+    """H at the point, made regular along the symmetries, with weight decay; if the scale moves, border and corner too.
 
     Raises
     ------
     FloatingPointError
-        Where H is NaN or infinite.
+        H is NaN or infinite.
     """
     c = objective.constraints_at(point)
     system, lengths = c.system, objective.lengths
@@ -36,29 +37,39 @@ def newton_model(objective: Objective, point: Point) -> QuadraticModel:
     loading, stiffness = c.loading() / objective.scale_weight, system.potential.stiffness(c.delta)
     border = weigh(stiffness, loading)
     column = over(c.vjp(border), lengths)
-    if objective.holds_kinks:  # a step stays on the kinks
+    if objective.holds_kinks:  # the border has no part across the held kinks: a step stays on them
         z = orthonormal_rows(directions)
         column = column - (column @ z.T) @ z
     return QuadraticModel(h, column, float(border @ loading), rho, objective.elimination)
 
 
 def is_saddle(objective: Objective, point: Point) -> bool:
-    """Whether a stationary point has a direction of negative curvature, or no curvature at all."""
+    """Whether a stationary point has a direction of negative curvature, or no curvature at all (H = 0).
+
+    An eigenvalue counts as negative below −10 × the error that the remaining gradient causes (docs/decisions/011).
+
+    Raises
+    ------
+    FloatingPointError
+        H is NaN or infinite.
+    """
     model = newton_model(objective, point)
-    uncertainty = point.residual * point.typical_force / objective.unit  # a stiffness
+    uncertainty = point.residual * point.typical_force / objective.unit  # in units of a stiffness
     return model.rho == 0 or model.negative_modes(uncertainty) > 0
 
 
 def gauss_newton_model(
     objective: Objective, point: Point, matrix_free: bool | None = None
 ) -> GaussNewton | NormalEquations:
-    """Jacobian and residuals of the overlaps at the point, or H0 of coupled constraints.
+    """The Gauss-Newton model at the point: by J of the overlaps, or by H0 if constraints are coupled.
 
     Parameters
     ----------
+    objective : Objective
+    point : Point
     matrix_free : bool or None
-        Whether J is known by its products alone. None: where the system is matrix-free, or where a dense J has more
-        than 2²⁷ entries (the sparse one of particles never has).
+        Whether only products with J are used. None: if the system is matrix-free, or a dense J has more than 2²⁷
+        entries (1 GiB).
     """
     c = objective.constraints_at(point)
     system, lengths = c.system, objective.lengths
@@ -78,7 +89,7 @@ def gauss_newton_model(
 
 
 def _products(objective: Objective, c: Constraints, stiffness: Array) -> Operator:
-    """Jᵀ u'' J of (x, scale) by one product with J and one with Jᵀ."""
+    """Jᵀ u'' J with respect to (x, scale) as an operator; its product is one with J and one with Jᵀ."""
 
     def fixed(v: Array) -> Array:
         return c.vjp(weigh(stiffness, c.jvp(v)))
@@ -94,17 +105,19 @@ def _products(objective: Objective, c: Constraints, stiffness: Array) -> Operato
 
 @singledispatch
 def largest_curvature(objective: Objective, point: Point, n_products: int = 10) -> float:
-    """Estimate the largest eigenvalue of H0 by power iteration from Jᵀ u''Δ.
+    """Estimate the largest eigenvalue of H0 + weight decay by power iteration from Jᵀ u''Δ.
 
     Parameters
     ----------
+    objective : Objective
+    point : Point
     n_products : int
-        Products with H0.
+        The number of products with H0.
 
     Returns
     -------
     float
-        At least 1e-12 of a typical stiffness, plus the weight decay; for replicas an array along their leading axis.
+        For replicas an array, (k,). It is at least 1e-12 of a typical stiffness, so that callers may divide by it.
     """
     c, lengths = objective.constraints_at(point), objective.lengths
     stiffness = c.system.potential.stiffness(c.delta)

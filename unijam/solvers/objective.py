@@ -1,4 +1,4 @@
-"""What solvers minimise: E = U + ½ μ |x|² − τ λ over x, or over (x, λ) where the conjugate force τ is prescribed."""
+"""The objective of solvers: E = U + ½ μ |x|² − τ λ over x, or over (x, λ) if the conjugate force τ is prescribed."""
 
 import math
 from collections.abc import Callable
@@ -8,7 +8,8 @@ import numpy as np
 
 from ..compiled import COMPILED
 from ..core.capabilities import CompiledEvaluator, Rescaled, coordinate_lengths, gauge_directions, n_data
-from ..core.system import ConstrainedSystem, Constraints
+from ..core.constraints import Constraints
+from ..core.system import ConstrainedSystem
 from ..linalg import Elimination
 from ..linalg.vectors import dot
 from ..support.arrays import Array, is_torch, namespace, over
@@ -17,9 +18,10 @@ from .point import Point
 
 
 class Objective:
-    """E over y: a value, a gradient and a scale for each y; owns an evaluator of the system.
+    """E as a function of y: x in units of the system's lengths and, if the scale λ moves, w λ as the last entry.
 
-    The quadratic models of E at a point are functions of an objective, in `models`; compiled loops take E from
+    Calling it, `objective(y)`, evaluates E and its gradient and returns a `Point`. It owns an evaluator of the system.
+    Quadratic models of E are functions of an objective, in `models`; compiled loops evaluate E by
     `first_order.compiled_objective`.
 
     Parameters
@@ -28,21 +30,26 @@ class Objective:
     weight_decay : float
         μ ≥ 0.
     conjugate : float or None
-        τ; where given, the scale moves.
+        τ. If given, the scale moves.
     mask : (n_dof,) array or None
-        Degrees of freedom that may move (first-order solvers only).
+        The degrees of freedom that may move; None: all (first-order solvers only).
     evaluate : function or None
-        A `scaled_evaluator` of the system, of whatever scale, to go on with.
+        A `scaled_evaluator` of the same system, at any scale, to use instead of a new evaluator.
 
     Attributes
     ----------
     unit, force_unit : float
-        A typical Δ, and u' of an overlap as large: what lengths and forces are compared with.
+        A typical Δ, and the force u' of an overlap of that size. Thresholds for lengths and forces are multiples of
+        them (docs/decisions/073).
+    scale_weight : float
+        w: y ends in w λ if the scale moves. √Σc² over the overlaps makes λ about as stiff as one more degree of
+        freedom (docs/decisions/003).
+    n_evaluations : int
+        The number of evaluations so far.
     """
 
-    holds_kinks = (
-        False  # whether a point may be held on kinks, whose gradients are then among the fixed directions
-    )
+    # whether a point can be held on kinks; the gradients of these are then among the fixed directions
+    holds_kinks = False
 
     def __init__(
         self,
@@ -50,7 +57,7 @@ class Objective:
         weight_decay: float = 0.0,
         conjugate: float | None = None,
         mask: Array | None = None,
-        evaluate: Callable | None = None,
+        evaluate: Callable[..., Any] | None = None,
     ) -> None:
         self.system, self.weight_decay, self.conjugate, self.mask = system, weight_decay, conjugate, mask
         self.unit = system.unit
@@ -58,33 +65,30 @@ class Objective:
         self.n_evaluations = 0
         self.reference = system.scale or 0.0
         self.scale_weight = 1.0
-        self.as_it_is = False  # y = x, whatever lengths the system has
+        self.as_it_is = False  # whether y = x, although the system has lengths
         self.lengths: Array | None = None
         self.elimination = Elimination()
         self._sensitivity: float | None = None
-        self.far: float | None = (
-            None  # typical gradient from which on rounding is looked at, once it was asked for
-        )
-        self.rounding: float | None = None  # of ‖∇E‖, once it was asked for
-        self.opens_below: float | None = (
-            None  # typical overlap at which opening the last overlaps is tried next
-        )
+        # ‖∇E‖/√N_Δ below which `tolerance` computes the rounding error; None: not needed yet
+        self.far: float | None = None
+        self.rounding: float | None = None  # the rounding error of ‖∇E‖; None: not needed yet
+        self.opens_below: float | None = None  # typical overlap below which `verdict.opened` tries again
         self.scaled = conjugate is not None if evaluate is None else True
-        self.evaluate: Callable = evaluate or (
+        self.evaluate: Callable[..., Any] = evaluate or (
             system.scaled_evaluator() if self.scaled else system.evaluator()
         )
-        self._known: tuple[Point, Constraints] | None = None  # at the point asked for last
+        self._known: tuple[Point, Constraints] | None = None  # the last point whose constraints were needed
 
     def on(self, system: ConstrainedSystem) -> "Objective":
-        """The same objective of another system."""
+        """An objective of another system with the same weight decay, conjugate force and mask."""
         other = Objective(system, self.weight_decay, self.conjugate, self.mask)
         other.as_it_is = self.as_it_is
         return other
 
     def going_on(self, system: ConstrainedSystem, **changes: Any) -> "Objective":
-        """The objective of the same system at another scale, or with another conjugate force or mask.
+        """An objective of the same system at another scale, or with another conjugate force or mask (`changes`).
 
-        Its evaluator goes on with the lists, its factors with the order, of this one.
+        It uses the neighbour list and the order of elimination of this one, so that they need not be made again.
         """
         made = {"conjugate": self.conjugate, "mask": self.mask} | changes
         other = Objective(system, self.weight_decay, **made, evaluate=self.evaluate if self.scaled else None)
@@ -92,7 +96,10 @@ class Objective:
         return other
 
     def start(self, x: Array, c: Constraints | None = None) -> Array:
-        """y at x and the system's own scale, in units chosen here; c are the constraints there."""
+        """Choose the units of y (`lengths`, `scale_weight`) at x, (n_dof,), and return y of x and the system's scale.
+
+        c are the constraints at x, if they are known already.
+        """
         plain = self.as_it_is or self.system.matrix_free
         own = self.system.lengths(x) if isinstance(self.system, Rescaled) and not plain else None
         self.lengths = coordinate_lengths(self.system) if plain else own
@@ -103,12 +110,12 @@ class Objective:
         return self.y(x, self.scale_weight * self.reference)
 
     def y(self, x: Array, last: float | Array) -> Array:
-        """y of x and, where the scale moves, of w λ."""
+        """y of x, (n_dof,); if the scale moves, with `last` = w λ as one more entry."""
         y = x if self.lengths is None else x * self.lengths
         return y if self.conjugate is None else append(y, last)
 
     def first(self, x: Array) -> Point:
-        """The objective at x and the system's own scale."""
+        """The point at x, (n_dof,), and the system's own scale; it also chooses the units of y."""
         if self.conjugate is None:
             return self(self.start(x))
         c = self.system.constraints(x)
@@ -116,7 +123,10 @@ class Objective:
         return point
 
     def relative_gradient(self, point: Point) -> float:
-        """The residual with ∂E/∂x itself, angles taken as lengths."""
+        """‖∂E/∂x‖/‖u'‖ of a point, not in the units of y: angles count as lengths.
+
+        If the scale moves it is at least |τ − Σu'c|/τ.
+        """
         if self.lengths is None or not 0 < point.force < math.inf:
             return point.residual
         gradient = over(point.gradient[: len(self.lengths)] * self.lengths, coordinate_lengths(self.system))
@@ -124,21 +134,21 @@ class Objective:
         return max(math.sqrt(dot(gradient, gradient)) / point.force, tension / (self.conjugate or 1.0))
 
     def x(self, y: Array) -> Array:
-        """The degrees of freedom in y."""
+        """x, (n_dof,), of y."""
         y = y if self.conjugate is None else y[:-1]
         return y if self.lengths is None else y / self.lengths
 
     @property
     def moving(self) -> bool:
-        """Whether the scale moves."""
+        """Whether the scale moves, because the conjugate force is prescribed."""
         return self.conjugate is not None
 
     def scale(self, y: Array) -> float | None:
-        """The scale at y."""
+        """The scale λ at y; None if the system has none."""
         return self.system.scale if self.conjugate is None else float(y[-1]) / self.scale_weight
 
     def system_at(self, point: Point) -> ConstrainedSystem:
-        """The system at the point's scale."""
+        """The system at the scale of a point."""
         if self.conjugate is None:
             return self.system
         if self._known is not None and self._known[0] is point:
@@ -146,7 +156,7 @@ class Objective:
         return self.system.at(scale=self.scale(point.y))
 
     def constraints_at(self, point: Point) -> Constraints:
-        """The constraints at the point."""
+        """The constraints at a point; those of the last point asked for are kept."""
         if point.constraints is not None:
             return point.constraints
         if self._known is None or self._known[0] is not point:
@@ -165,7 +175,10 @@ class Objective:
         return point if memory is None else point._replace(memory=memory)
 
     def refuses(self, scale: float | None) -> bool:
-        """Whether the scale moves and the system cannot have this one: a step there is refused as one to NaN is."""
+        """Whether the scale moves and the system does not allow this value.
+
+        E is then NaN there, so that solvers refuse a step to it.
+        """
         if self.moving:
             try:
                 self.system.at(scale=scale)
@@ -182,7 +195,7 @@ class Objective:
         n_overlaps: int,
         conjugate: float = 0.0,
     ) -> Point:
-        """The point at y from U, ∇U, Σ u'², N_Δ and Σ u'c there."""
+        """The point at y from U, ∇U, (n_dof,), Σ u'², N_Δ and, if the scale moves, Σ u'c."""
         self.n_evaluations += 1
         x = self.x(y)
         tension, value = 0.0, energy
@@ -201,12 +214,12 @@ class Objective:
         if self.conjugate is not None:
             residual = max(residual, abs(tension) / self.conjugate)
             gradient = append(gradient, tension / self.scale_weight)
-        if not math.isfinite(value + norm):  # refused by every step
+        if not math.isfinite(value + norm):  # every method refuses a step to an infinite E
             value = math.inf
         return Point(y, value, energy, gradient, force, n_overlaps, residual)
 
     def require_numbers(self, point: Point) -> None:
-        """Raise a `ValueError` where E or its gradient at a start is NaN or infinite."""
+        """Raise a `ValueError` if E or its gradient at a start is NaN or infinite."""
         if math.isfinite(point.value):
             return
         kind = type(self.system).__name__
@@ -215,7 +228,10 @@ class Objective:
         require(False, f"the energy of {kind} at the start", point.energy, "finite")
 
     def sample(self, part: ConstrainedSystem, y: Array, memory: Any = None) -> Point:
-        """E as some of the data make it: their U counts as often as all are more, their forces in square."""
+        """An estimate of E at y from a system with only some of the data.
+
+        U of these data and its gradient are multiplied by P over their number, and so is Σ u'².
+        """
         require(self.conjugate is None, "conjugate", self.conjugate, "None where data are drawn")
         self.n_evaluations += 1
         times = (n_data(self.system) or 0) / (n_data(part) or 1)
@@ -230,24 +246,24 @@ class Objective:
         )
 
     def part(self, system: ConstrainedSystem, times: float) -> "Objective":
-        """The same objective of a system with fewer data, by so many times."""
+        """The objective of a system with `times` fewer data, whose weight decay is `times` smaller."""
         return Objective(system, self.weight_decay / times, mask=self.mask)
 
     def along(self, numbers: Any, y: Array) -> Any:
-        """Numbers of a point as factors of y."""
+        """Numbers that belong to a point in a form that multiplies y: with replicas, (k, 1)."""
         return numbers
 
-    def observe(self, observable: Callable, system: ConstrainedSystem, x: Array) -> float:
-        """What a function of (system, x) gives."""
+    def observe(self, observable: Callable[..., Any], system: ConstrainedSystem, x: Array) -> float:
+        """The value of an observable, a function of (system, x), as a float."""
         return float(observable(system, x))
 
     @property
     def in_bursts(self) -> bool:
-        """Whether `compiled` serves: the evaluator has a kernel, and nothing is added to E."""
+        """Whether compiled loops can evaluate E: the evaluator is compiled, and there is no weight decay."""
         return COMPILED and isinstance(self.evaluate, CompiledEvaluator) and not self.weight_decay
 
     def canonical(self, point: Point) -> Point:
-        """The point in the system's gauge (the same object where nothing is to be done)."""
+        """The point in the system's gauge; the same object if it is in this gauge already."""
         x = self.x(point.y)
         kept = self.system.canonical(x)
         if kept is x:
@@ -255,20 +271,26 @@ class Objective:
         return self.moved(point, self.y(kept, point.y[-1]))
 
     def moved(self, point: Point, y: Array) -> Point:
-        """The objective at y, in the state (all that is not in y) of the point."""
+        """The point at y with the other state of `point`: in a subclass, the kinks that it is held on."""
         return self(y)
 
     def near_rounding(self, point: Point) -> bool:
-        """Whether the gradient is so small that rounding may be all of it (cheap: most points are far from that)."""
-        if self.far is None:  # as a force: a rounding error of Δ times the stiffness of a typical overlap
+        """Whether the gradient of a point may be nothing but rounding error, so that `tolerance` is worth computing.
+
+        It is a cheap test, which most points fail.
+        """
+        # 10⁴ times the force that a rounding error of Δ makes: a rounding error times the stiffness of an overlap of
+        # one unit
+        if self.far is None:
             self.far = 1e4 * self.system.resolution(self.x(point.y)) * (self.force_unit / self.unit)
         return point.residual * point.typical_force < self.far
 
     def tolerance(self, point: Point, gradient_tolerance: float) -> float:
-        """The residual asked for, or the one that rounding leaves at least.
+        """The residual to ask for at a point: the given one, or the smallest that rounding allows if that is larger.
 
-        Each Δ is known to the system's resolution r, so the gradient to r ‖u'' J‖ (Frobenius); 3.5 times that
-        makes 5 r / √(2U/N_Δ) for contacts, whose |∇Δ| = √2, and more for networks with large gradients.
+        Each Δ is known to the system's resolution r, so the gradient is known to r ‖u'' J‖ (Frobenius norm). 3.5 times
+        that, over ‖u'‖, is 5 r / √(2U/N_Δ) for contacts, whose |∇Δ| is √2, and larger for networks with large
+        gradients (docs/decisions/010).
         """
         if point.residual <= gradient_tolerance or point.force == 0:
             return gradient_tolerance
@@ -279,12 +301,12 @@ class Objective:
         return max(gradient_tolerance, self.rounding / point.force)
 
     def fixed_directions(self, point: Point) -> Array:
-        """Directions across which curvature is looked at: the symmetries, (k, n_dof)."""
+        """Directions that curvature leaves out at a point, as rows, (k, n_dof): the symmetries."""
         return gauge_directions(self.system, self.x(point.y))
 
 
 def append(x: Array, last: float | Array) -> Array:
-    """x with one more entry, (n + 1,), where x is."""
+    """x, (n,), with one more entry, (n + 1,), in the array library and on the device of x."""
     if is_torch(x):
         xp = namespace(x)
         return xp.concat([x, xp.asarray(last, dtype=x.dtype, device=x.device).reshape(1)])

@@ -1,4 +1,4 @@
-"""What a run reached, and several runs joined into one."""
+"""The result of a run, and the results of several runs joined into one."""
 
 from dataclasses import dataclass, replace
 from typing import Any
@@ -13,38 +13,40 @@ from .verdict import is_fitted
 
 @dataclass(frozen=True, eq=False, repr=False)
 class MinimizeResult(Brief):
-    """What a solver reached.
+    """The result of a run.
 
     Attributes
     ----------
     system : ConstrainedSystem
-        The system of which `x` is a minimum (its scale, where that moved).
+        The system that x belongs to; it has the final scale, if the scale moved.
     x : (n_dof,) array
-        In the system's gauge.
+        The state reached, in the system's gauge.
     energy, relative_gradient : float
         U and ‖Jᵀu'‖/‖u'‖.
     n_overlaps : int
+        N_Δ.
     status : str
-        What ended the run: "satisfied" (N_Δ = 0, no Δ above 15 resolutions), "converged" (stationary, and no direction
+        How the run ended: "satisfied" (N_Δ = 0, no Δ above 15 resolutions), "converged" (stationary, and no direction
         of negative curvature was found), "saddle", "stalled", "step-limit", "stopped" (early, by a `Watch`),
-        "interrupted" (unfinished when Ctrl-C came).
-    n_steps, n_evaluations, seconds
-        What it took.
+        "interrupted" (unfinished when Ctrl-C was pressed).
+    n_steps, n_evaluations, seconds : int, int, float
+        Steps, evaluations of U, and wall time.
     history : tuple of Record
         Logarithmically spaced.
     memory : object
-        What the method carried from step to step (the moments of Adam, with the point in its own gauge), if any:
-        `minimize` goes on from a result as if it had not been stopped.
+        The state that the method carries from step to step (the moments of Adam, with the point in its own gauge), or
+        None. With it, `minimize` resumes the run as if it had not been stopped.
     solver : str
-        The class of the solver that `minimize` ran, "" of results that come from elsewhere.
+        The class of the solver that `minimize` ran; "" if the result was made elsewhere.
     interrupted : bool
-        Whether Ctrl-C was pressed during the run, also where it came too late to change the result: a loop ends here.
+        Whether Ctrl-C was pressed during the run, even if too late to change the result: a loop over runs should end.
     certified : bool
-        Whether a "converged" state is a minimum by the inertia of H, from a factor: of methods that see curvature, on
-        systems whose H is a matrix. Else at most 20 products with H looked for negative curvature (`certify` computes
-        what is missing). Of a system with kinks H is that of the smooth piece in which x lies, or of the kinks held.
+        Whether the inertia of H was computed at a "converged" state, and no eigenvalue is negative. Only methods that
+        use curvature do so, on systems whose H is a matrix. Otherwise at most 20 products with H looked for negative
+        curvature, and `certify` can decide. If the system has kinks, H is that of the smooth piece in which x lies, or
+        of the tangent space of the held kinks.
     reason : str
-        One sentence where the status is neither "converged" nor "satisfied".
+        One sentence, if the status is neither "converged" nor "satisfied".
 
     Examples
     --------
@@ -72,28 +74,31 @@ class MinimizeResult(Brief):
 
     @property
     def typical_overlap(self) -> float:
-        """√(2U/N_Δ) (for other exponents (aU/N_Δ)^(1/a)), in units of Δ."""
+        """√(2U/N_Δ), or (aU/(k N_Δ))^(1/a) for u = kΔ^a/a, in units of Δ."""
         return self.system.potential.typical_overlap(self.energy, self.n_overlaps)
 
     @property
     def resolved(self) -> bool:
-        """Whether the typical overlap is more than 100 rounding errors of Δ: below, contacts are lost one by one."""
+        """Whether the typical overlap exceeds 100 rounding errors of Δ. Below, contacts are lost one by one."""
         return self.typical_overlap > RESOLVED_RESOLUTIONS * self.system.resolution(self.x)
 
     @property
     def jammed(self) -> bool:
-        """Whether overlaps are those of jamming: typically `jamming_overlap`, or as small as can be resolved."""
+        """Whether the typical overlap is at most `system.jamming_overlap` units, or too small to be resolved."""
         return self.typical_overlap <= self.system.jamming_overlap * self.system.unit or not self.resolved
 
     @property
     def fitted(self) -> bool:
-        """Whether U = 0 to rounding: no overlap, U/N_Δ < 1e-20 unit², or a minimum with the overlaps of jamming."""
+        """Whether U = 0 for the purpose of N*(P).
+
+        There is no overlap, or U/N_Δ < 1e-20 unit², or the state is a minimum with the overlaps of jamming.
+        """
         small = is_fitted(self.system, self.energy, self.n_overlaps)
         return small or (self.status == "converged" and self.jammed)
 
 
 def joined(results: list[MinimizeResult]) -> MinimizeResult:
-    """The last result, with the steps, seconds and history of all."""
+    """The last of several results of one path, with the steps, evaluations, seconds and history of all of them."""
     history, steps, seconds = [], 0, 0.0
     for r in results:
         history += [replace(h, step=h.step + steps, seconds=h.seconds + seconds) for h in r.history]

@@ -1,4 +1,4 @@
-"""When a run goes on from an earlier result, and when it only starts there."""
+"""Whether a run resumes an earlier result, or only starts at its x."""
 
 import dataclasses
 from typing import Any
@@ -8,7 +8,10 @@ from .result import MinimizeResult
 
 
 def goes_on(system: ConstrainedSystem, method: Any, earlier: MinimizeResult) -> bool:
-    """Whether a run is one with that of a result: the same system, but for kinks held, and a solver of its class."""
+    """Whether a run resumes an earlier result: its solver has the same class, and its system equal attributes.
+
+    Kinks that the result's system holds do not count as a difference.
+    """
     if type(method).__name__ != earlier.solver:
         return False
     if system is earlier.system:
@@ -21,14 +24,14 @@ def goes_on(system: ConstrainedSystem, method: Any, earlier: MinimizeResult) -> 
 
 
 def _made_of(system: ConstrainedSystem) -> dict[str, Any]:
-    """What a system was made of, and not what follows from it, where that is known."""
+    """The attributes that a system was made from; of a dataclass its fields, without attributes derived from them."""
     if not dataclasses.is_dataclass(system):
         return {name: value for name, value in vars(system).items() if name != "_made_of"}
     return {field.name: getattr(system, field.name) for field in dataclasses.fields(system) if field.init}
 
 
 def _equal(a: Any, b: Any) -> bool:
-    """Whether two attributes are equal, arrays by shape, kind, place and value."""
+    """Whether two attributes are equal; arrays must agree in class, shape, precision, device and every entry."""
     if a is b:
         return True
     if hasattr(a, "shape") and hasattr(b, "shape"):

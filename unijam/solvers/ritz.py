@@ -1,8 +1,9 @@
-"""Whether a stationary point is a minimum, as far as a few products with H tell: a look without a factor of H.
+"""A test for negative curvature at a stationary point, from a few products with H and without a factor of H.
 
-Methods that use gradients alone stop wherever the gradient vanishes, at the top of a barrier too. Lanczos' method
-sees a direction of negative curvature in a few products, unless it is one among very many; only the inertia of H
-(Newton's method, `certify`) excludes it. H is that of the smooth piece in which x lies: kinks are not looked at.
+Methods that use only gradients stop wherever the gradient vanishes, also at the top of a barrier. Lanczos' method
+finds a direction of negative curvature in a few products, unless it is one among very many; only the inertia of H
+(Newton's method, `certify`) excludes it. H is that of the smooth piece in which x lies; kinks are left out
+(docs/decisions/077).
 """
 
 import math
@@ -11,20 +12,22 @@ from dataclasses import replace
 import numpy as np
 
 from ..core.capabilities import coordinate_lengths, gauge_directions
-from ..core.system import ConstrainedSystem, ConstraintOperator, Constraints, whole_hessian
+from ..core.constraints import ConstraintOperator, Constraints
+from ..core.derivatives import whole_hessian
+from ..core.system import ConstrainedSystem
 from ..linalg import Operator, projection
 from ..linalg.krylov import Projection, lanczos
 from ..support.arrays import Array, is_torch, namespace, over, over_both
 from ..support.interrupts import is_interrupt
 from .result import MinimizeResult
 
-PRODUCTS = 20  # with H: a few per cent of a run
-ROUNDING = 5.0  # of an eigenvalue of H, in machine epsilons of the largest
-CERTAIN = 10.0  # uncertainties below zero at which an eigenvalue is negative
+PRODUCTS = 20  # products with H, at most: a few per cent of the time of a run
+ROUNDING = 5.0  # the rounding error of an eigenvalue of H, in machine epsilons of the largest one
+CERTAIN = 10.0  # an eigenvalue is negative if it lies this many times its uncertainty below zero
 
 
 def looked_at(result: MinimizeResult) -> MinimizeResult:
-    """The result, a "saddle" where it "converged" without inertia and a Ritz value of H is negative."""
+    """The same result, or a "saddle" if it is "converged" but not certified, and negative curvature is found."""
     if result.status != "converged" or result.certified:
         return result
     try:
@@ -43,19 +46,20 @@ def looked_at(result: MinimizeResult) -> MinimizeResult:
 
 
 def negative_curvature(system: ConstrainedSystem, x: Array) -> float | None:
-    """A Ritz value of H below −10 × its uncertainty, which bounds the lowest eigenvalue from above; None: none found.
+    """A negative curvature at x, (n_dof,): a Ritz value of H below −10 × its uncertainty; None if none is found.
 
-    The uncertainty is that of rounding, or ‖∇U‖/√N_Δ over `unit`, what the gradient that is left makes of an
-    eigenvalue. 0 stands for an H that vanishes although constraints press. Symmetries are left out.
+    It bounds the lowest eigenvalue from above. The uncertainty is the rounding error, or (‖∇U‖/√N_Δ)/`unit` if that is
+    larger: the error that the remaining gradient causes. 0 is returned if H vanishes although constraints bear force.
+    Symmetries are left out.
     """
     c = system.constraints(x)
     force, lengths = system.potential.force(c.delta), coordinate_lengths(system)
     gradient = over(c.vjp(force), lengths)
     left = float(gradient @ gradient) ** 0.5 / math.sqrt(max(int(c.overlaps.sum()), 1))
-    left /= system.unit  # a stiffness
+    left /= system.unit  # in units of a stiffness
     operator = _hessian(c, force)
     if not math.isfinite(float(abs(operator @ _random(operator.like)).max())):
-        return None  # H is NaN somewhere, as where two centres coincide: nothing can be said
+        return None  # H is NaN somewhere, for example if two centres coincide: nothing can be said
     found = _lowest(operator, left, None)
     if found is None or found == 0:
         return found
@@ -78,13 +82,16 @@ def _lowest(operator: Operator, left: float, project: Projection | None) -> floa
 
 
 def _random(like: Array) -> Array:
-    """A Gaussian vector, always the same: no symmetry of a system makes it blind to a mode, as signs may be."""
+    """A Gaussian vector, (n,), always the same.
+
+    A vector of ±1 could be orthogonal to the unstable mode of a symmetric system (docs/decisions/077).
+    """
     drawn = np.random.default_rng(0).standard_normal(len(like))
     return namespace(like).asarray(drawn, dtype=like.dtype, device=like.device) if is_torch(like) else drawn
 
 
 def _hessian(c: Constraints, force: Array) -> Operator:
-    """H as products: through those of the constraints where they have them, else through the (sparse) matrix."""
+    """H as an operator: by `curvature_product` of the constraints if they define it, else by the (sparse) matrix."""
     system = c.system
     if type(c).curvature_product is not Constraints.curvature_product:
         stiffness = system.potential.stiffness(c.delta)

@@ -1,4 +1,4 @@
-"""Spectra: the Hessian's decomposition, vibrational modes, densities of states, theory curves."""
+"""Spectra of a state: H0, Hp and H, vibrational modes, densities of states, and certificates of minima."""
 
 from .certificate import Certificate, certify
 from .decomposition import HessianDecomposition, decompose_hessian

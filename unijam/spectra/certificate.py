@@ -1,7 +1,7 @@
-"""Whether a point is a true minimum, kinks included: every condition measured, by means other than the solver's.
+"""Whether a point is a true minimum, kinks included: every condition is measured by other means than the solver's.
 
-What a condition allows is what rounding and the gradient that is left allow: near jamming forces are of the order of
-the overlaps, 1e-8, of which the resolution of Δ is a larger part than it is of overlaps of order one.
+Tolerances follow from rounding and from the gradient that is left. Near jamming, forces are of the order of the
+overlaps, 1e-8, so that the resolution of Δ matters more than for overlaps of order one.
 """
 
 from dataclasses import dataclass
@@ -10,42 +10,46 @@ import numpy as np
 
 from ..core.border import require_constraints
 from ..core.capabilities import coordinate_lengths, gauge_directions
-from ..core.system import ConstrainedSystem, energy, gradient, kinks
+from ..core.derivatives import energy, gradient, kinks
+from ..core.system import ConstrainedSystem
 from ..core.tolerances import STATIONARY
 from ..linalg import orthonormal_rows, rank_of
 from ..support.arrays import Array, namespace, over, to_numpy
 from .decomposition import HessianDecomposition, decompose_hessian
 
-STEP = 1e-8  # of |x|: how far a kink is left to see whether U rises
-ROUNDING = 5.0  # of an eigenvalue of H, in machine epsilons of the largest
+STEP = 1e-8  # length of a step off a kink, in units of |x|, to see whether U rises
+ROUNDING = 5.0  # rounding error of an eigenvalue of H, in machine epsilons × the largest eigenvalue
 
 
 @dataclass(frozen=True)
 class Certificate:
-    """The conditions of a minimum at which some z sit on their kinks.
+    """The measured conditions of a minimum, at which some z may sit on their kinks.
 
     Attributes
     ----------
     relative_gradient : float
         ‖∇U‖/‖u'‖ with the slopes that the system holds: the directional stationarity.
     gradient_tolerance : float
-        What it may be at a minimum: 1e-9, or what rounding leaves where that is more, 3.5 × resolution × ‖u'' J‖/‖u'‖
-        (5 × resolution / typical overlap, for contacts), as a solver has it for "converged".
+        Its largest value at a minimum: 1e-9, or the value that rounding leaves where that is more,
+        3.5 × resolution × ‖u'' J‖/‖u'‖ (5 × resolution / typical overlap, for contacts). Solvers use the same value for
+        "converged".
     n_overlaps, n_kinks, n_negative_hp : int
-        N_Δ, N_kink and N_−, the negative modes of Hp; at a minimum N_Δ + N_kink ≥ N_−.
+        N_Δ, N_kink and N_−, as in `HessianDecomposition`; at a minimum N_Δ + N_kink ≥ N_−.
     slopes : (float, float)
-        The lowest and the highest slope held, 0 and 1 standing for those of the two sides.
+        The lowest and the highest slope held, on a scale on which the two sides of a kink have 0 and 1; (0.5, 0.5)
+        without kinks.
     n_degenerate : int
-        Kinks with a slope within 1e-9 of that of a side: whether they bear force is not decided there.
+        The number of kinks with a slope within 1e-9 of that of a side: whether they bear force is then not decided.
     rise : float
         The smallest one-sided slope of U where one kink is left to either side, over ‖u'‖, from plain evaluations.
     independent : bool
-        Whether ∇z of the kinks have full rank.
+        Whether the ∇z of the kinks have full rank.
     n_negative, n_zero : int
-        Negative and zero modes of H on the kinks' tangent space, symmetries included. An eigenvalue is zero within ten
-        times ‖∇U‖/√N_Δ over `unit`, what a gradient makes of it, or within five machine epsilons of the largest.
+        Negative and zero modes of H on the tangent space of the kinks, symmetries included. An eigenvalue counts as
+        zero within ten times ‖∇U‖/(√N_Δ `unit`), by which the gradient may shift it, or within five machine epsilons
+        of the largest.
     n_symmetries : int
-        Those that hold beyond first order, so that H vanishes along them.
+        The number of symmetries that hold beyond first order, so that H vanishes along them.
 
     Examples
     --------
@@ -71,7 +75,11 @@ class Certificate:
 
     @property
     def minimum(self) -> bool:
-        """Whether all holds: stationary, slopes inside, U rising to both sides, stable but for symmetries."""
+        """Whether all conditions of a minimum hold.
+
+        x is stationary, no kink is degenerate, slopes lie between 0 and 1, U rises to both sides of each kink, the ∇z
+        are independent, no mode is negative, and only the symmetries are zero modes.
+        """
         return (
             self.relative_gradient <= self.gradient_tolerance
             and not self.n_degenerate
@@ -89,7 +97,7 @@ def certify(system: ConstrainedSystem, x: Array) -> Certificate:
     Parameters
     ----------
     system : ConstrainedSystem
-        Of a result: `certify(result.system, result.x)`.
+        The system of a result, which may hold kinks: `certify(result.system, result.x)`.
     x : (n_dof,) array
 
     Returns
@@ -123,7 +131,7 @@ def certify(system: ConstrainedSystem, x: Array) -> Certificate:
     typical = float(np.abs(h.force) @ (h.jacobian**2).sum(1)) / max(h.jacobian.shape[1], 1)
     largest = max(float(np.abs(values).max(initial=0.0)), typical)
     epsilon = float(namespace(x).finfo(x.dtype).eps)
-    left = norm / max(h.force.size, 1) ** 0.5 / system.unit  # as a stiffness
+    left = norm / max(h.force.size, 1) ** 0.5 / system.unit  # the gradient that is left, as a stiffness
     zero = max(10 * left, ROUNDING * epsilon * largest)
     rounding = 3.5 * system.resolution(x) * c.sensitivity(coordinate_lengths(system)) / size if size else 0.0
     slopes, n_degenerate = np.empty(0), 0
@@ -149,7 +157,7 @@ def certify(system: ConstrainedSystem, x: Array) -> Certificate:
 
 
 def _rise(system: ConstrainedSystem, x: Array, h: HessianDecomposition) -> float:
-    """The smallest slope of U, without held kinks, along the directions that leave one kink each."""
+    """The smallest slope of U, of the system without held kinks, along the directions that leave one kink each."""
     plain = system.at(kinks=None)
     evaluate, start = plain.evaluator(), energy(plain, plain.constraints(x))
     step = STEP * float((x @ x) ** 0.5)

@@ -1,4 +1,4 @@
-"""The Hessian taken apart: H = H0 + Hp on the degrees of freedom that bear force, and Hp on the kernel of H0."""
+"""The two parts of the Hessian, H = H0 + Hp, on the degrees of freedom that bear force, and Hp on the kernel of H0."""
 
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -7,25 +7,29 @@ import numpy as np
 
 from ..core.border import require_constraints, require_positions
 from ..core.capabilities import coordinate_lengths
+from ..core.constraints import Constraints
+from ..core.derivatives import hessian, kinks
 from ..core.potentials import Held
-from ..core.system import ConstrainedSystem, Constraints, hessian, kinks
+from ..core.system import ConstrainedSystem
 from ..linalg import NULL_MODE, null_space, orthonormal_rows, projection
 from ..support.arrays import Array, over, over_both, to_numpy
 from ..support.printing import Brief
 from ..support.validation import require_finite
 from .matrix_free import MatrixFreeHessian
 
-BALANCED = 1e-5  # relative gradient of a state at which forces are taken to balance
+BALANCED = 1e-5  # relative gradient below which forces are taken to balance
 
 
 @dataclass(frozen=True, eq=False, repr=False)
 class HessianDecomposition(Brief):
-    """H0 and Hp at a state, from its bearing overlaps.
+    """H0 and Hp at a state, from its bearing overlaps; n is the number of bearing degrees of freedom.
 
-    Coordinates that are angles count as lengths: x is taken times `system.coordinate_lengths`.
+    For a potential without finite range, all bearing constraints stand for the overlaps: all bear force.
 
-    Where the system is held on kinks, H is a second derivative only on their tangent space, the kernel of all ∇z:
-    eigenvalues and kernels are those there, and ∇z joins ∇Δ in states of self stress.
+    Angles count as lengths: derivatives are with respect to x times `system.coordinate_lengths`.
+
+    Where the system is held on kinks, H is a second derivative only on their tangent space, the kernel of all ∇z.
+    Eigenvalues and kernels are those on this space, and ∇z joins ∇Δ in states of self stress.
 
     Attributes
     ----------
@@ -38,8 +42,9 @@ class HessianDecomposition(Brief):
     symmetries : (k, n) NumPy array
         Orthonormal directions along which no Δ changes.
     bearing : (n_dof,) mask
+        The degrees of freedom that bear force.
     kinks : (K, n) NumPy array
-        ∇z of the kinks that the system is held on.
+        ∇z of the kinks on which the system is held.
 
     Examples
     --------
@@ -63,7 +68,7 @@ class HessianDecomposition(Brief):
 
     @property
     def total(self) -> Array:
-        """H = H0 + Hp."""
+        """H = H0 + Hp, (n, n), of the type of `h0`."""
         return self.h0 + self.hp
 
     def eigenvalues(self, which: str = "total", *, symmetries: bool = True) -> np.ndarray:
@@ -71,9 +76,14 @@ class HessianDecomposition(Brief):
 
         Parameters
         ----------
-        which : str
+        which : "h0", "hp" or "total"
         symmetries : bool
             Whether the zero modes of the symmetries are kept (n − K values) or projected out (n − K − k values).
+
+        Raises
+        ------
+        ValueError
+            For another `which`.
         """
         if which not in ("h0", "hp", "total"):
             raise ValueError(f"which = {which!r} is not valid: it must be 'h0', 'hp' or 'total'.")
@@ -83,7 +93,7 @@ class HessianDecomposition(Brief):
 
     @cached_property
     def n_negative_hp(self) -> int:
-        """N_−: the number of negative modes of Hp, symmetries apart, directions off the kinks included.
+        """N_−, an int: the number of negative modes of Hp across the symmetries, not only on the kinks' tangent space.
 
         At a minimum N_− ≤ N_Δ + N_kink: each overlap and each kink can hold one of them.
         """
@@ -95,14 +105,14 @@ class HessianDecomposition(Brief):
     def self_stress(self) -> np.ndarray:
         """States of self stress: an orthonormal basis of the kernel of Jᵀ as columns, (N_Δ + K, s).
 
-        Each is positive in sum over the overlaps; the last K entries are those of the kinks.
+        The sign of each is such that its sum over the overlaps is not negative. The last K entries belong to the kinks.
         """
         basis = null_space(np.vstack([self.jacobian, self._rows(self.kinks)]).T, self._imbalance)
         return basis * np.where(basis[: self.force.size].sum(axis=0) < 0, -1.0, 1.0)
 
     @cached_property
     def kernel(self) -> np.ndarray:
-        """Orthonormal basis of the kernel of H0 on the tangent space, symmetries apart, as columns (n, k)."""
+        """The kernel of H0 on the tangent space of the kinks, without symmetries: orthonormal columns, (n, k)."""
         rows = np.vstack([self.jacobian, self._rows(self.symmetries), self._rows(self.kinks)])
         return null_space(rows, self._imbalance)
 
@@ -110,8 +120,8 @@ class HessianDecomposition(Brief):
     def _imbalance(self) -> float:
         """‖Jᵀu'‖/‖u'‖ across the kinks, an upper bound of the smallest singular value of J.
 
-        At an imperfect minimum the forces are a state of self stress up to this. 0 where forces do not balance: that
-        is no minimum, and no self stress is to be expected.
+        At an imperfect minimum the forces are a state of self stress up to this. 0 where forces do not balance (to
+        1e-5): such a state is no minimum, and has no self stress of this kind.
         """
         size = float(np.linalg.norm(self.force))
         residual = projection(self.kinks)[0](self.force @ self.jacobian)
@@ -119,10 +129,10 @@ class HessianDecomposition(Brief):
         return found if found < BALANCED else 0.0
 
     def kernel_prestress(self) -> np.ndarray:
-        """Eigenvalues of Hp on the kernel of H0, symmetries apart, ascending; empty where the kernel is.
+        """Eigenvalues of Hp on `kernel`, (k,), ascending; empty where the kernel is.
 
-        Their sign decides: negative, each kernel mode is unstable and a stable state must have none (isostatic);
-        positive, Hp holds the kernel and the state may be hypostatic.
+        Their sign decides. Where they are negative, each kernel mode is unstable, so that a stable state has none
+        (isostatic). Where they are positive, Hp holds the kernel, and the state may be hypostatic.
         """
         if not self.kernel.shape[1]:
             return np.empty(0)
@@ -131,7 +141,10 @@ class HessianDecomposition(Brief):
         )
 
     def cut(self, fraction: float = 0.05, seed: int = 0) -> "HessianDecomposition":
-        """The same state with a fraction of its overlaps, drawn at random, cut (at least one)."""
+        """The decomposition without a fraction of the overlaps (at least one), drawn at random; x stays the same.
+
+        A `ValueError` is raised unless 0 < fraction < 1.
+        """
         if not 0 < fraction < 1:
             raise ValueError(f"fraction = {fraction!r} is not valid: it must lie between 0 and 1.")
         n = self.force.size
@@ -147,7 +160,10 @@ class HessianDecomposition(Brief):
         return hasattr(self.hp, "tocsc")
 
     def _rows(self, directions: np.ndarray) -> np.ndarray:
-        """Directions as rows as long as those of J."""
+        """Directions, (k, n), scaled to the root mean square length of the rows of J.
+
+        One gap in the singular values then tells the rank of all rows together.
+        """
         size = np.linalg.norm(self.jacobian) / max(np.sqrt(self.jacobian.shape[0]), 1.0)
         return (size if self.jacobian.size else 1.0) * _unit(directions)
 
@@ -158,7 +174,7 @@ def _unit(rows: np.ndarray) -> np.ndarray:
 
 
 def _on(matrix: np.ndarray, fixed: np.ndarray) -> np.ndarray:
-    """A symmetric matrix on the complement of some directions (rows)."""
+    """A symmetric (n, n) matrix on the orthogonal complement of some directions, (k, n)."""
     if not fixed.shape[0]:
         return matrix
     across = null_space(_unit(fixed))
@@ -167,9 +183,9 @@ def _on(matrix: np.ndarray, fixed: np.ndarray) -> np.ndarray:
 
 
 def decompose_hessian(system: ConstrainedSystem, x: Array) -> HessianDecomposition:
-    """Take the Hessian of U at x apart.
+    """Split the Hessian of U at x into H0 and Hp.
 
-    Built from bearing overlaps only: what touches a rattler or is a mere rounding error of Δ has no part in it.
+    Only bearing overlaps enter: contacts with rattlers, and overlaps within the rounding error of Δ, are left out.
 
     Parameters
     ----------
@@ -179,7 +195,7 @@ def decompose_hessian(system: ConstrainedSystem, x: Array) -> HessianDecompositi
     Returns
     -------
     HessianDecomposition
-        In a matrix-free system a `MatrixFreeHessian`, which gives extreme eigenvalues and densities.
+        For a matrix-free system a `MatrixFreeHessian` instead, which gives extreme eigenvalues and densities.
 
     Raises
     ------
@@ -222,7 +238,7 @@ def decompose_hessian(system: ConstrainedSystem, x: Array) -> HessianDecompositi
 def _blocks(
     system: ConstrainedSystem, c: Constraints, overlaps: np.ndarray, dof: Array
 ) -> tuple[Array, Array]:
-    """H0 and Hp of some overlaps, by number."""
+    """H0 and Hp of the constraints of these numbers, (n, n) each, on the degrees of freedom of the mask `dof`."""
     select = c.stressed & False
     select[overlaps] = True
     if isinstance(system.potential, Held):  # constraints held at Δ = 0 bear force too

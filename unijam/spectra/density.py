@@ -10,7 +10,7 @@ from ..support.printing import Brief
 
 @dataclass(frozen=True, eq=False, repr=False)
 class DensityOfStates(Brief):
-    """A density of states.
+    """A density of states, in the units of √(eigenvalue).
 
     Attributes
     ----------
@@ -35,10 +35,15 @@ def density_of_states(
     Parameters
     ----------
     eigenvalues : sequence of arrays
-        One array of eigenvalues λ per system.
+        One array of eigenvalues λ, (n,), per system.
     lowest : float
-        ω below which a mode counts as a zero mode.
+        ω up to which a mode counts as a zero mode, as negative λ do.
     bins_per_decade : int
+
+    Returns
+    -------
+    DensityOfStates
+        Without bins where all modes are zero modes.
 
     Raises
     ------
@@ -52,11 +57,11 @@ def density_of_states(
     above = omega[omega > lowest]
     if not above.size:
         return DensityOfStates(np.empty(0), np.empty(0), 1.0)
-    # bins lie on a fixed grid, so that different spectra can be laid over one another; the last ends at the band edge
+    # Bins lie on a fixed grid, so that spectra can be compared bin by bin; the last bin ends at the band edge.
     first = np.floor(np.log10(above.min()) * bins_per_decade)
     inner = 10 ** (np.arange(first, np.log10(above.max()) * bins_per_decade) / bins_per_decade)
-    edges = np.append(inner, above.max() * (1 + 1e-9))
-    if edges.size > 2 and edges[-1] < 1.2 * edges[-2]:
+    edges = np.append(inner, above.max() * (1 + 1e-9))  # 1e-9: the largest ω lies inside
+    if edges.size > 2 and edges[-1] < 1.2 * edges[-2]:  # too narrow a last bin is joined with the one before
         edges = np.delete(edges, -2)
     counts, _ = np.histogram(above, edges)
     density = counts / (np.diff(edges) * pooled.size)
@@ -64,17 +69,22 @@ def density_of_states(
 
 
 def missing_modes(eigenvalues: np.ndarray) -> float:
-    """How many modes are missing below the softest of a band, if the band were to go on flat to ω = 0.
+    """The number of modes missing below the softest one, ω₁, compared with a band that is flat down to ω = 0.
 
-    ω₁ times the mean density of modes between ω₁ and the median: about 1 in a flat spectrum (its lowest mode lies
-    where one mode is expected), many where a gap lies below the band.
+    It is ω₁ times the mean density of modes between ω₁ and the median: about 1 in a flat spectrum, whose lowest mode
+    lies where one mode is expected, and many where a gap lies below the band.
 
     Parameters
     ----------
     eigenvalues : (n,) array
-        Of H0; its kernel is left out (λ below 1e-10 of the largest).
+        Eigenvalues of H0; its kernel is left out (λ below 1e-10 of the largest).
+
+    Returns
+    -------
+    float
     """
     values = np.sort(np.asarray(eigenvalues, dtype=float))
     omega = np.sqrt(values[values > 1e-10 * values[-1]])
     median = float(np.median(omega))
+    # 1e-300: no division by zero where all ω are equal
     return float(omega[0] * (0.5 * omega.size) / max(median - omega[0], 1e-300))

@@ -6,7 +6,8 @@ from typing import Any, NoReturn, Self
 
 import numpy as np
 
-from ..core.system import ConstrainedSystem, hessian
+from ..core.derivatives import hessian
+from ..core.system import ConstrainedSystem
 from ..linalg import NULL_MODE, Operator, Projection, extreme_modes, on_dof, projection, refuse_operator
 from ..statistics import Estimate
 from ..support.arrays import Array, to_numpy
@@ -16,15 +17,15 @@ from .quadrature import SpectralQuadrature, spectral_quadrature
 
 @dataclass(frozen=True, eq=False, repr=False)
 class MatrixFreeHessian(Brief):
-    """H0 and Hp at a state, from its bearing overlaps, known by their products; all spectra are across the symmetries.
+    """H0 and Hp at a state, from its bearing overlaps, known by their products; all spectra leave out the symmetries.
 
-    What a `HessianDecomposition` has beyond this needs every eigenvalue or a kernel, and is not to be had: asked for
-    it, this one says so.
+    The other members of a `HessianDecomposition` need every eigenvalue or a kernel; here they raise a `ValueError`
+    that names what to use instead.
 
     Attributes
     ----------
     h0, hp : Operator
-        Stiffness Jᵀu''J and prestress Σ u'∇∇Δ on all degrees of freedom.
+        Stiffness Jᵀu''J and prestress Σ u'∇∇Δ on all degrees of freedom, (n_dof, n_dof).
     force : (N_Δ,) NumPy array
         u' of the bearing overlaps.
     bearing : (n_dof,) mask
@@ -41,7 +42,7 @@ class MatrixFreeHessian(Brief):
 
     @classmethod
     def at(cls, system: ConstrainedSystem, x: Array) -> Self:
-        """Of a system at x."""
+        """The Hessian of a system at x, (n_dof,)."""
         c = system.constraints(x)
         dof, constraints = c.bearing()
         overlaps = c.stressed & constraints
@@ -52,7 +53,7 @@ class MatrixFreeHessian(Brief):
 
     @property
     def total(self) -> Operator:
-        """H = H0 + Hp, in one product."""
+        """H = H0 + Hp, an `Operator` whose product costs as much as one of H0 or Hp."""
         return self.h0 + self.hp
 
     def extreme_eigenvalues(
@@ -64,17 +65,20 @@ class MatrixFreeHessian(Brief):
         tolerance: float = 1e-6,
         max_products: int = 1000,
     ) -> tuple[np.ndarray, np.ndarray]:
-        """The lowest (or highest) eigenvalues of "h0", "hp" or "total", ascending, and their residuals.
+        """The lowest (or highest) eigenvalues of "h0", "hp" or "total", ascending, and their residuals, (count,) each.
 
-        An eigenvalue lies within its residual of each value. Lanczos' method sees no multiplicity: of equal ones it
-        finds one, until rounding brings others.
+        Within the residual of each value there is an eigenvalue. Lanczos' method does not see multiplicity: of equal
+        eigenvalues it finds one, until rounding brings in others.
 
         Parameters
         ----------
+        which : "h0", "hp" or "total"
+        count : int
+        lowest : bool
         tolerance : float
             Of the residuals, in units of the largest |eigenvalue| seen.
         max_products : int
-            Products at most; larger residuals then tell how far they led.
+            The largest number of products; where it does not suffice, residuals are above the tolerance.
         """
         options: dict[str, Any] = {"tolerance": tolerance, "max_products": max_products}
         found = extreme_modes(self._operator(which), count, lowest, project=self._project, **options)
@@ -83,7 +87,7 @@ class MatrixFreeHessian(Brief):
     def spectrum(
         self, which: str = "total", n_probes: int = 10, steps: int = 100, seed: int = 0
     ) -> SpectralQuadrature:
-        """The density of eigenvalues of "h0", "hp" or "total", by stochastic Lanczos quadrature."""
+        """The spectrum of "h0", "hp" or "total", by stochastic Lanczos quadrature; see `spectral_quadrature`."""
         operator = self._operator(which)
         return spectral_quadrature(
             operator, n_probes, steps, seed, project=self._project, size=self.n_effective
@@ -91,30 +95,30 @@ class MatrixFreeHessian(Brief):
 
     @cached_property
     def n_negative_hp(self) -> Estimate:
-        """N_−, the number of negative modes of Hp, symmetries apart, with its interval."""
+        """N_−, the number of negative modes of Hp without symmetries, with its 95 % interval."""
         spectrum = self.spectrum("hp")
         return spectrum.below(-NULL_MODE * spectrum.largest)
 
     def eigenvalues(self, which: str = "total", *, symmetries: bool = True) -> NoReturn:
-        """Not to be had: ask for `extreme_eigenvalues` or a `spectrum`."""
+        """Not available: raises a `ValueError`. Use `extreme_eigenvalues` or `spectrum`."""
         self._refuse("eigenvalues", "extreme_eigenvalues() or spectrum()")
 
     def kernel_prestress(self) -> NoReturn:
-        """Not to be had: it needs the whole kernel of H0."""
+        """Not available: raises a `ValueError`, since it needs the whole kernel of H0."""
         self._refuse("kernel_prestress", "spectrum()")
 
     def cut(self, fraction: float = 0.05, seed: int = 0) -> NoReturn:
-        """Not to be had, as `kernel_prestress` is not."""
+        """Not available: raises a `ValueError`."""
         self._refuse("cut", "spectrum()")
 
     @property
     def kernel(self) -> NoReturn:
-        """Not to be had."""
+        """Not available: raises a `ValueError`."""
         self._refuse("kernel", "spectrum()")
 
     @property
     def self_stress(self) -> NoReturn:
-        """Not to be had."""
+        """Not available: raises a `ValueError`."""
         self._refuse("self_stress", "spectrum()")
 
     def _refuse(self, name: str, instead: str) -> NoReturn:

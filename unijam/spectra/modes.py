@@ -1,6 +1,6 @@
 """Vibrational modes: H u = λ u, ω = √λ, on the degrees of freedom that bear force, symmetries left out.
 
-All of them from the dense matrix, or the lowest of a large sparse one by shift and invert.
+All modes come from the dense matrix; the lowest modes of a large sparse matrix come by shift and invert.
 """
 
 from dataclasses import dataclass
@@ -12,7 +12,8 @@ import scipy.sparse.linalg as spla
 
 from ..core.border import require_constraints
 from ..core.capabilities import coordinate_lengths
-from ..core.system import ConstrainedSystem, hessian
+from ..core.derivatives import hessian
+from ..core.system import ConstrainedSystem
 from ..linalg import factor_sparse, is_operator, orthonormal_rows, refuse_operator
 from ..particles.packing import Packing
 from ..support.arrays import Array, over_both, to_numpy
@@ -20,22 +21,23 @@ from ..support.printing import Brief
 from ..support.validation import is_whole, require
 
 SMALL = 600  # degrees of freedom up to which the dense matrix is the quicker way to a few modes
-LARGEST_DENSE = 12000
-SHIFT = 1e-7  # of the mean diagonal of H: where the inverse is taken, below the lowest mode
+LARGEST_DENSE = 12000  # degrees of freedom up to which all modes may be asked for
+SHIFT = 1e-7  # of the mean diagonal of H: (H + shift)⁻¹ exists although symmetries are zero modes
 
 
 @dataclass(frozen=True, eq=False, repr=False)
 class VibrationalModes(Brief):
-    """Modes in ascending order; masses are one (and so is a moment of inertia over angle_length²).
+    """Modes in ascending order of λ. Masses are one, and so is a moment of inertia over angle_length².
 
     Attributes
     ----------
     eigenvalues : (k,) array
         λ, in contact stiffnesses (networks: in units of the loss).
     vectors : (n_dof, k) array
-        Orthonormal columns, in x times `system.coordinate_lengths`; zero on what bears no force.
+        Orthonormal columns, displacements of x times `system.coordinate_lengths`; zero where no force is borne.
     participation : (k,) array
-        (Σ|u_i|²)²/(n Σ|u_i|⁴) over the n particles (elsewhere: degrees of freedom) that bear force, between 1/n and 1.
+        (Σ|u_i|²)²/(n Σ|u_i|⁴) over the n particles (in other systems: degrees of freedom) that bear force, between 1/n
+        and 1.
 
     Examples
     --------
@@ -60,7 +62,7 @@ class VibrationalModes(Brief):
 def vibrational_modes(system: ConstrainedSystem, x: Array, n_modes: int | None = None) -> VibrationalModes:
     """The modes of H = H0 + Hp at x, all or the lowest few.
 
-    Rattlers and what touches them are left out, and so are the symmetries (translations, the norms of spherical
+    Rattlers and their contacts are left out, and so are the symmetries (translations, the norms of spherical
     weights): modes are orthogonal to them. λ near zero is known to about 1e-15 of the largest eigenvalue.
 
     Parameters
@@ -69,7 +71,8 @@ def vibrational_modes(system: ConstrainedSystem, x: Array, n_modes: int | None =
     x : (n_dof,) array
         A minimum; elsewhere unstable modes come first.
     n_modes : int, optional
-        How many of the lowest; all by default. A few of a large sparse H are found by Lanczos' method on the inverse.
+        The number of lowest modes; all by default. A few modes of a large sparse H are found by Lanczos' method on its
+        inverse.
 
     Returns
     -------
@@ -78,8 +81,8 @@ def vibrational_modes(system: ConstrainedSystem, x: Array, n_modes: int | None =
     Raises
     ------
     ValueError
-        Where n_modes is not between 1 and the number of modes, or all modes of more than 12000 degrees of freedom
-        are asked for, or H is known by its products alone.
+        Where n_modes is not between 1 and the number of modes, where all modes of more than 12000 degrees of freedom
+        are asked for, or where H is known by its products only.
 
     Examples
     --------
@@ -117,13 +120,17 @@ def vibrational_modes(system: ConstrainedSystem, x: Array, n_modes: int | None =
 
 
 def lowest_dense(h: np.ndarray, symmetries: np.ndarray, k: int) -> tuple[np.ndarray, np.ndarray]:
-    """The k lowest eigenvalues and eigenvectors of a dense H, orthogonal to orthonormal symmetries (s, n)."""
+    """The k lowest eigenvalues, (k,), and eigenvectors, (n, k), of a dense H, (n, n), across symmetries.
+
+    The symmetries, (s, n), must be orthonormal; eigenvectors are orthogonal to them.
+    """
     if k == 0:
         return np.empty(0), np.empty((len(h), 0))
     h = 0.5 * (h + h.T)
     if len(symmetries):
         zh = symmetries @ h
-        above = 2.0 * max(np.abs(h).sum(axis=0).max(), 1e-300)  # above every eigenvalue
+        # Symmetries are moved above every eigenvalue (Gershgorin's bound), so that the k lowest are the others.
+        above = 2.0 * max(np.abs(h).sum(axis=0).max(), 1e-300)
         inner = 0.5 * (zh @ symmetries.T + above * np.eye(len(symmetries)))
         outside = symmetries.T @ (inner @ symmetries - zh)
         h = h + outside + outside.T
@@ -135,12 +142,15 @@ def lowest_dense(h: np.ndarray, symmetries: np.ndarray, k: int) -> tuple[np.ndar
 
 
 def lowest_sparse(h: sp.csc_array, symmetries: np.ndarray, k: int) -> tuple[np.ndarray, np.ndarray]:
-    """The same for a sparse H with H Z = 0, by Lanczos' method on P (H − s)⁻¹ P, s below every eigenvalue."""
+    """The k lowest eigenvalues, (k,), and eigenvectors, (n, k), of a sparse H with H Z = 0 for symmetries Z, (s, n).
+
+    By Lanczos' method on P (H + shift)⁻¹ P, where P projects across Z and H + shift is positive.
+    """
     n = h.shape[0]
     rho = float(np.abs(h.diagonal()).mean())
     shift = SHIFT * rho
     factor = factor_sparse(h, shift)
-    while not factor.positive:  # a saddle: go below its lowest mode
+    while not factor.positive:  # a saddle: raise the shift until its lowest mode is positive too
         shift *= 4.0
         factor = factor_sparse(h, shift)
 
@@ -154,9 +164,8 @@ def lowest_sparse(h: sp.csc_array, symmetries: np.ndarray, k: int) -> tuple[np.n
     start = across(np.random.default_rng(0).standard_normal(n))  # fixed: the same result every time
     vectors = spla.eigsh(inverse, k=k, which="LA", v0=start, ncv=min(n, 2 * k + 20))[1]
     vectors = np.linalg.qr(across(vectors))[0]
-    values, turn = np.linalg.eigh(
-        vectors.T @ (h @ vectors)
-    )  # Rayleigh and Ritz: better than 1/ν + s where λ ≪ s
+    # Rayleigh-Ritz on H itself: more accurate than 1/ν − shift where λ ≪ shift
+    values, turn = np.linalg.eigh(vectors.T @ (h @ vectors))
     return values, vectors @ turn
 
 

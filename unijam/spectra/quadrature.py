@@ -1,7 +1,7 @@
-"""Spectra of what is no matrix: stochastic Lanczos quadrature, with the intervals that it allows.
+"""Spectra of operators that are no matrices, by stochastic Lanczos quadrature, with intervals for counts.
 
-Of a probe z, uniform on the sphere, Lanczos' method gives a Gauss quadrature of Σ (z·e_i)² δ(λ − λ_i), whose mean
-over probes is the density of eigenvalues.
+For a probe z, uniform on the sphere, Lanczos' method gives a Gauss quadrature of Σ (z·e_i)² δ(λ − λ_i). Its mean over
+probes is the density of eigenvalues.
 """
 
 from collections.abc import Sequence
@@ -15,20 +15,20 @@ from ..statistics import Estimate
 from ..support.arrays import is_torch, namespace
 from ..support.printing import Brief
 
-CONVERGED = (
-    1e-3  # residual of a node, in units of its distance from a threshold, that leaves its side in no doubt
-)
+# Residual of a node, over its distance from a threshold, below which its side of the threshold is certain.
+CONVERGED = 1e-3
 
 
 @dataclass(frozen=True, eq=False, repr=False)
 class SpectralQuadrature(Brief):
-    """Quadratures of the spectrum of an operator, one a probe.
+    """Quadratures of the spectrum of an operator, one for each probe.
 
     Attributes
     ----------
     size : int
         The number of eigenvalues, n.
     probes : sequence of Tridiagonal
+        Nodes, weights and residuals of each quadrature.
     """
 
     size: int
@@ -36,23 +36,26 @@ class SpectralQuadrature(Brief):
 
     @property
     def largest(self) -> float:
-        """The largest |Ritz value|."""
+        """The largest |Ritz value| over all probes, a float: nearly the largest |eigenvalue|."""
         return max(float(abs(p.nodes).max()) for p in self.probes)
 
     def density(self, at: np.ndarray, width: float) -> np.ndarray:
-        """Eigenvalues per unit of λ, of integral 1, each broadened to a Gaussian of this standard deviation."""
+        """The density of eigenvalues at these λ, (k,), normalised to one.
+
+        Each eigenvalue is broadened to a Gaussian whose standard deviation is `width`, in units of λ.
+        """
         at = np.asarray(at, dtype=float)
         total = sum(p.weights @ np.exp(-0.5 * ((at - p.nodes[:, None]) / width) ** 2) for p in self.probes)
         density: np.ndarray = total / (len(self.probes) * width * np.sqrt(2 * np.pi))
         return density
 
     def below(self, threshold: float) -> Estimate:
-        """How many eigenvalues lie below a threshold.
+        """The number of eigenvalues below a threshold, with a 95 % interval.
 
-        What a quadrature of m nodes leaves open is bounded by Chebyshev, Markov and Stieltjes: the weight below lies
-        between that of all nodes below but the last, and that of these and the next one. A node that has converged
-        (its residual below 1e-3 of its distance from the threshold) leaves nothing open. The scatter of the probes is
-        added, by Student's t.
+        The inequality of Chebyshev, Markov and Stieltjes bounds the error of a quadrature: the weight below the
+        threshold lies between that of all nodes below but the last, and that of all nodes below and the next one. A
+        node that has converged (its residual is below 1e-3 of its distance from the threshold) adds no error. The
+        scatter of the probes is added, by Student's t.
         """
         bounds = np.array([_bounds(p, threshold) for p in self.probes])  # (probes, 3)
         low, value, high = bounds.mean(axis=0)
@@ -77,11 +80,17 @@ def spectral_quadrature(
     ----------
     operator : Operator
     n_probes, steps : int
-        Random starts, and Lanczos steps from each: counts scatter as 1/√(n × probes), and of structures narrower
-        than about (range of λ)/steps only the weight is seen.
+        Random starts, and Lanczos steps from each. Counts scatter as 1/√(n × probes). Of structures narrower than about
+        (range of λ)/steps only the weight is resolved.
     seed : int
     project : function, optional
-        Onto the subspace whose spectrum is meant, of dimension `size`.
+        Projects a vector, (n,), onto the subspace whose spectrum is wanted.
+    size : int, optional
+        The dimension of this subspace; n by default.
+
+    Returns
+    -------
+    SpectralQuadrature
 
     References
     ----------
@@ -100,7 +109,7 @@ def spectral_quadrature(
 
 
 def _bounds(probe: Tridiagonal, threshold: float) -> tuple[float, float, float]:
-    """The least, the likely and the largest weight below a threshold."""
+    """The least, the likely and the largest weight of one quadrature below a threshold, three floats."""
     below = probe.nodes < threshold
     likely, k = float(probe.weights[below].sum()), int(below.sum())
     open_ = probe.residuals > CONVERGED * abs(probe.nodes - threshold)

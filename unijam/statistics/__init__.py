@@ -1,4 +1,4 @@
-"""Statistics of the signed distances: counting, P±(Δ), exponents."""
+"""Counts of constraints, the laws P±(Δ) of small overlaps and gaps, and confidence intervals."""
 
 from .bootstrap import Estimate, estimate, exponent_of_means, half_crossing, power_law
 from .counting import ConstraintCount, Kind, count_constraints, kind_of

@@ -1,4 +1,4 @@
-"""Confidence intervals of anything computed from an ensemble, by drawing its systems anew; power laws through means."""
+"""Confidence intervals of any number computed from an ensemble, by resampling its systems; power laws through means."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -6,12 +6,12 @@ from typing import Any
 
 import numpy as np
 
-LEVEL = 0.95
+LEVEL = 0.95  # probability that an interval shall contain
 
 
 @dataclass(frozen=True)
 class Estimate:
-    """A value with its 95 % confidence interval."""
+    """A value with its 95 % confidence interval, three floats; NaN where unknown."""
 
     value: float
     low: float
@@ -24,19 +24,20 @@ class Estimate:
 def estimate(
     statistic: Callable[..., float], *tables: Sequence[Any] | np.ndarray, n_draws: int = 200, seed: int = 0
 ) -> Estimate:
-    """A statistic of ensembles, and the interval that holds 95 % of its values over ensembles drawn anew.
+    """A statistic of ensembles, and the interval that holds 95 % of its values over resampled ensembles (bootstrap).
 
     Parameters
     ----------
-    statistic : function of as many arrays as there are tables
-        Returns a number; draws at which it is NaN are left out.
-    *tables : arrays of one row a system
-        Each is drawn anew, with replacement, independently of the others.
+    statistic : function
+        Takes one array per table and returns a number; draws at which it is not finite are left out.
+    *tables : (systems, …) arrays
+        One row a system. The rows of each table are drawn with replacement, independently of the other tables.
     n_draws, seed : int
 
     Returns
     -------
     Estimate
+        The interval is NaN where no draw gives a finite number.
 
     Examples
     --------
@@ -56,7 +57,7 @@ def estimate(
 
 
 def half_crossing(x: np.ndarray, trials: Sequence[np.ndarray]) -> Estimate:
-    """Where the fraction of trials that succeed falls to one half, by interpolation.
+    """The x at which the fraction of trials that succeed falls to one half, by interpolation.
 
     Parameters
     ----------
@@ -68,8 +69,8 @@ def half_crossing(x: np.ndarray, trials: Sequence[np.ndarray]) -> Estimate:
     Returns
     -------
     Estimate
-        NaN where the fraction does not fall through one half. The interval holds the two x around, because what lies
-        between them was not looked at.
+        NaN where the fraction does not fall through one half. The interval contains the two x on either side of the
+        value, because nothing is known between them.
     """
     x = np.asarray(x, dtype=float)
 
@@ -90,7 +91,10 @@ def half_crossing(x: np.ndarray, trials: Sequence[np.ndarray]) -> Estimate:
 
 
 def power_law(x: np.ndarray, y: np.ndarray) -> tuple[float, float]:
-    """Exponent b and amplitude a of y = a x^b by least squares of the logarithms; NaN where a y is not positive."""
+    """Exponent b and amplitude a of y = a x^b, for x and y (k,), by least squares of the logarithms.
+
+    Both are NaN where a y is not positive, or where there are fewer than two points.
+    """
     if not (len(y) > 1 and (y > 0).all()):
         return float("nan"), float("nan")
     slope, level = np.polyfit(np.log(x), np.log(y), 1)
@@ -98,5 +102,8 @@ def power_law(x: np.ndarray, y: np.ndarray) -> tuple[float, float]:
 
 
 def exponent_of_means(table: np.ndarray) -> float:
-    """The exponent of ⟨y⟩ against ⟨x⟩, averaged over systems; (systems, 2, points) holds x and y, NaN where missing."""
+    """The exponent of ⟨y⟩ against ⟨x⟩, means over systems, of a table (systems, 2, points) of x and y.
+
+    Missing entries are NaN and are left out of the means.
+    """
     return power_law(*np.nanmean(table, axis=0))[0]

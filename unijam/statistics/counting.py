@@ -1,6 +1,6 @@
 """Counting: N_Δ overlaps against N_eff bearing degrees of freedom; isostatic means N_Δ = N_eff + 1.
 
-One overlap more than degrees of freedom, since forces in balance are one state of self stress: rank J = N_eff.
+There is one overlap more than degrees of freedom, since forces in balance are one state of self stress: rank J = N_eff.
 """
 
 from collections.abc import Iterable
@@ -13,42 +13,43 @@ import scipy.sparse as sp
 
 from ..core.border import require_constraints
 from ..core.capabilities import coordinate_lengths, redundancy
+from ..core.constraints import Constraints
+from ..core.derivatives import kinks
 from ..core.kinks import Kinks
-from ..core.system import ConstrainedSystem, Constraints, kinks
+from ..core.system import ConstrainedSystem
 from ..linalg import NULL_MODE, factor_sparse, on_dof, projection, rank_of, with_diagonal
 from ..support.arrays import Array, is_sparse, over, to_numpy
 
 Kind = Literal["isostatic", "hypostatic", "hyperstatic"]
-DENSE_ROWS = (
-    600  # of a sparse J up to which its singular values are computed; beyond, the inertia of J Jᵀ counts
-)
+# Rows of a sparse J up to which its singular values are computed; beyond, the inertia of J Jᵀ counts: it is quicker.
+DENSE_ROWS = 600
 
 
 @dataclass(frozen=True)
 class ConstraintCount:
-    """How many constraints bear force on how many degrees of freedom.
+    """The number of constraints that bear force, and of degrees of freedom on which they bear.
 
     Attributes
     ----------
     n_overlaps, n_kinks : int
-        Bearing constraints with Δ above 15 resolutions, and kinks that the system is held on.
+        N_Δ, bearing constraints with Δ above 15 resolutions, and N_kink, kinks on which the system is held.
     n_dof, n_effective : int
-        All degrees of freedom; those that bear force less the rank of the symmetries on them.
+        N, all degrees of freedom, and N_eff, those that bear force less the rank of the symmetries on them.
     ratio : float
         (N_Δ + N_kink) / N_eff; 0 where nothing bears force.
     kind : "isostatic", "hypostatic", "hyperstatic" or None
-        What the numbers say: see `kind_of`.
+        See `kind_of`.
     reduced : ConstraintCount or None
         The count on the reduced system (dead units dropped, copies merged) where there is one.
     dead, copies, trapped
         Hidden units without effect; (unit, the one it copies); overlapping data whose signal does not reach the first
         layer. See `Redundancy`.
     self_stresses : int or None
-        States of self stress, where N_Δ + N_kink = N_eff + 1 and J is a matrix; None elsewhere: they are not needed
-        to tell the kind.
+        The number of states of self stress where N_Δ + N_kink = N_eff + 1 and J is a matrix; None elsewhere, where
+        the kind does not depend on it.
     finite_range : bool
-        Whether the potential vanishes without overlap: else all constraints press, and a count of overlaps says
-        nothing.
+        Whether the potential vanishes without overlap. Otherwise all constraints bear force, and a count of overlaps
+        says nothing.
 
     Examples
     --------
@@ -99,19 +100,19 @@ class ConstraintCount:
 
     @property
     def kind(self) -> Kind | None:
-        """Isostatic, hypostatic or hyperstatic; None without overlaps, or without a finite range of the potential."""
+        """The result of `kind_of`; None without overlaps, or for a potential without finite range."""
         if not self.finite_range:
             return None
         return kind_of(self.n_overlaps + self.n_kinks, self.n_effective, self.self_stresses)
 
     @property
     def isostatic(self) -> bool:
-        """Whether `kind` is "isostatic": exactly one state of self stress and no floppy mode."""
+        """Whether `kind` is "isostatic": one state of self stress and no floppy mode."""
         return self.kind == "isostatic"
 
 
 def kind_of(n_bearing: int, n_effective: int, self_stresses: int | None = None) -> Kind | None:
-    """Tell what a count says.
+    """The kind of a count: isostatic, hypostatic or hyperstatic.
 
     Parameters
     ----------
@@ -125,9 +126,9 @@ def kind_of(n_bearing: int, n_effective: int, self_stresses: int | None = None) 
     Returns
     -------
     "isostatic", "hypostatic", "hyperstatic" or None
-        N_Δ + N_kink = N_eff + 1 with one state of self stress; fewer; more; None where nothing bears force. Where the
-        numbers are those of an isostatic state, but J has s > 1 states of self stress, s − 1 modes are floppy: such a
-        state needs Hp to be stable and is called hypostatic.
+        "isostatic" for N_Δ + N_kink = N_eff + 1, "hypostatic" for fewer and "hyperstatic" for more constraints; None
+        where nothing bears force. Where N_Δ + N_kink = N_eff + 1 but J has s > 1 states of self stress, s − 1 modes are
+        floppy: such a state needs Hp to be stable, and is called hypostatic.
 
     Examples
     --------
@@ -149,7 +150,7 @@ def count_constraints(system: ConstrainedSystem, x: Array) -> ConstraintCount:
     ----------
     system : ConstrainedSystem
     x : (n_dof,) array
-        A minimum; at jamming the count is the one that theory speaks of.
+        A minimum. Predictions of theory are for the count at jamming.
 
     Returns
     -------
@@ -200,7 +201,7 @@ def count_constraints(system: ConstrainedSystem, x: Array) -> ConstraintCount:
 
 
 def _self_stresses(c: Constraints, dof: Array, overlaps: Array, held: Kinks) -> int:
-    """Rows less the rank of J and ∇z of the held kinks on what bears force."""
+    """The number of rows of J and of ∇z of the held kinks, less their rank, on the bearing degrees of freedom."""
     lengths = coordinate_lengths(c.system)
     rows = over(c.jacobian(overlaps), lengths)
     if is_sparse(rows) and rows.shape[0] > DENSE_ROWS:
@@ -214,6 +215,7 @@ def _self_stresses(c: Constraints, dof: Array, overlaps: Array, held: Kinks) -> 
     kinked = to_numpy(over(held.jacobian(held.held), lengths))[:, to_numpy(dof)]
     size = np.linalg.norm(inside) / max(len(inside), 1) ** 0.5
     norms = np.linalg.norm(kinked, axis=1, keepdims=True)
+    # ∇z as long as a typical row of J, so that one gap in the singular values serves both
     both = np.vstack([inside, size * kinked / np.where(norms > 0, norms, 1.0)])
     sigma = np.linalg.svd(both, compute_uv=False)
     return len(both) - rank_of(sigma, both.shape)
@@ -225,6 +227,6 @@ def _several(number: int, word: str) -> str:
 
 
 def _named(things: Iterable[object], most: int = 8) -> str:
-    """The first few, and an ellipsis where there are more."""
+    """The first `most` things as words, and an ellipsis where there are more."""
     names = [str(thing) for thing in islice(things, most + 1)]
     return ", ".join(names[:most]) + (", …" if len(names) > most else "")

@@ -1,6 +1,6 @@
 """P±(Δ): the laws of small overlaps, P₊ ~ Δ^θ, and of small gaps, P₋ ~ |Δ|^(−γ), over independent systems.
 
-θ and γ are measured apart: no relation between them is assumed. The method is told in `delta_statistics`.
+θ and γ are measured independently: no relation between them is assumed. `delta_statistics` describes the method.
 """
 
 from dataclasses import dataclass, replace
@@ -17,15 +17,15 @@ from ..support.validation import Finite, Seed, Whole, checked, require, require_
 from .likelihood import CutOffPowerLaw
 
 WINDOWS = (0.95, 0.8, 0.65, 0.5, 0.35, 0.25, 0.15, 0.1, 0.05)  # upper ends tried: quantiles of the values
-SMALLEST_SAMPLE = 100  # values in a window
-LARGE_SAMPLE = 20_000  # from here on the cut-off has three parameters, below two
-ACCEPTED = 0.2  # p-value from which a window is taken to fit without further search
+SMALLEST_SAMPLE = 100  # least number of values in a window
+LARGE_SAMPLE = 20_000  # number of values from which the cut-off has three parameters; below, two
+ACCEPTED = 0.2  # p-value above which a window fits, and no smaller one but the next is tried
 REJECTED = 0.02  # p-value of the best window below which none fits
 DRIFT = 0.4  # change of the exponent between windows that no smooth cut-off makes
-WEIGHT = 12.0  # the upper end over the lowest percentile of the fitted law: less is a gap in the values
-WIDENING = 1.2  # of the interval, for the choice of the window; measured, see `delta_statistics`
-FEW_SYSTEMS = 4  # with fewer, values are resampled instead of systems
-GROUPS = 40  # into which values are then dealt at random
+WEIGHT = 12.0  # least ratio of upper end to lowest percentile of the fitted law: below, there is a gap
+WIDENING = 1.2  # factor of the interval, for the choice of the window; measured, see `delta_statistics`
+FEW_SYSTEMS = 4  # with fewer systems, values are resampled instead of systems
+GROUPS = 40  # number of groups into which values are then dealt at random
 
 
 @dataclass(frozen=True)
@@ -37,17 +37,17 @@ class Exponent:
     value, low, high : float or None
         Maximum-likelihood value and interval; None where refused.
     window : (float, float) or None
-        The smallest and the largest value that it was read from.
+        The smallest and the largest value from which it was read.
     n_samples : int
-        Values in the window; where refused for want of a window, values that could have entered one.
+        The number of values in the window; where there is no window, the number above the lower bound.
     goodness : float or None
         p-value of the fit within the window, None where nothing was fitted.
     verdict : {"power law", "regular", "refused"}
-        "regular": the interval contains 0, a finite density at zero; of little weight where it is wide.
+        "regular": the interval contains 0, a finite density at zero; this means little where the interval is wide.
     reason : str
         One sentence where refused, else empty.
     resampled : {"systems", "values"} or None
-        What the bootstrap drew: values where fewer than four systems have any, taken as independent then.
+        Whether the bootstrap drew systems, or values (taken as independent) where fewer than four systems have any.
     """
 
     value: float | None
@@ -70,7 +70,7 @@ class Exponent:
 class Density(Brief):
     """A probability density on logarithmic bins: `centres`, `density`, statistical `error`, each (bins,).
 
-    Empty bins are left out. The error is the scatter over systems, Poisson's where there is one system.
+    Empty bins are left out. The error is the scatter over systems; for one system it is that of a Poisson process.
     """
 
     centres: np.ndarray
@@ -80,7 +80,7 @@ class Density(Brief):
 
 @dataclass(frozen=True, eq=False, repr=False)
 class DeltaStatistics(Brief):
-    """What `delta_statistics` finds: θ, γ, the densities P₊ (of Δ / mean overlap) and P₋ (of |Δ|).
+    """The results of `delta_statistics`: θ, γ, and the densities P₊ and P₋.
 
     Attributes
     ----------
@@ -117,36 +117,36 @@ def delta_statistics(
     """Measure θ and γ of P₊(Δ) ~ Δ^θ and P₋(Δ) ~ |Δ|^(−γ), each with an interval, a window and a verdict.
 
     Overlaps (Δ > 0) are divided by the mean overlap of their own system; gaps (Δ < 0) keep their units.
-    Overlaps below 15 × `resolution` are left out, and so are gaps below that or below 15 times the mean
-    overlap of their system, as many of them are contacts just lost; the largest of these bounds over the
-    systems holds for all. Gaps below the median of the systems' smallest are left out too: finite systems
-    have too few of them. The interval is statistical, it knows nothing of any other effect of their size.
+    Overlaps below 15 × `resolution` are left out. Gaps below that are left out too, and gaps below 15 times the
+    mean overlap of their system, since many of them are contacts just lost; the largest of these bounds over the
+    systems holds for all. Finally gaps below the median of the smallest gaps of the systems are left out: finite
+    systems have too few of them. The interval is statistical; it does not contain other effects of finite size.
 
-    The density is x^a exp(b₁x + b₂x²), with b₃x³ from 20 000 values on, truncated to a window; a and b follow
-    by maximum likelihood. Windows end at quantiles from 95 % down to 5 % of the values. The largest that
-    passes a score test of one more term at each end (p > 0.2) is found, and the exponent is read in the next
-    smaller, where what the test could not see of the cut-off matters less; if none passes, in the one that
-    fits best. The interval is Student's, with the error of a bootstrap over systems (over values, dealt into
-    40 groups and taken as independent, where fewer than 4 systems have any: `resampled` says which), widened
-    by 20 % for the choice of the window.
+    The density is x^a exp(b₁x + b₂x²), with a term b₃x³ from 20 000 values on, truncated to a window; a and b follow
+    by maximum likelihood. Windows end at quantiles from 95 % down to 5 % of the values. The largest window is found
+    that passes a score test of one more term at each end (p > 0.2). The exponent is read in the next smaller one,
+    where a cut-off that the test could not see matters less; if none passes, in the window that fits best. The
+    interval is Student's, with the error of a bootstrap over systems, widened by 20 % for the choice of the window.
+    Where fewer than 4 systems have values, the bootstrap draws values instead, dealt into 40 groups and taken as
+    independent: `resampled` says which.
 
-    Measured, 200 draws each: 95 % intervals hold the true exponent in 92 to 99 % of samples of 10 to 40
-    systems of 200 to 2000 values, for θ of 0, 0.17, 0.3, 0.42, γ of 0, 0.2, 0.41, and cut-offs exponential,
-    Gaussian, steeper, sharp, in a power of x, or with a kink. Of log-normal samples of unit width 97 % (as
+    Measured, 200 draws each: 95 % intervals contain the true exponent in 92 to 99 % of samples of 10 to 40
+    systems of 200 to 2000 values, for θ of 0, 0.17, 0.3, 0.42, γ of 0, 0.2, 0.41, and for cut-offs that are
+    exponential, Gaussian, steeper, sharp, in a power of x, or with a kink. Of log-normal samples of unit width 97 % (as
     overlaps) or 81 % (as gaps) are refused at 2000 values, all at 10 000.
 
-    Refused are samples below 100 values in a window, windows below one decade above the lower bound, samples
-    that fit in no window (p < 0.02), that hardly reach towards zero, or whose exponent rises as the window
-    shrinks (log-normal).
+    No exponent is given (verdict "refused") for fewer than 100 values in a window, for windows that span less than one
+    decade above the lower bound, and for samples that fit in no window (p < 0.02), hardly reach towards zero, or whose
+    exponent rises as the window shrinks (log-normal).
 
     Parameters
     ----------
     deltas : sequence of arrays or tensors, each (m,)
         Signed distances, one array per independent system.
     seed, n_bootstrap, confidence
-        Of the bootstrap.
+        Seed and number of draws of the bootstrap, and the probability that the interval shall contain.
     resolution : float
-        Rounding error of one Δ, as `system.resolution(x)`; the largest one of the systems.
+        Rounding error of one Δ, as `system.resolution(x)`; the largest of the systems.
 
     Returns
     -------
@@ -184,7 +184,7 @@ def delta_statistics(
 
 
 def _read(deltas: Any) -> list[np.ndarray]:
-    """One float64 array a system, or a `ValueError`."""
+    """One float64 array, (m,), per system; a `ValueError` where one is no finite 1-D array of real numbers."""
     require(hasattr(deltas, "__iter__"), "deltas", deltas, "a list of one 1-D array per system")
     systems = [np.asarray(to_numpy(delta)) for delta in deltas]
     require(systems, "deltas", deltas, "a list of at least one array")
@@ -204,7 +204,7 @@ def _truncate(values: list[np.ndarray], bounds: list[float]) -> tuple[list[np.nd
 
 
 def _rare(values: list[np.ndarray]) -> float:
-    """The value below which the typical system has none: the median of the smallest values."""
+    """The value below which a typical system has no value: the median over systems of their smallest value."""
     smallest = [v.min() for v in values if len(v)]
     return float(np.median(smallest)) if smallest else 0.0
 
@@ -262,7 +262,7 @@ def _exponent(
 
 
 def _shrink(pooled: np.ndarray, bound: float, ends: list[float]) -> "list[_Fit]":
-    """Fits in ever smaller windows, down to the first after one that is accepted."""
+    """Fits in ever smaller windows, down to the window after the first that is accepted."""
     degree = 2 if len(pooled) < LARGE_SAMPLE else 3
     fits: list[_Fit] = []
     for end in ends:
@@ -302,14 +302,14 @@ class _Fit:
         return _Fit(family, parameters, float(parameters[0] - 1), float(np.sqrt(variance)), goodness)
 
     def rises_above(self, larger: "_Fit") -> bool:
-        """Whether the exponent exceeds that of a larger window by more than noise and cut-offs explain."""
+        """Whether the exponent exceeds that of a larger window by more than noise and cut-offs can explain."""
         noise = np.sqrt(max(self.error**2 - larger.error**2, 0.0))
         return bool(self.value - larger.value > max(DRIFT, 2 * noise))
 
     def interval(
         self, values: list[np.ndarray], rng: np.random.Generator, n_bootstrap: int, confidence: float
     ) -> tuple[float, float]:
-        """Student's quantile of K systems times the bootstrap's error over them, widened."""
+        """The interval: Student's quantile for K systems × the error by a bootstrap over them, widened."""
         family, k = self.family, len(values)
         inside = [np.log(v[v < family.upper] / family.upper) for v in values]
         sums = np.array([family.statistics(log_y).sum(axis=0) for log_y in inside])
@@ -317,7 +317,8 @@ class _Fit:
         weights = rng.multinomial(k, np.full(k, 1 / k), size=n_bootstrap).astype(float)
         weights = weights[weights @ counts > SMALLEST_SAMPLE / 4]
         resampled = family.fit((weights @ sums) / (weights @ counts)[:, None], self.parameters)[:, 0]
-        low, high = np.quantile(resampled, ndtr([-1, 1]))  # unlike the variance, deaf to a wild resample
+        # ± one standard deviation by quantiles: unlike the variance, a single wild resample does not change them
+        low, high = np.quantile(resampled, ndtr([-1, 1]))
         error = 0.5 * (high - low) * np.sqrt(k / (k - 1))
         half = float(WIDENING * error * stdtrit(k - 1, 0.5 + 0.5 * confidence))
         return self.value - half, self.value + half
@@ -331,6 +332,7 @@ def _density(values: list[np.ndarray], bins_per_decade: int = 8) -> Density:
         return Density(np.empty(0), np.empty(0), np.empty(0))
     pooled = np.concatenate(values)
     first, last = np.log10(pooled.min()), np.log10(pooled.max())
+    # 1e-9: the smallest and the largest value lie inside
     edges = np.linspace(first - 1e-9, last + 1e-9, max(1, round(bins_per_decade * (last - first))) + 1)
     histogram = np.array([np.histogram(np.log10(v), edges)[0] for v in values], dtype=float)
     total = histogram.sum(axis=0)

@@ -1,1 +1,1 @@
-"""What studies say of what was measured: tables, captions, checks against reference numbers, JSON."""
+"""Reports of studies: tables, captions, checks against reference numbers, JSON."""

@@ -1,4 +1,4 @@
-"""The JSON of a study: its configuration, the seconds, and checks of measured values against reference numbers."""
+"""The JSON of a study: its configuration, its time, and checks of measured values against reference numbers."""
 
 import json
 import math
@@ -25,12 +25,32 @@ def check(
     tolerance: float = 0.0,
     otherwise: str = "disagrees",
 ) -> dict[str, Any]:
-    """A value with its confidence interval, against a reference number and where that is from.
+    """One check: a value with its confidence interval beside a reference number, with a verdict.
 
-    The verdict is "agrees" where the interval meets reference ± tolerance, which is shown, else `otherwise`
-    ("finite-size": the difference is understood and vanishes with size); or as given. It is "undecided", whatever
-    was given, where the value or an end of its interval is missing (None, NaN or infinite), and where there is no
-    reference (None, NaN or infinite) and no verdict is given. An explanation says where a difference comes from.
+    Parameters
+    ----------
+    name : str
+    value, low, high : float or None
+        The value and its interval.
+    reference : float or None
+        The published number.
+    source : str
+        The source of the reference.
+    verdict : str
+        By default "agrees" where the interval meets reference ± tolerance, else `otherwise`. It is "undecided",
+        whatever was given, where value, low or high is missing (None, NaN or infinite), and where both reference and
+        verdict are missing.
+    explanation : str
+        The reason for a difference.
+    tolerance : float
+        Shown with the check where it is not zero.
+    otherwise : str
+        "disagrees", or "finite-size" where the difference is understood and vanishes with size.
+
+    Returns
+    -------
+    dict
+        Entries for JSON: numbers that are missing become None.
     """
     value, low, high = (math.nan if v is None else float(v) for v in (value, low, high))
     known = reference is not None and math.isfinite(reference)
@@ -55,7 +75,7 @@ def check(
 
 
 def print_checks(checks: Sequence[Mapping[str, Any]]) -> None:
-    """The checks as a table in the terminal."""
+    """Print checks (see `check`) as a table in the terminal."""
     from rich.console import Console
     from rich.table import Table
 
@@ -71,7 +91,7 @@ def print_checks(checks: Sequence[Mapping[str, Any]]) -> None:
 
 
 def number(value: Any) -> Any:
-    """A value that JSON can hold: no NaN."""
+    """A value for JSON: NumPy scalars become Python numbers, NaN and infinity become None."""
     value = value.item() if isinstance(value, np.generic) else value
     return None if isinstance(value, float) and not math.isfinite(value) else value
 
@@ -87,7 +107,11 @@ def write_study(
     dpi: int = 150,
     **more: Any,
 ) -> list[Path]:
-    """Write the figures `<name>_<figure>.png` of a study (`<name>.png` of one without a name) and `<name>.json`."""
+    """Write the figures and the JSON of a study into the folder `output`, which is made where it is missing.
+
+    Figures are `<name>_<figure>.png` (`<name>.png` for the figure named ""), at `dpi` dots an inch; the JSON is
+    `<name>.json`, as in `write_record`. Returns the paths of the figures.
+    """
     output.mkdir(parents=True, exist_ok=True)
     paths = {output / f"{name}_{part}".rstrip("_"): figure for part, figure in figures.items()}
     for path, figure in paths.items():
@@ -103,7 +127,11 @@ def write_record(
     checks: Sequence[Mapping[str, Any]],
     **more: Any,
 ) -> None:
-    """Write the JSON of a study, whole or not at all. `seconds` are this run's, kept samples apart."""
+    """Write the JSON of a study to a path, whole or not at all.
+
+    It holds `configuration`, `seconds` (time of this run, without that of samples kept from earlier runs), the entries
+    of `more`, and `checks`.
+    """
     record = {"configuration": configuration, "seconds": seconds, **more, "checks": checks}
     path.parent.mkdir(parents=True, exist_ok=True)
     partial = path.with_suffix(".json.part")

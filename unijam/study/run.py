@@ -1,4 +1,4 @@
-"""What every study does around its measurement: options, the clock, one sentence for what went wrong, going on."""
+"""The part that all studies share: options, timing, error messages of one sentence, resuming."""
 
 import argparse
 import sys
@@ -11,31 +11,35 @@ from ..ensemble import EnsembleError
 
 
 class Report(Protocol):
-    """What a study hands over: a table for the terminal, and figures and a JSON for a folder."""
+    """The result of a study: a table for the terminal, and figures and a JSON for a folder."""
 
     def print_table(self) -> None:
-        """Print what was measured."""
+        """Print the measured values."""
 
     def write(self, output: Path, configuration: Mapping[str, Any], seconds: float) -> list[Path]:
-        """Write figures and JSON into a folder; the paths of the figures."""
+        """Write figures and JSON into a folder, and return the paths of the figures."""
 
 
 Study = Callable[[argparse.Namespace], tuple[Report, Mapping[str, Any]]]
 
 
 def run_study(study: Study, doc: str | None, *, least_seeds: int = 1, **options: Mapping[str, Any]) -> None:
-    """The command line of a study: measure, print the table, write figures and JSON, say how long it took.
+    """The command line of a study: measure, print the table, write figures and JSON, print the time.
+
+    An expected error ends the program with one sentence; so does Ctrl-C, after which another run resumes.
 
     Parameters
     ----------
-    study : function of the options given
-        Measures what its store lacks; returns the report and the configuration that the JSON shall show.
+    study : function
+        Takes the parsed options, measures what its store lacks, and returns the report and the configuration that the
+        JSON shall show.
     doc : str
-        The study's docstring; its first line is the description.
+        The docstring of the study; its first line is the description.
     least_seeds : int
-        The fewest that `--seeds` may ask for, where that is an option.
+        The least value of `--seeds`, where that is an option.
     **options : mappings
-        The arguments that argparse takes, by name. `--output` is always there: a folder, results/ by default.
+        Arguments of `argparse.add_argument` by name of the option. `--output`, a folder, is always there; it is
+        results/ by default.
     """
     import matplotlib
 
@@ -62,10 +66,10 @@ def run_study(study: Study, doc: str | None, *, least_seeds: int = 1, **options:
 
 
 def quick(what: str) -> dict[str, Any]:
-    """The option `--quick`, for `run_study`."""
+    """The option `--quick`, a flag, for `run_study`; `what` is its help text."""
     return {"action": "store_true", "help": what}
 
 
 def seeds(what: str, default: int | None = None) -> dict[str, Any]:
-    """The option `--seeds`, for `run_study`."""
+    """The option `--seeds`, an int, for `run_study`; `what` is its help text."""
     return {"type": int, "default": default, "help": what}

@@ -1,1 +1,1 @@
-"""What every room uses and no physics: arrays, validation at the border, printing, interrupts, progress."""
+"""Helpers without physics that every room uses: arrays, checks of arguments, printing, interrupts, progress."""

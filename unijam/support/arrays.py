@@ -1,4 +1,4 @@
-"""Arrays of NumPy, torch and scipy.sparse under one roof: the few operations that the rest needs of all three."""
+"""The few array operations that the package needs for NumPy arrays, torch tensors and scipy.sparse matrices alike."""
 
 import sys
 from itertools import pairwise
@@ -10,7 +10,9 @@ from array_api_compat import array_namespace as namespace
 
 Array = Any  # a NumPy array or a torch tensor; scipy sparse where a docstring says so
 
-WIDE = 200  # columns from which a symmetric product is made by blocks
+# From this number of columns on, a product Jᵀ w J that NumPy cannot recognise as symmetric is computed in blocks of
+# columns, the upper ones only: with four blocks 5/8 of the work.
+WIDE = 200
 BLOCKS = 4
 
 __all__ = [
@@ -32,7 +34,7 @@ __all__ = [
 
 
 def is_torch(a: Array) -> bool:
-    """Whether a is a torch tensor (never imports torch)."""
+    """Whether a is a torch tensor; torch is not imported to find out."""
     torch = sys.modules.get("torch")
     return torch is not None and isinstance(a, torch.Tensor)
 
@@ -43,13 +45,13 @@ def is_sparse(a: Array) -> bool:
 
 
 def together(mask: Array, groups: Array) -> Array:
-    """A mask in which whole groups are set where any of their entries is.
+    """A mask, (n,), in which a whole group is set if any of its entries is.
 
     Parameters
     ----------
     mask : (n,) mask
     groups : int or (n,) integers
-        How many consecutive entries make a group, or the number of the group of each entry.
+        The number of consecutive entries that make a group, or the number of the group of each entry.
 
     Examples
     --------
@@ -66,7 +68,7 @@ def together(mask: Array, groups: Array) -> Array:
 
 
 def to_numpy(a: Array) -> np.ndarray:
-    """A dense NumPy copy or view of a tensor, sparse matrix or array."""
+    """A tensor, sparse matrix or array as a dense NumPy array of the same shape; a view if possible, else a copy."""
     if sp.issparse(a):
         dense: np.ndarray = a.toarray()
         return dense
@@ -74,17 +76,17 @@ def to_numpy(a: Array) -> np.ndarray:
 
 
 def writable(a: Any) -> Any:
-    """a, or a copy of a NumPy array that must not be written: torch warns of those."""
+    """a itself, or a copy if it is a read-only NumPy array: torch warns when it shares the memory of such an array."""
     return a.copy() if isinstance(a, np.ndarray) and not a.flags.writeable else a
 
 
 def private(a: Array) -> Array:
-    """A copy that nobody else holds, of an array or a tensor."""
+    """A copy of an array or a tensor, which the caller may overwrite."""
     return a.clone() if is_torch(a) else a.copy()
 
 
 def weigh(weights: Array, rows: Array) -> Array:
-    """S r of rows (m, …): S = diag(w) of weights (m,), or of blocks (m/k, k, k) along its diagonal."""
+    """S r of rows r, (m, …): S is diag(w) of weights (m,), or has blocks (m/k, k, k) along its diagonal."""
     if weights.ndim == 3:
         return (weights @ rows.reshape(*weights.shape[:2], -1)).reshape(rows.shape)
     if sp.issparse(rows):
@@ -93,13 +95,13 @@ def weigh(weights: Array, rows: Array) -> Array:
 
 
 def gram(jacobian: Array, weights: Array) -> Array:
-    """Jᵀ S J of a sparse (then csc) or dense (m, n) Jacobian, S as in `weigh`."""
+    """Jᵀ S J, (n, n), of a dense or sparse (m, n) Jacobian, with S as in `weigh`; csc if the Jacobian is sparse."""
     if sp.issparse(jacobian):
         return (jacobian.T @ weigh(weights, jacobian)).tocsc()
     if weights.ndim == 1 and _on_cpu(jacobian) and bool((weights >= 0).all()):
         rows: Array = jacobian if bool((weights == 1).all()) else weigh(weights**0.5, jacobian)
-        rows = np.from_dlpack(rows) if is_torch(rows) else rows  # a view: nothing moves
-        product = rows.T @ rows  # NumPy sees that it is symmetric: half of the work
+        rows = np.from_dlpack(rows) if is_torch(rows) else rows  # a view: nothing is copied
+        product = rows.T @ rows  # NumPy notices that the product is symmetric, and does half of the work
         return namespace(jacobian).from_numpy(product) if is_torch(jacobian) else product
     weighed, n = weigh(weights, jacobian), jacobian.shape[1]
     if n < WIDE or not len(jacobian):
@@ -117,22 +119,22 @@ def _on_cpu(a: Array) -> bool:
 
 
 def column_norms(jacobian: Array) -> Array:
-    """Euclidean norm of each column, (n,)."""
+    """The Euclidean norm of each column of a dense or sparse (m, n) matrix, (n,)."""
     if sp.issparse(jacobian):
-        rows = jacobian.tocsr()  # sums in NumPy: SciPy's own take a millisecond
+        rows = jacobian.tocsr()  # NumPy adds: SciPy's own sums over columns take a millisecond
         return np.sqrt(np.bincount(rows.indices, rows.data**2, rows.shape[1]))
     return (jacobian * jacobian).sum(0) ** 0.5
 
 
 def over(a: Array, lengths: Array | None) -> Array:
-    """A vector, or the columns of a matrix (…, n), over lengths (n,); None stands for ones."""
+    """A vector, (n,), or the columns of a matrix, (m, n), divided by lengths, (n,); None stands for ones."""
     if lengths is None:
         return a
     return sp.csr_array(a @ sp.diags(1.0 / lengths)) if sp.issparse(a) else a / lengths
 
 
 def over_both(h: Array, lengths: Array | None) -> Array:
-    """h_ij / (lengths_i lengths_j) of a symmetric csc or dense matrix; None stands for ones."""
+    """h_ij / (lengths_i lengths_j) of a csc or dense (n, n) matrix and lengths, (n,); None stands for ones."""
     if lengths is None:
         return h
     if not sp.issparse(h):
@@ -144,6 +146,9 @@ def over_both(h: Array, lengths: Array | None) -> Array:
 
 
 def signs(like: Array, seed: int) -> Array:
-    """Random ±1, as many and of the kind of an array; drawn on the CPU, and the same on every device."""
+    """Random ±1, (n,), in the library, precision and device of `like`, (n,).
+
+    They are drawn on the CPU, so that a seed gives the same signs on every device.
+    """
     drawn = np.random.default_rng(seed).integers(0, 2, len(like)) * 2.0 - 1.0
     return namespace(like).asarray(drawn, dtype=like.dtype, device=like.device) if is_torch(like) else drawn

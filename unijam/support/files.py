@@ -1,4 +1,4 @@
-"""Files that are written whole or not at all."""
+"""Files that are written completely or not at all."""
 
 import os
 import threading
@@ -10,7 +10,10 @@ from typing import IO
 
 @contextmanager
 def written_whole(path: Path) -> Iterator[IO[bytes]]:
-    """A file to write into, beside `path`; it takes its name when the block ends, and is removed where that fails."""
+    """A context that yields a binary file to write into; `path` is replaced only when the block ends without an error.
+
+    The file lies beside `path` under a temporary name, and is removed after an error. Folders are made as needed.
+    """
     path.parent.mkdir(parents=True, exist_ok=True)
     beside = path.with_name(f"{path.name}.{os.getpid()}.{threading.get_ident()}.part")
     try:

@@ -1,7 +1,7 @@
-"""The one place for Ctrl-C: it waits until what was reached can be handed back, and no press is lost.
+"""Ctrl-C: it waits until the result reached so far can be returned, and no press is lost (docs/decisions/025).
 
-A block that is `deferred` hears Ctrl-C without an error. Loops in it ask `pressed` and end; the outermost block either
-returns a result that says `interrupted`, or raises the KeyboardInterrupt at its end.
+Inside a `deferred` block Ctrl-C raises no error. Loops inside it ask `pressed` and end. The caller of the outermost
+block either returns a result that says `interrupted`, or the block raises the KeyboardInterrupt at its end.
 """
 
 import signal
@@ -20,49 +20,49 @@ class Press:
     Attributes
     ----------
     pressed : bool
-        Also after the block has ended.
+        It keeps its value after the block has ended.
     """
 
     def __init__(self) -> None:
         self.pressed = False
 
     def keep(self, number: int, frame: FrameType | None) -> None:
-        """The handler of SIGINT within the block: the first press is kept, a second one raises."""
+        """Handle SIGINT within the block: the first press is noted, a second one raises KeyboardInterrupt."""
         if self.pressed:
             signal.default_int_handler(number, frame)
         self.pressed = True
 
 
 class _Now:
-    """The press of the block that is open, or one that nobody presses."""
+    """Holds the `Press` of the open block; outside of blocks one whose `pressed` stays False."""
 
     press = Press()
 
 
 def pressed() -> bool:
-    """Whether Ctrl-C waits to be answered: a loop that asks ends, and says that it was interrupted."""
+    """Whether Ctrl-C was pressed and waits: a loop that asks this must end, and say that it was interrupted."""
     return _Now.press.pressed
 
 
 @contextmanager
 def deferred(*, told: bool = False) -> Iterator[Press]:
-    """Defer Ctrl-C: inside the block it does not raise, but waits for `pressed`.
+    """Defer Ctrl-C: inside the block it raises nothing, but `pressed` becomes true.
 
-    Raised anywhere, it could hit the moment between a result and its being kept. A second Ctrl-C is not deferred.
-    Outside the main thread, or where somebody else handles Ctrl-C (an outer such block does), the block changes
-    nothing, and yields the press of the outer block.
+    If it were raised at once, it could strike between the moment a result is computed and the moment it is stored. A
+    second Ctrl-C is not deferred. Outside the main thread, or if SIGINT has another handler (that of an outer block or
+    of the user), the block changes nothing, and yields the press of the outer block.
 
     Parameters
     ----------
     told : bool
-        Whether the caller hands on what the block yields: it reads `.pressed` once the block has ended, and returns a
-        result that says `interrupted`.
+        Whether the caller reports the press itself: it reads `.pressed` of what the block yields after the block has
+        ended, and returns a result that says `interrupted`.
 
     Raises
     ------
     KeyboardInterrupt
-        At the end of the outermost block, where Ctrl-C was pressed and the caller does not tell it; or in place of an
-        error, which then may only be what the interruption left.
+        At the end of the outermost block, if Ctrl-C was pressed and `told` is False. Also in place of any other error
+        after a press, since the interruption may have caused it.
     """
     in_main = threading.current_thread() is threading.main_thread()
     if not in_main or signal.getsignal(signal.SIGINT) is not signal.default_int_handler:
@@ -75,7 +75,7 @@ def deferred(*, told: bool = False) -> Iterator[Press]:
         try:
             yield press
         finally:
-            signal.signal(signal.SIGINT, signal.default_int_handler)  # from here on a press raises
+            signal.signal(signal.SIGINT, signal.default_int_handler)  # from here on a press raises at once
     except Exception as error:
         if press.pressed:
             raise KeyboardInterrupt from error
@@ -87,9 +87,9 @@ def deferred(*, told: bool = False) -> Iterator[Press]:
 
 
 def uncut(call: Callable[[], T]) -> T:
-    """What a call returns; a KeyboardInterrupt where Ctrl-C came meanwhile.
+    """The result of calling a function without arguments; a KeyboardInterrupt if Ctrl-C was pressed meanwhile.
 
-    The methods within then ended early, or a loop of the user did, so that what the call returns may be cut short.
+    After a press a solver or a loop inside the call has ended early, so that the result may be incomplete.
     """
     with deferred():
         try:
@@ -104,12 +104,18 @@ def uncut(call: Callable[[], T]) -> T:
 
 
 def left_to_the_parent() -> None:
-    """Ignore Ctrl-C in this process from now on: the terminal sends it to all, and the parent ends its workers."""
+    """Ignore Ctrl-C in this process from now on.
+
+    The terminal sends Ctrl-C to all processes; the parent process hears it too, and ends its workers.
+    """
     signal.signal(signal.SIGINT, signal.SIG_IGN)
 
 
 def is_interrupt(error: BaseException | None) -> bool:
-    """Whether an error is Ctrl-C, or stands for it: compiled code that it hits raises SystemError from it."""
+    """Whether an error is a KeyboardInterrupt, or was caused by one.
+
+    If Ctrl-C strikes inside compiled code, numba raises a SystemError from the KeyboardInterrupt.
+    """
     while error is not None:
         if isinstance(error, KeyboardInterrupt):
             return True

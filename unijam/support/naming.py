@@ -1,4 +1,4 @@
-"""Classes and functions by name, "module:Class": how files and processes say which one they mean."""
+"""Names of classes and functions, "module:Class", by which files and processes refer to them."""
 
 import sys
 from importlib import import_module
@@ -11,7 +11,7 @@ MAIN = "__main__"
 
 
 def module_name(name: str) -> str:
-    """The name under which other processes and later runs import a module: a script's is that of its file."""
+    """The name under which other processes and later runs import a module; for a script, the name of its file."""
     if name not in (MAIN, "__mp_main__"):  # the second is the first as a worker process sees it
         return name
     main = sys.modules[MAIN]
@@ -27,7 +27,7 @@ def name_of(thing: Any) -> str:
     Raises
     ------
     ValueError
-        Where it has none: it is defined inside a function, or is a lambda, or its module no longer holds it.
+        It has no such name: it is a lambda, or defined inside a function, or its module no longer holds it.
     """
     place, name = getattr(thing, "__module__", None), getattr(thing, "__qualname__", None)
     named = isinstance(place, str) and isinstance(name, str) and "<" not in name
@@ -40,12 +40,12 @@ def name_of(thing: Any) -> str:
 
 
 def named(name: str) -> Any:
-    """What a name "module:Class" stands for; its module is imported where it is not loaded yet.
+    """The class or function of a name "module:Class"; its module is imported if necessary.
 
     Raises
     ------
     ValueError
-        Where there is no such module, or it holds nothing of that name.
+        There is no such module, or it holds nothing of that name.
     """
     place, _, inside = name.partition(":")
     require(place and inside, "name", name, '"module:Class"')
@@ -59,7 +59,7 @@ def named(name: str) -> Any:
 
 
 def _held(place: str, name: str) -> Any:
-    """What a module holds under a dotted name, or None."""
+    """The object that a module holds under a dotted name, or None; an `ImportError` if there is no such module."""
     found: Any = sys.modules.get(place) or import_module(place)
     for part in name.split("."):
         found = getattr(found, part, None)

@@ -1,14 +1,14 @@
-"""One line for what would fill pages: systems, results, and the values that an error names."""
+"""Objects printed in one line instead of pages: systems, results, and the values that an error names."""
 
 import dataclasses
 from collections.abc import Mapping
 from typing import Any
 
-LONGEST = 100  # characters of a value
+LONGEST = 100  # characters of a value that an error shows; the rest is cut off
 
 
 class Brief:
-    """What prints as one line: arrays by their shape, sequences by their length, systems and results in it by name."""
+    """Base of classes that print as one line: arrays by shape, sequences by length, other `Brief` objects by name."""
 
     def __repr__(self) -> str:
         names = [f.name for f in dataclasses.fields(self)] if dataclasses.is_dataclass(self) else vars(self)
@@ -17,7 +17,7 @@ class Brief:
 
 
 def brief(value: Any) -> str:
-    """A value as an error names it: its repr in one line, cut where it is long; of an array the shape."""
+    """A value as one line of text for an error: its repr, cut after 100 characters; of an array only the shape."""
     if _is_array(value):
         return f"an array of shape {tuple(value.shape)}"
     text = " ".join(repr(value).split())
@@ -25,7 +25,7 @@ def brief(value: Any) -> str:
 
 
 def _part(value: Any) -> str:
-    """A field as a line has room for it."""
+    """A field of a `Brief`, short enough for its line."""
     if isinstance(value, Brief):
         return f"{type(value).__name__}(…)"
     if _is_array(value):

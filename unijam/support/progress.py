@@ -1,20 +1,21 @@
-"""One line in the terminal that says where long work stands."""
+"""One line in the terminal that shows the progress of long work."""
 
 import time
 from typing import Any, Self
 
 
 class Progress:
-    """A context manager that shows one line, replaced by each `say`; with a bar where the amount of work is known.
+    """A context manager that shows one line in the terminal; each `say` replaces it.
 
     Parameters
     ----------
     shown : bool
+        False: nothing is printed, and every method does nothing.
     title : str
     total : int, optional
-        Parts of the work; `advance` counts them.
+        The number of parts of the work, which `advance` counts. If given, a bar is shown.
     done : int
-        Parts that are done already.
+        The number of parts that are done already.
     """
 
     def __init__(self, shown: bool, title: str, total: int | None = None, done: int = 0) -> None:
@@ -45,16 +46,16 @@ class Progress:
 
     @property
     def due(self) -> bool:
-        """Whether the line is shown, and is a tenth of a second old."""
+        """Whether the line is shown and older than a tenth of a second: more changes could not be read."""
         return self.line is not None and time.monotonic() - self.last > 0.1
 
     def say(self, text: str) -> None:
-        """Show a text after the title."""
+        """Replace the line by the title and a text."""
         self.last = time.monotonic()
         self._show(f"{self.title}: {text}", 0)
 
     def advance(self, text: str) -> None:
-        """One more part is done."""
+        """Count one more part as done, and show a text after the title."""
         self._show(f"{self.title}: {text}", 1)
 
     def _show(self, text: str, parts: int) -> None:

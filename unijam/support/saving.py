@@ -1,7 +1,8 @@
-"""Objects as data: a tree of plain JSON and the arrays that it points to, and back. No code, and no pickle.
+"""Objects as data, and back: a tree of plain JSON and the arrays that it refers to. No code, and no pickle.
 
-Numbers, strings, lists, dicts, arrays of NumPy and torch and sparse matrices are known here; all else is taken apart
-and made again by a `Codec`, whose room knows it. What is met twice is written once, and is one object again.
+Numbers, strings, lists, dicts, arrays of NumPy and torch and sparse matrices are handled here. Other objects are taken
+apart, and made again, by functions that the caller passes. An object that occurs twice is written once, and is one
+object again after reading.
 """
 
 import math
@@ -14,32 +15,38 @@ import scipy.sparse as sp
 from .arrays import is_torch
 from .printing import brief
 
-TAG = "!"  # the key of a node that is no plain JSON
-DEEPEST = 200  # levels of nesting
-Parts = tuple[str, dict[str, Any]]  # how it is made again, and of what
+TAG = "!"  # a dict with this key is not a JSON object of the user: its value says what the node stands for
+DEEPEST = 200  # levels of nesting at most: an error is raised before Python's own limit of recursion
+Parts = tuple[str, dict[str, Any]]  # a word that says how the object is made again, and its parts by name
 
 
 class Writer:
-    """Makes a tree of plain JSON, and a dict of arrays.
+    """Turns objects into a tree of plain JSON and a dict of arrays.
 
     Parameters
     ----------
     take_apart : function of an object
-        Returns its kind, a word, and its parts by name; None where it does not know the object.
+        Returns `Parts`: its kind, a word, and its parts by name; None if it does not know the object.
+
+    Attributes
+    ----------
+    arrays : dict of str to array
+        All arrays written so far, by the names that the tree refers to.
     """
 
     def __init__(self, take_apart: Callable[[Any], Parts | None]) -> None:
         self.take_apart = take_apart
         self.arrays: dict[str, np.ndarray] = {}
-        self.met: dict[int, tuple[int, Any]] = {}  # by identity: its number, and itself, so that it lives on
+        # by the id of an object: its number, and the object itself, so that no other object gets this id
+        self.met: dict[int, tuple[int, Any]] = {}
 
     def write(self, value: Any, place: str) -> Any:
-        """The tree of a value; `place` is how an error names it.
+        """The tree of a value; `place` is the name that an error gives it.
 
         Raises
         ------
         ValueError
-            One sentence, where there is something in it that is neither numbers nor known.
+            Some part of it cannot be written, or it is nested too deeply.
         """
         if value is None or type(value) in (bool, int, str):
             return value
@@ -52,7 +59,7 @@ class Writer:
         if place.count(".") + place.count("[") > DEEPEST:
             raise ValueError(f"{place[:60]}… is nested too deeply to be saved.")
         node = self._node(value, place)
-        if node[TAG] not in ("tuple", "dict"):  # those may be made anew, and are
+        if node[TAG] not in ("tuple", "dict"):  # a tuple or a dict that occurs twice is written twice
             self.met[id(value)] = (len(self.met), value)
             node["number"] = self.met[id(value)][0]
         return node
@@ -96,7 +103,7 @@ class Writer:
             raise ValueError(f"{place}, a {type(value).__name__} of layout {value.layout}, cannot be saved.")
         plain, dtype = value.detach().cpu(), str(value.dtype).removeprefix("torch.")
         node = {TAG: "tensor", "dtype": dtype, "device": str(value.device)}
-        if value.dtype == torch.bfloat16:  # which NumPy does not have
+        if value.dtype == torch.bfloat16:  # NumPy has no bfloat16: the bits are kept as integers
             plain = plain.view(torch.int16)
         return node | {"at": self._kept(plain.resolve_conj().resolve_neg().numpy())}
 
@@ -116,13 +123,13 @@ class Writer:
 
 
 class Reader:
-    """Makes objects of a tree and its arrays.
+    """Makes objects from a tree and its arrays; the inverse of `Writer`.
 
     Parameters
     ----------
     arrays : dict of str to array
     make : function of a kind and parts
-        The object that `take_apart` took apart.
+        Returns the object that `take_apart` took apart.
     """
 
     def __init__(self, arrays: dict[str, np.ndarray], make: Callable[[str, dict[str, Any]], Any]) -> None:
@@ -130,12 +137,12 @@ class Reader:
         self.met: dict[int, Any] = {}
 
     def read(self, node: Any) -> Any:
-        """What a tree stands for.
+        """The object that a tree stands for.
 
         Raises
         ------
         KeyError, TypeError, ValueError, IndexError
-            Where it is no such tree.
+            The tree is not one that a `Writer` made.
         """
         if isinstance(node, list):
             return [self.read(part) for part in node]

@@ -1,4 +1,4 @@
-"""Validation at the border: a wrong value is answered by one sentence that names field, value and range."""
+"""Checks of arguments: a wrong value raises a `ValueError` with one sentence that names field, value and range."""
 
 import dataclasses
 import inspect
@@ -17,7 +17,8 @@ from .printing import brief
 
 F = TypeVar("F", bound=Callable[..., Any])
 
-# numbers of NumPy and of torch are those of Python; strings, True and False are none
+# Types for annotations of `checked` functions. Numbers of NumPy and torch are converted to Python's; strings, True and
+# False are not numbers.
 _PLAIN = BeforeValidator(lambda a: a.item() if getattr(a, "ndim", None) == 0 else a)
 Whole = Annotated[int, _PLAIN, Field(strict=True)]
 Count = Annotated[Whole, Field(ge=1)]
@@ -27,7 +28,14 @@ Positive = Annotated[Finite, Field(gt=0)]
 
 
 def sentence(error: ValidationError, names: Sequence[str] = ()) -> str:
-    """The first complaint of pydantic as one sentence: field (arguments by place get their names), value, range."""
+    """The first complaint of pydantic as one sentence with field, value and range.
+
+    Parameters
+    ----------
+    error : ValidationError
+    names : sequence of str
+        The names of the arguments, for those given by position.
+    """
     first = error.errors(include_url=False)[0]
     field = ".".join(str(part) for part in _named(first["loc"], names)) or "argument"
     if first["type"].startswith("missing"):
@@ -42,7 +50,7 @@ def checked(function: F) -> F:
     Parameters
     ----------
     function : callable
-        Its annotations may be those of this module (`Count`, `Positive`, …) or any that pydantic knows.
+        Its annotations may be the types of this module (`Count`, `Positive`, …) or any that pydantic knows.
 
     Returns
     -------
@@ -88,13 +96,13 @@ def _named(place: tuple[int | str, ...], names: Sequence[str]) -> tuple[int | st
 
 
 def require(condition: Any, field: str, value: Any, wanted: str) -> None:
-    """Raise a `ValueError` of one sentence unless the condition holds."""
+    """Raise a `ValueError` unless the condition holds: "{field} = {value} is not valid: it must be {wanted}."."""
     if not condition:
         raise ValueError(f"{field} = {brief(value)} is not valid: it must be {wanted}.")
 
 
 def is_whole(value: Any) -> bool:
-    """Whether a value is a whole number of Python or NumPy."""
+    """Whether a value is a whole number of Python or NumPy; True and False are not."""
     return isinstance(value, int | np.integer) and not isinstance(value, bool)
 
 
@@ -105,7 +113,7 @@ def is_positive(value: Any) -> bool:
 
 
 def require_finite(array: Array, field: str) -> None:
-    """Raise a `ValueError` where an array holds NaN or infinity."""
+    """Raise a `ValueError` that names `field` if an array of any shape holds NaN or infinity."""
     finite = namespace(array).isfinite(array)
     if not bool(finite.all()):
         bad = int((~finite).sum())
@@ -113,7 +121,10 @@ def require_finite(array: Array, field: str) -> None:
 
 
 def require_options(options: Any) -> None:
-    """Raise a `ValueError` where a number among the fields of a dataclass is none, NaN or infinite."""
+    """Raise a `ValueError` if a number among the fields of a dataclass is not one, is NaN or infinite.
+
+    A field is a number if its default or its annotation is; None is allowed.
+    """
     for field in dataclasses.fields(options):
         value, default = getattr(options, field.name), field.default
         if value is None or not (

@@ -1,1 +1,1 @@
-"""Theory curves: exponents, densities of states, ground states solved exactly."""
+"""Theory curves: exponents, densities of states, exact ground states."""

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 class JammingExponents:
     """Exponents at jamming in infinite dimension, found in every dimension from two on.
 
-    P₊(Δ) ~ Δ^θ with θ_e = `theta_extended` for forces that move the whole packing, θ_l = `theta_localised`
-    for those of bucklers (particles with d + 1 contacts); P₋(Δ) ~ |Δ|^(−γ); avalanches of stress ~ S^(−τ).
-    The perceptron of negative margin has θ_e alone.
+    P₊(Δ) ~ Δ^θ with θ_e = `theta_extended` for contacts whose opening moves the whole packing, and
+    θ_l = `theta_localised` for contacts of bucklers (particles with d + 1 contacts); P₋(Δ) ~ |Δ|^(−γ); sizes of stress
+    avalanches ~ S^(−τ). The perceptron of negative margin has θ_e alone.
 
     Sources: Charbonneau, Kurchan, Parisi, Urbani, Zamponi, Nat. Commun. 5, 3725 (2014); for bucklers Lerner,
     During, Wyart, Soft Matter 9, 8252 (2013) and Charbonneau, Corwin, Parisi, Zamponi, PRL 114, 125504

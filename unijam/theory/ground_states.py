@@ -1,8 +1,8 @@
-"""Ground states solved exactly: the perceptron and the linear network.
+"""Exact ground states: the perceptron and the linear network.
 
 Conventions: N degrees of freedom, ω² an eigenvalue of the Hessian H in units of the contact stiffness. The
 perceptron has Δ = κ − ξ·w/‖w‖ with ‖ξ‖ ≈ √N, that is inputs of variance 1, and N_Δ overlaps. Φ and φ are the
-cumulative distribution and the density of the standard normal law.
+cumulative distribution and the density of the standard normal law. Energies, forces and counts are divided by N.
 """
 
 from dataclasses import dataclass
@@ -26,9 +26,9 @@ def _second_moment(margin: float) -> Any:
 
 @checked
 def gardner_capacity(margin: Finite) -> float:
-    """The largest load α_c = 1 / ∫_{−κ}^∞ Dt (t + κ)² that a perceptron of margin κ ≥ 0 can satisfy.
+    """The largest load α_c = 1 / ∫_{−κ}^∞ Dt (t + κ)², a float, that a perceptron of margin κ ≥ 0 can satisfy.
 
-    At negative margin this number would only be an upper bound, and is refused by a `ValueError`.
+    A negative margin raises a `ValueError`: there this number is only an upper bound.
 
     Source: Gardner, J. Phys. A 21, 257 (1988).
 
@@ -56,7 +56,7 @@ class PerceptronGroundState:
     shift : float
         Hp on the tangent space, −Σ Δ(Δ − κ)/N, where weights have ‖w‖ = √N.
     edges : (float, float)
-        Of the band of eigenvalues of H; for N_Δ < N the others, N − N_Δ, lie at `shift`.
+        Edges of the band of eigenvalues of H; for N_Δ < N the other N − N_Δ eigenvalues lie at `shift`.
     """
 
     energy: float
@@ -70,9 +70,9 @@ class PerceptronGroundState:
 def perceptron_ground_state(margin: Finite, load: Positive) -> PerceptronGroundState:
     """Energy, overlaps and spectrum of the perceptron's ground state, from the replica-symmetric solution.
 
-    U on the sphere behaves as a convex function only where `shift` ≥ 0, which is r ≤ 1/(α_c Φ(κ)): never beyond the
-    capacity at κ = 0. Elsewhere U has other minima than this one: N = 60 has up to five in 12 starts at κ = 0, load 3,
-    and two at κ = 0.2, load 4. A descent ends in any of them, some above the ground state.
+    U on the sphere behaves as a convex function only where `shift` ≥ 0, which is r ≤ 1/(α_c Φ(κ)); at κ = 0 this
+    holds nowhere beyond the capacity. Elsewhere U has other minima than this one: for N = 60, 12 starts find up to five
+    at κ = 0, load 3, and two at κ = 0.2, load 4. A descent may end in any of them, some above the ground state.
 
     With r² = load/α_c: U/N = (r − 1)²/2, N_Δ/N = load Φ(κ), and band edges r (1 ∓ √c_J)², c_J = α_c Φ(κ).
 
@@ -82,6 +82,10 @@ def perceptron_ground_state(margin: Finite, load: Positive) -> PerceptronGroundS
         κ ≥ 0, where the weights that satisfy all constraints form one convex cone and replica symmetry holds.
     load : float
         Constraints per degree of freedom, above `gardner_capacity(margin)`.
+
+    Returns
+    -------
+    PerceptronGroundState
 
     Raises
     ------
@@ -109,14 +113,14 @@ def perceptron_delta_density(delta: np.ndarray | float, margin: Finite, load: Po
     """The density of all Δ in the perceptron's ground state, normalised to one; Δ > 0 overlaps, Δ < 0 gaps.
 
     Gaps are Gaussian, φ(κ − Δ); overlaps are compressed, s φ(κ − sΔ) with s = r/(r − 1). Both are finite at
-    zero: θ = γ = 0. At Δ = 0 the value is that of the gaps.
+    zero: θ = γ = 0. At Δ = 0 the density of gaps is returned.
 
     Parameters
     ----------
     delta : array
         In units of the margin, any shape; the result has the same shape.
     margin, load : float
-        As in `perceptron_ground_state`.
+        As in `perceptron_ground_state`; a `ValueError` for the same reasons.
 
     Source: Franz, Parisi, Sevelev, Urbani, Zamponi, SciPost Phys. 2, 019 (2017).
     """
@@ -136,7 +140,15 @@ def _stretch(margin: float, load: float) -> float:
 
 @dataclass(frozen=True)
 class LinearNetworkGroundState:
-    """Ground state of the linear network of free norm and margin 1: U/N, N_Δ/N, inverse norm of w·x."""
+    """Ground state of the linear network of free norm and margin 1.
+
+    Attributes
+    ----------
+    energy, overlap_ratio : float
+        U/N and N_Δ/N.
+    inverse_norm : float
+        1 over the standard deviation of w·x.
+    """
 
     energy: float
     overlap_ratio: float

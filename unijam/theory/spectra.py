@@ -18,6 +18,11 @@ def marchenko_pastur_edges(ratio: float, shift: float = 0.0) -> tuple[float, flo
         `shift`, outside the band.
     shift : float
         The prestress; negative where it softens, as in spheres and in the perceptron at negative margin.
+
+    Returns
+    -------
+    (float, float)
+        Lower and upper edge, in units of the contact stiffness.
     """
     return (np.sqrt(ratio) - 1) ** 2 + shift, (np.sqrt(ratio) + 1) ** 2 + shift
 
@@ -55,9 +60,9 @@ def effective_medium(
 ) -> np.ndarray:
     """The density of states of effective medium theory, D_p ω √(ω² − ω₀²) / (ω² + ω*² − ω₀²) above ω₀.
 
-    ω* grows with the contacts beyond isostaticity, ω₀² = ω*² (1 − e/e_c) falls with the compressive strain e:
-    ω₀ = ω* without prestress, 0 at marginal stability. Small frequencies only. The shifted Marchenko-Pastur
-    law has this form there, with ω*² = x₋ and D_p = √x₊/π.
+    ω* grows with the number of contacts beyond isostaticity, and ω₀² = ω*² (1 − e/e_c) falls with the compressive
+    strain e: ω₀ = ω* without prestress, and ω₀ = 0 at marginal stability. The formula holds for small frequencies,
+    where the shifted Marchenko-Pastur law has the same form, with ω*² = x₋ and D_p = √x₊/π.
 
     Parameters
     ----------

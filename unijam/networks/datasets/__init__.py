@@ -1,4 +1,4 @@
-"""Data sets, one loader a file: random, made by a rule, or images from their original files."""
+"""Data sets: random, made by a rule, or images from their original files; each loader returns a `DataSet`."""
 
 from .arrays import arrays
 from .cifar10 import cifar10

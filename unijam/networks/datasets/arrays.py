@@ -1,4 +1,4 @@
-"""A data set from arrays that the user has."""
+"""A data set from the user's own arrays."""
 
 from typing import Any
 
@@ -31,14 +31,18 @@ def arrays(
     n_classes : int, optional
         C, of labels 0 … C − 1, some of which may have no data; 2 for labels ±1.
 
-        Without it every label that the data have is a class: two labels become −1 and +1 in their order, C others
-        0 … C − 1, and `name` and `classes` of the data set say so.
+        Without it every label in the data is a class: two labels become −1 and +1 in ascending order, C > 2 labels
+        become 0 … C − 1, and `name` and `classes` of the data set say so.
+
+    Returns
+    -------
+    DataSet
 
     Raises
     ------
     ValueError
-        Where shapes do not fit, numbers are complex, NaN or no numbers, labels are fractions or negative, all the same
-        but not ±1, or test data have labels that no datum to learn from has.
+        Where shapes do not fit; where inputs are complex, NaN or no numbers; where labels are fractions, negative, or
+        all the same but not ±1; where test data have labels that no training datum has.
 
     Examples
     --------
@@ -79,7 +83,7 @@ def arrays(
 
 
 def _classes(train: np.ndarray, test: np.ndarray) -> tuple[int, tuple[int, ...]]:
-    """How many classes there are, and their labels, ascending, where these are not ±1 or 0 … C − 1 already."""
+    """The number of classes, and their labels, ascending; no labels where these are ±1 or 0 … C − 1 already."""
     found, tests = np.unique(train), np.unique(test)
     if not len(found) or np.isin([*found, *tests], (-1, 1)).all():
         return 2, ()
@@ -97,14 +101,14 @@ def _classes(train: np.ndarray, test: np.ndarray) -> tuple[int, tuple[int, ...]]
 
 
 def _listed(classes: tuple[int, ...]) -> str:
-    """A few labels as words, many by the first and the last."""
+    """Labels as words: all of them up to four, else the first two and the last."""
     if len(classes) <= 4:
         return ", ".join(map(str, classes))
     return f"{classes[0]}, {classes[1]}, …, {classes[-1]}"
 
 
 def _numbers(value: Any, field: str) -> np.ndarray:
-    """A copy of any numbers as bytes or floats."""
+    """A copy of an array of numbers, of any kind, as bytes (uint8) or floats."""
     try:
         array = to_numpy(value)
         require(not np.iscomplexobj(array), field, "complex numbers", "real")

@@ -29,21 +29,31 @@ _CIFAR10 = Images(
 
 
 @checked
-def cifar10(data: str | os.PathLike | None = None) -> DataSet:
+def cifar10(data: str | os.PathLike[str] | None = None) -> DataSet:
     """Photographs in ten classes: 32 × 32 × 3 bytes, from the original binary batches or an .npz.
 
     Parameters
     ----------
     data : path, optional
-        A folder that holds the batches (itself, or in cifar-10-batches-bin/), or an .npz file; by default that of the
-        environment variable UNIJAM_DATA.
+        A folder that holds the batches (itself, or in cifar-10-batches-bin/), or an .npz file; by default the value of
+        the environment variable UNIJAM_DATA.
+
+    Returns
+    -------
+    DataSet
+        Inputs are bytes, (P, 3072); labels are 0 … 9.
 
     Raises
     ------
     FileNotFoundError
-        Where a file is missing: says where to put which.
+        Where a file is missing; the message says which file to put where.
     ValueError
         Where a file is truncated or corrupt.
+
+    Examples
+    --------
+    >>> import unijam as uj
+    >>> data = uj.datasets.cifar10("data").binary("even-odd")  # doctest: +SKIP
     """
     return _CIFAR10.load(data, _read)
 
@@ -60,7 +70,10 @@ def _read(files: Mapping[str, Path]) -> dict[str, np.ndarray]:
 
 
 def read_batch(file: Path) -> tuple[np.ndarray, np.ndarray]:
-    """Images (P, 32, 32, 3) and labels (P,) of one binary batch, packed by gzip or not."""
+    """Images, (P, 32, 32, 3), and labels, (P,), of one binary batch, packed by gzip or not.
+
+    A `ValueError` is raised where the file is no whole number of records, or holds a label above 9.
+    """
     raw = np.frombuffer(contents(file), dtype=np.uint8)
     whole = raw.size > 0 and raw.size % RECORD == 0
     require(

@@ -1,4 +1,4 @@
-"""A data set for networks: what is learnt, what is tested, and how both are cut down to a problem of given size."""
+"""A data set for networks: training and test data, and ways to reduce both to a problem of given size."""
 
 from dataclasses import dataclass, replace
 from typing import Annotated, Any, Literal, Self
@@ -19,20 +19,25 @@ Amount = Annotated[Whole, Field(ge=0)]
 class DataSet(Brief):
     """Inputs and labels to learn from and to test on.
 
+    The arrays are read-only; an array that the caller could still write to is copied.
+
     Attributes
     ----------
     inputs, test_inputs : (P, d), (P', d) arrays
-        Of numbers (pixels may be bytes).
+        Numbers; pixels may be bytes.
     labels, test_labels : (P,), (P',) arrays
         ±1 where n_classes = 2, else 0 … C − 1.
     name : str
-        Of what, and what was done to it.
+        The source of the data, and what was done to them.
     n_classes : int
         C.
     classes : tuple of int
-        The labels that the C classes came with, where `arrays` numbered them anew; else ().
+        The original labels of the C classes, where `arrays` numbered them anew; else ().
 
-    Arrays that may be written to are copied, and those kept are read-only.
+    Raises
+    ------
+    ValueError
+        Where there is no datum, shapes do not fit, inputs are not finite, or a label is none of the C classes.
 
     Examples
     --------
@@ -82,15 +87,19 @@ class DataSet(Brief):
         Parameters
         ----------
         n_data, n_test : int
-            How many.
+            Numbers of data and test data to keep.
         seed : int
         balanced : bool
-            Whether all labels come equally often (to within one datum), else as they come.
+            Whether all labels are drawn equally often (to within one datum); else labels play no part.
+
+        Returns
+        -------
+        DataSet
 
         Raises
         ------
         ValueError
-            Where there are not so many (of one label).
+            Where the data set has fewer data (of one label).
         """
         rng = np.random.default_rng(seed)
         kept = _draw(self.labels, n_data, balanced, rng, "n_data")
@@ -102,7 +111,13 @@ class DataSet(Brief):
 
     @checked
     def split(self, n_test: Count, *, seed: Seed = 0) -> Self:
-        """Set data aside to test on (they join the test data there are), as many of each label."""
+        """A data set in which n_test data, equally many of each label, are test data, added to those already there.
+
+        Raises
+        ------
+        ValueError
+            Where n_test is not below the number of data, or a label has too few.
+        """
         require(n_test < len(self.labels), "n_test", n_test, f"below {len(self.labels)}, the number of data")
         aside = _draw(self.labels, n_test, True, np.random.default_rng(seed), "n_test")
         kept = np.setdiff1d(np.arange(len(self.labels)), aside)
@@ -121,8 +136,17 @@ class DataSet(Brief):
         Parameters
         ----------
         rule : "even-odd", "halves" or (int, int)
-            +1 for even labels; +1 for the first half of the classes; or two labels, +1 and −1: others are left out.
-            Labels are those that the data came with (`classes`).
+            +1 for even labels; +1 for the first half of the classes; or the two labels that become +1 and −1, data of
+            other labels being left out. Labels are the original ones (`classes`).
+
+        Returns
+        -------
+        DataSet
+
+        Raises
+        ------
+        ValueError
+            Where the data set has two classes already, or the rule is not one of these.
         """
         n = self.n_classes
         require(n > 2, "n_classes", n, "above 2: this data set has two labels already")
@@ -148,12 +172,12 @@ class DataSet(Brief):
 
     @checked
     def principal_components(self, d: Count, normalisation: Normalisation = "sphere") -> Self:
-        """Inputs in their d principal components, found on the data to learn from, then `normalised`.
+        """Inputs in their d principal components, (P, d), which the training data define; then `normalised`.
 
         Raises
         ------
         ValueError
-            Where d is above the number of inputs or of data.
+            Where d is above the number of inputs, of data, or of directions in which the data vary.
         """
         x = self.inputs - self.inputs.mean(axis=0, dtype=float)
         require(d <= min(x.shape), "d", d, f"at most {min(x.shape)}, the lesser of d and P")
@@ -161,7 +185,7 @@ class DataSet(Brief):
         gram = x @ x.T if wide else x.T @ x
         n = len(gram)
         values, vectors = scipy.linalg.eigh(gram, subset_by_index=(n - d, n - 1))
-        require(
+        require(  # smaller eigenvalues are rounding
             values[0] > 1e-12 * values[-1], "d", d, "at most the number of directions in which the data vary"
         )
         axes = (x.T @ vectors / np.sqrt(values) if wide else vectors)[:, ::-1]
@@ -178,13 +202,22 @@ class DataSet(Brief):
 
     @checked
     def normalised(self, normalisation: Normalisation = "sphere") -> Self:
-        """Inputs less the mean of the data to learn from, and in the normalisation of random data.
+        """Inputs less the mean of the training data, normalised as random data are.
 
         Parameters
         ----------
         normalisation : "sphere" or "variance"
-            Every input of length √d; or all divided by one number, so that the inputs to learn from have a mean
-            square of 1 a component.
+            Every input gets the length √d; or all are divided by one number, so that a component of the training inputs
+            has mean square 1.
+
+        Returns
+        -------
+        DataSet
+
+        Raises
+        ------
+        ValueError
+            Where an input lies at the mean ("sphere"), or all inputs are the same ("variance").
         """
         centre = self.inputs.mean(axis=0, dtype=float)
         inputs, tests = self.inputs - centre, self.test_inputs - centre
@@ -196,9 +229,9 @@ class DataSet(Brief):
 
 
 def _kept(array: Any) -> np.ndarray:
-    """An array that nobody writes to: itself, or a copy of one that somebody may write to."""
+    """A read-only array: the array itself, or a copy of it where somebody could still write to its memory."""
     found = to_numpy(array)
-    if found.flags.writeable or found.base is not None:  # or whose memory somebody else may write to
+    if found.flags.writeable or found.base is not None:  # a view: its base may be writeable
         found = found.copy()
         found.flags.writeable = False
     return found
@@ -208,11 +241,12 @@ def _on_sphere(inputs: np.ndarray) -> np.ndarray:
     lengths = np.linalg.norm(inputs, axis=1, keepdims=True)
     zero = int((lengths == 0).sum())
     require(zero == 0, "inputs", f"{zero} at their mean", "different from it, to lie on a sphere")
-    return inputs * np.sqrt(inputs.shape[1]) / lengths
+    placed: np.ndarray = inputs * np.sqrt(inputs.shape[1]) / lengths
+    return placed
 
 
 def _draw(labels: np.ndarray, n: int, balanced: bool, rng: np.random.Generator, field: str) -> np.ndarray:
-    """Indices of n data in random order, of each label as many (to within one)."""
+    """Indices, (n,), of data drawn in random order; `balanced`: equally many of each label (to within one)."""
     classes = np.unique(labels)
     if not balanced or not len(classes):
         require(n <= len(labels), field, n, f"at most {len(labels)}, as many as there are")

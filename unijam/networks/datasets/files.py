@@ -1,6 +1,7 @@
-"""Where data sets lie: in the folder (or file) given, or in that of the environment variable UNIJAM_DATA.
+"""Where data sets lie: in the folder (or file) given, or in the one that the environment variable UNIJAM_DATA names.
 
-Whether a file is compressed is read off its first two bytes: names lie, since browsers and scripts unpack at will.
+The first two bytes of a file tell whether it is compressed. Its name does not: browsers and scripts unpack files and
+keep their names.
 """
 
 import gzip
@@ -13,16 +14,16 @@ VARIABLE = "UNIJAM_DATA"
 GZIP = b"\x1f\x8b"
 
 
-def place_of(data: str | os.PathLike | None, wanted: str) -> Path:
-    """The path given, or that of the variable, or a sentence that says what to put where."""
+def place_of(data: str | os.PathLike[str] | None, wanted: str) -> Path:
+    """The path given, or that of the variable; a `FileNotFoundError` that says what to put where if there is none."""
     path = data if data is not None else os.environ.get(VARIABLE)
     if not path or not Path(path).exists():
         raise missing(data, wanted)
     return Path(path)
 
 
-def missing(data: str | os.PathLike | None, wanted: str) -> FileNotFoundError:
-    """One sentence that says where to put which file."""
+def missing(data: str | os.PathLike[str] | None, wanted: str) -> FileNotFoundError:
+    """An error whose sentence says where to put the `wanted` files; the caller raises it."""
     given = f"data = {None if data is None else str(data)!r}"
     if data is None:
         given += f" with {VARIABLE} = {os.environ.get(VARIABLE)!r}"
@@ -31,7 +32,7 @@ def missing(data: str | os.PathLike | None, wanted: str) -> FileNotFoundError:
 
 
 def first(folder: Path, subfolders: Iterable[str], names: Iterable[str]) -> Path | None:
-    """The first file of these names (which may hold a *) in a folder or its subfolders."""
+    """The first file with one of these names (which may hold a *) in a folder or its subfolders; None without one."""
     for place in (folder, *(folder / sub for sub in subfolders)):
         for name in names:
             for found in sorted(place.glob(name)):
@@ -41,7 +42,7 @@ def first(folder: Path, subfolders: Iterable[str], names: Iterable[str]) -> Path
 
 
 def contents(file: Path) -> bytes:
-    """The bytes of a file, unpacked where gzip packed them, whatever its name ends with.
+    """The bytes of a file, unpacked where they are in gzip's format, whatever its name.
 
     Raises
     ------

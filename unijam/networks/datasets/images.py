@@ -1,4 +1,4 @@
-"""Published images of ten classes: their original files in a folder, or one .npz; where to put what is missing."""
+"""Published images of ten classes, from their original files in a folder or from one .npz."""
 
 import os
 from collections.abc import Callable, Mapping
@@ -27,11 +27,11 @@ class Images(Brief):
     files : mapping of str to tuple of str
         The original files, each with the names that copies of it have.
     folders : tuple of str
-        Where in the folder given they may lie, besides in itself.
+        Subfolders of the given folder in which the files may lie too.
     archive : str
-        Names of an .npz that holds all, with a *.
+        Name of an .npz file that holds everything; it may contain a *.
     wanted : str
-        What is to be put there, in words.
+        The files to put there, in words, for error messages.
     """
 
     name: str
@@ -43,7 +43,7 @@ class Images(Brief):
 
     def load(
         self,
-        data: str | os.PathLike | None,
+        data: str | os.PathLike[str] | None,
         read: Callable[[dict[str, Path]], Mapping[str, np.ndarray]],
     ) -> DataSet:
         """The data set in a folder or an .npz.
@@ -51,9 +51,16 @@ class Images(Brief):
         Parameters
         ----------
         data : path or None
-            By default that of the environment variable UNIJAM_DATA.
+            A folder or an .npz file; by default the value of the environment variable UNIJAM_DATA.
         read : function
-            From the original files to x_train, y_train, x_test, y_test.
+            Takes the path of each original file, and returns the arrays x_train, y_train, x_test, y_test.
+
+        Raises
+        ------
+        FileNotFoundError
+            Where a file is missing; the message says which file to put where.
+        ValueError
+            Where a file is corrupt, or an archive holds images of another size.
         """
         place = place_of(data, self.wanted)
         if place.is_file():

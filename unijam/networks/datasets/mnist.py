@@ -1,4 +1,4 @@
-"""MNIST, and all that is written in its format (IDX): http://yann.lecun.com/exdb/mnist.
+"""MNIST, and other data in its format (IDX): http://yann.lecun.com/exdb/mnist.
 
 An IDX file: two zero bytes, the type (8: bytes), the number of dimensions, each as a big-endian 32-bit integer,
 then the entries.
@@ -37,27 +37,40 @@ _MNIST = Images(
 
 
 @checked
-def mnist(data: str | os.PathLike | None = None) -> DataSet:
+def mnist(data: str | os.PathLike[str] | None = None) -> DataSet:
     """The handwritten digits: 28 × 28 bytes, ten classes, from the original IDX files or an .npz.
 
     Parameters
     ----------
     data : path, optional
-        A folder that holds the files (itself, or in mnist/ or MNIST/raw/), or an .npz file; by default that of the
-        environment variable UNIJAM_DATA.
+        A folder that holds the files (itself, or in mnist/ or MNIST/raw/), or an .npz file; by default the value of
+        the environment variable UNIJAM_DATA.
+
+    Returns
+    -------
+    DataSet
+        Inputs are bytes, (P, 784); labels are 0 … 9.
 
     Raises
     ------
     FileNotFoundError
-        Where a file is missing: says where to put which.
+        Where a file is missing; the message says which file to put where.
     ValueError
         Where a file is truncated or corrupt.
+
+    Examples
+    --------
+    >>> import unijam as uj
+    >>> data = uj.datasets.mnist("data").binary("even-odd")  # doctest: +SKIP
     """
     return _MNIST.load(data, lambda files: {field: read_idx(files[name]) for field, name in PARTS.items()})
 
 
 def read_idx(file: Path) -> np.ndarray:
-    """The array of bytes in an IDX file, packed by gzip or not, whatever its name ends with."""
+    """The array of bytes, of the shape in its header, from an IDX file, packed by gzip or not, whatever its name.
+
+    A `ValueError` is raised where it is no IDX file of bytes, or has another length than its header says.
+    """
     raw = contents(file)
     dimensions = raw[3] if len(raw) >= 4 else 0
     header = 4 + 4 * dimensions

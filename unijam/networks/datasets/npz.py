@@ -19,7 +19,7 @@ FIELDS = ("x_train", "y_train", "x_test", "y_test")
 
 
 @checked
-def npz(path: str | os.PathLike, *, n_classes: int | None = None, name: str | None = None) -> DataSet:
+def npz(path: str | os.PathLike[str], *, n_classes: int | None = None, name: str | None = None) -> DataSet:
     """A data set from an .npz file of x_train, y_train, x_test, y_test.
 
     Parameters
@@ -28,7 +28,11 @@ def npz(path: str | os.PathLike, *, n_classes: int | None = None, name: str | No
     n_classes : int, optional
         By default as in `arrays`.
     name : str, optional
-        The file's by default.
+        By default the name of the file.
+
+    Returns
+    -------
+    DataSet
 
     Raises
     ------
@@ -36,6 +40,15 @@ def npz(path: str | os.PathLike, *, n_classes: int | None = None, name: str | No
         Where there is no such file.
     ValueError
         Where it is truncated or corrupt, or holds other arrays.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import unijam as uj
+    >>> images, labels = np.zeros((2, 4), dtype=np.uint8), np.array([3, 5], dtype=np.uint8)
+    >>> np.savez("images.npz", x_train=images, y_train=labels, x_test=images, y_test=labels)
+    >>> uj.datasets.npz("images.npz").classes
+    (3, 5)
     """
     file = Path(path)
     if not file.is_file():

@@ -15,20 +15,37 @@ def parity(
     bits: Count | None = None,
     seed: Seed = 0,
 ) -> DataSet:
-    """Different inputs of entries ±1 (so of length √d), labelled by the product of the first `bits` of them.
+    """Different inputs with entries ±1 (so of length √d), labelled by the product of their first `bits` entries.
 
     Parameters
     ----------
     n_data, n_test, dimension : int
         P, P' and d, with P + P' at most 2^d.
     bits : int, optional
-        How many entries count; all d by default.
+        The number of entries that count; all d by default.
     seed : int
-        Which inputs are drawn.
+        Seed of the draw of inputs.
+
+    Returns
+    -------
+    DataSet
+        Labels ±1.
+
+    Raises
+    ------
+    ValueError
+        Where bits or data are more than there are, or d is above 62.
+
+    Examples
+    --------
+    >>> import unijam as uj
+    >>> data = uj.datasets.parity(n_data=8, dimension=3)
+    >>> bool((data.labels == data.inputs.prod(axis=1)).all())
+    True
     """
     bits = dimension if bits is None else bits
     require(bits <= dimension, "bits", bits, f"at most {dimension}, the dimension")
-    require(dimension <= 62, "dimension", dimension, "at most 62")
+    require(dimension <= 62, "dimension", dimension, "at most 62")  # an input is the bits of one int64
     total = n_data + n_test
     require(total <= 2**dimension, "n_data + n_test", total, f"at most {2**dimension}, all inputs there are")
     rng = np.random.default_rng(seed)

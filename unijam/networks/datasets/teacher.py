@@ -29,16 +29,33 @@ def teacher(
     n_data, n_test, dimension : int
         P, P' and d: Gaussian inputs on the sphere of radius √d.
     depth, width, activation
-        The teacher's. Depth 0 is a linear teacher.
+        Hidden layers of the teacher (0: a linear teacher), units in each, and σ.
     seed : int
-        Of inputs and teacher.
+        Seed of inputs and teacher.
+
+    Returns
+    -------
+    DataSet
+        Labels ±1.
+
+    Raises
+    ------
+    ValueError
+        Where a value is out of range.
+
+    Examples
+    --------
+    >>> import unijam as uj
+    >>> data = uj.datasets.teacher(n_data=60, dimension=4, n_test=20, seed=1)
+    >>> data.inputs.shape, data.test_inputs.shape
+    ((60, 4), (20, 4))
     """
     inputs_rng, weights_rng = np.random.default_rng(seed).spawn(2)
     inputs = inputs_rng.standard_normal((n_data + n_test, dimension))
     inputs *= np.sqrt(dimension) / np.linalg.norm(inputs, axis=1, keepdims=True)
     labels = np.where(
         np.arange(n_data + n_test) % 2, -1.0, 1.0
-    )  # of no consequence: the teacher gives its own
+    )  # placeholders: the teacher's labels replace them
     network = FullyConnected.from_data(inputs, labels, depth, width, activation, weights="free")
     weights = [weights_rng.standard_normal(shape) / np.sqrt(shape[1]) for shape in network.shapes]
     f = network.output(np.concatenate([w.ravel() for w in weights]), inputs).numpy()

@@ -1,1 +1,1 @@
-"""Fully connected networks: passes, constraints, compiled evaluators, reduction."""
+"""The parts of fully connected networks: passes, constraints, evaluators, reduction."""

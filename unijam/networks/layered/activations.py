@@ -36,7 +36,7 @@ class Activation:
     kinked: bool = False
 
     def write(self, z: Tensor, out: Tensor) -> None:
-        """σ(z) into a tensor."""
+        """Write σ(z) into `out`, a tensor of the shape of z."""
         if self.homogeneous:
             torch.clamp_min(z, 0.0, out=out)
         else:
@@ -45,7 +45,10 @@ class Activation:
 
 @cache
 def activation(name: str, beta: float = 1.0) -> Activation:
-    """tanh; softplus, log(1 + exp(βz))/β; gelu, z Φ(z); relu, max(z, 0), of slope 0 at z = 0."""
+    """The activation of a name: tanh; softplus, log(1 + exp(βz))/β; gelu, z Φ(z); relu, max(z, 0), slope 0 at z = 0.
+
+    A `KeyError` for another name; `beta` matters for softplus only.
+    """
     return {"tanh": _tanh, "softplus": lambda: _softplus(beta), "gelu": _gelu, "relu": _relu}[name]()
 
 
@@ -61,7 +64,8 @@ def _tanh() -> Activation:
 
 def _softplus(beta: float) -> Activation:
     def value(z: Tensor) -> Tensor:
-        return functional.softplus(z, beta=beta, threshold=40.0)  # beyond it linear to rounding
+        # beyond βz = 40 softplus is linear to rounding, since exp(−40) = 4e-18
+        return functional.softplus(z, beta=beta, threshold=40.0)
 
     def slope(z: Tensor, h: Tensor) -> Tensor:
         return torch.sigmoid(beta * z)
@@ -78,7 +82,8 @@ def _gelu() -> Activation:
         return torch.exp(-0.5 * z * z) / math.sqrt(2 * math.pi)
 
     def slope(z: Tensor, h: Tensor) -> Tensor:
-        return torch.special.ndtr(z) + z * density(z)
+        below: Tensor = torch.special.ndtr(z)
+        return below + z * density(z)
 
     def bend(z: Tensor, h: Tensor) -> Tensor:
         return (2 - z * z) * density(z)
@@ -88,7 +93,7 @@ def _gelu() -> Activation:
 
 def _relu() -> Activation:
     def slope(z: Tensor, h: Tensor) -> Tensor:
-        return h.sign()  # quicker than a comparison that is made a number
+        return h.sign()  # quicker than (z > 0), which would have to be turned into numbers
 
     def bend(z: Tensor, h: Tensor) -> Tensor:
         return torch.zeros_like(z)

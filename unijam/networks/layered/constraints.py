@@ -1,10 +1,12 @@
-"""The constraints of a fully connected network at one x, read off one forward and one backward pass."""
+"""The constraints of a fully connected network at one x, computed by one forward and one backward pass."""
+
+from typing import Any
 
 import torch
 from torch import Tensor
 
+from ...core.constraints import ConstraintOperator, Constraints
 from ...core.kinks import Kinks
-from ...core.system import ConstraintOperator, Constraints
 from ...core.tolerances import OVERLAP_RESOLUTIONS
 from ...support.arrays import Array, weigh
 from ..precision import rounding
@@ -14,12 +16,15 @@ from .initial import as_tensor_like
 
 
 class NetworkConstraints(Constraints):
-    """Δ of every datum (and class); J, Jᵀ u'' J and Σ w ∇∇Δ are products over the batch, dense for small N.
+    """Δ of every datum (and class) at one x, (m,) with m = P, or P (C − 1) for C > 2 classes.
 
-    For large N H is known by its products, which hold the pass of all data, some 4 P h numbers a layer.
+    For small N, J, Jᵀ u'' J and Σ w ∇∇Δ are dense matrices, made by products over the batch. For large N, H is known
+    by its products only; they keep the pass of all data, some 4 P h numbers a layer.
     """
 
     system: Architecture
+    x: Tensor
+    delta: Tensor
     passed: passes.Forward
 
     def __init__(self, system: Architecture, x: Tensor) -> None:
@@ -29,7 +34,7 @@ class NetworkConstraints(Constraints):
             self.x if self._sphere is None else self._sphere.effective, system.entering
         )
         self.delta = system.targets.distances(self.passed.outputs, system.margin)
-        self._weighing: tuple = (None, None)
+        self._weighing: tuple[Any, ...] = (None, None)
 
     @property
     def outputs(self) -> Tensor:
@@ -37,7 +42,7 @@ class NetworkConstraints(Constraints):
         return self.passed.outputs
 
     @property
-    def members(self) -> Tensor:  # type: ignore[override]
+    def members(self) -> Tensor:
         return self.system.targets.members()
 
     @property
@@ -45,7 +50,7 @@ class NetworkConstraints(Constraints):
         return self.delta > OVERLAP_RESOLUTIONS * rounding(self.passed.outputs, self.system.margin)
 
     def errors(self, weights: Array) -> list[Tensor]:
-        """∂(Σ w Δ)/∂z_l of each datum, (h_l, P) a layer."""
+        """∂(Σ w Δ)/∂z_l of each datum for weights w, (m,): one (h_l, P) tensor per layer."""
         return passes.backward(self.passed, self.system.targets.pull(weights))
 
     def vjp(self, weights: Array) -> Tensor:
@@ -60,7 +65,10 @@ class NetworkConstraints(Constraints):
         return self._project(passes.jacobian(*self.signals(select)))
 
     def signals(self, select: Array | None = None) -> tuple[passes.Forward, list[Tensor]]:
-        """The pass of the data of each selected constraint, and its ∂Δ/∂z_l, (h_l, m') a layer."""
+        """For each of m' selected constraints (a mask or indices; all by default) the pass of its datum, and ∂Δ/∂z_l.
+
+        The latter are one (h_l, m') tensor per layer.
+        """
         targets = self.system.targets
         data = targets.data(select)
         passed = self.passed if data is None else self.passed.of(data)
@@ -69,9 +77,10 @@ class NetworkConstraints(Constraints):
     def stiffness(self, weights: Array) -> Tensor:
         k = self.system.targets.per_datum
         if k == 1 or self.system.matrix_free:
-            return super().stiffness(weights)
+            stiffness: Tensor = super().stiffness(weights)
+            return stiffness
         shape = (len(self.delta) // k, k)
-        data = (weights.reshape(shape[0], -1) != 0).any(1).nonzero()[:, 0]  # whose constraints weigh anything
+        data = (weights.reshape(shape[0], -1) != 0).any(1).nonzero()[:, 0]  # with a weight that is not zero
         if not len(data):
             return self.x.new_zeros(len(self.x), len(self.x))
         passed = self.passed.of(data.repeat_interleave(k))
@@ -109,9 +118,9 @@ class NetworkConstraints(Constraints):
         return self._sphere.curvature_product(product, passes.gradient(passed, errors), direction)
 
     def kinks(self, weights: Array) -> Kinks:
-        """Every hidden unit for every datum, unit by unit, where σ has a kink at zero.
+        """One kink for every hidden unit and datum where σ has a kink at zero; members are (unit, datum).
 
-        Units are numbered through all layers, first layer first.
+        They come unit by unit; units are numbered through all layers, first layer first.
         """
         if not self.passed.activation.kinked or not self.system.depth:
             return super().kinks(weights)
@@ -149,14 +158,14 @@ class NetworkConstraints(Constraints):
         return 0.0 * self.delta + 1.0
 
     def _moved(self, direction: Tensor) -> list[Tensor]:
-        """A direction of x as changes of the effective θ_l."""
+        """A direction of x, (N,), as changes of the effective θ_l, one (h_l, h̃_{l−1}) tensor per layer."""
         moved = self._project(direction[None].clone())[0].split(self.system.sizes)
         return [v.view(shape) for v, shape in zip(moved, self.system.shapes, strict=True)]
 
-    def _pass_of(self, stiffness: Array | None, weights: Array | None) -> tuple:
-        """The data that weigh anything, their pass, and their errors for these weights (None without).
+    def _pass_of(self, stiffness: Array | None, weights: Array | None) -> tuple[Any, ...]:
+        """The data with a weight that is not zero, their pass, and their errors (None without weights).
 
-        They are kept for the next product of the same matrix.
+        They are kept for the next product with the same matrix, which has the same arrays of weights.
         """
         kept = self._weighing
         if kept[0] is stiffness and kept[1] is weights and len(kept) > 2:

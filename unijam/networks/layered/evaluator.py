@@ -1,4 +1,4 @@
-"""U and ∇U of a fully connected network in as few operations as torch allows: what a first-order step waits for.
+"""U and ∇U of a fully connected network in as few operations as torch allows, since first-order methods wait for them.
 
 x and data may have leading axes (replicas): they are flattened to one, over which every product is batched.
 """
@@ -20,9 +20,9 @@ from .passes import with_ones
 
 
 class Evaluator(BatchedEvaluator):
-    """x -> (U, ∇U, Σ u'², N_Δ) of a network without kinks held; owns its buffers.
+    """x -> (U, ∇U, Σ u'², N_Δ) of a network on which no kinks are held; owns its buffers.
 
-    With leading axes ∇U has them, and the numbers are NumPy arrays that have them.
+    x is (N,), or (…, N) for replicas: then ∇U is (…, N), and the three numbers are NumPy arrays, (…).
     """
 
     def __init__(self, system: Architecture) -> None:
@@ -34,12 +34,12 @@ class Evaluator(BatchedEvaluator):
         return self._numbers(gradient, delta, force, least)
 
     def scaled(self, x: Tensor, scale: float) -> tuple[Any, Tensor, Any, Any, Any]:
-        """(x, κ) -> (U, ∇U, Σ u'², N_Δ, Σ u')."""
+        """(x, κ) -> (U, ∇U, Σ u'², N_Δ, Σ u'), with shapes as above; `scale` is the margin κ."""
         gradient, delta, force, least = self._pass(x, scale)
-        return self._numbers(gradient, delta, force, least, force.sum(-1))  # type: ignore[return-value]
+        return self._numbers(gradient, delta, force, least, force.sum(-1))
 
     def _pass(self, x: Tensor, margin: float) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-        """∇U, Δ, u' and the least Δ of an overlap."""
+        """∇U (…, N), Δ and u' (…, m), and the least Δ that counts as an overlap (…)."""
         system = self.system
         x = system.taken(x)
         if x.shape[:-1] != self.lead:
@@ -51,13 +51,15 @@ class Evaluator(BatchedEvaluator):
         force = system.potential.force(delta)
         force = force if force.shape == delta.shape else force.view(delta.shape)
         self._backward(system.targets.pull(force).view(self.sums[-1].shape))
-        gradient = torch.cat(self.parts, -1)  # a new tensor
+        gradient = torch.cat(self.parts, -1)  # a new tensor: the caller may keep it
         if sphere is not None:
             gradient = sphere.project(gradient.unsqueeze(-2)).squeeze(-2)
         return gradient, delta, force, rounding(self.outputs, margin, OVERLAP_RESOLUTIONS)
 
-    def _numbers(self, gradient: Tensor, delta: Tensor, force: Tensor, least: Tensor, *more: Tensor) -> tuple:
-        """What the evaluator returns; one small tensor leaves the device."""
+    def _numbers(
+        self, gradient: Tensor, delta: Tensor, force: Tensor, least: Tensor, *more: Tensor
+    ) -> tuple[Any, ...]:
+        """The evaluator's results; all sums leave the device as one small tensor, since each transfer waits."""
         harmonic = isinstance(self.system.potential, Harmonic)
         square = torch.linalg.vecdot(force, force)
         sums = [square, torch.count_nonzero(delta > least[..., None], -1), *more]
@@ -66,12 +68,12 @@ class Evaluator(BatchedEvaluator):
         values: list[Any] = torch.stack(sums).tolist()
         if delta.ndim > 1:
             values = [np.array(value) for value in values]
-        energy = 0.5 * values[0] if harmonic else values.pop()  # ½ Σ u'² is quicker
+        energy = 0.5 * values[0] if harmonic else values.pop()  # harmonic: U = ½ Σ u'², already there
         n_overlaps = int(values[1]) if delta.ndim == 1 else values[1].astype(int)
         return energy, gradient, values[0], n_overlaps, *values[2:]
 
     def _allocate(self, lead: torch.Size) -> None:
-        """Buffers for x of these leading axes, and the views of them that are needed: each costs as much as a sum."""
+        """Make the buffers for x with these leading axes, and views of them once: a view costs as much as a sum."""
         system, replicas, inputs = self.system, math.prod(lead), self.system.entering
         inputs = inputs.expand(*lead, *inputs.shape[-2:]).reshape(replicas, *inputs.shape[-2:])
         self.lead, n = lead, inputs.shape[-1]
@@ -89,14 +91,14 @@ class Evaluator(BatchedEvaluator):
         self.parts = [g.view(*lead, -1) for g in self.gradients]
 
     def _forward(self) -> None:
-        """Pre-activations of all layers, from the weights."""
+        """Fill the buffers `sums` with the pre-activations of all layers."""
         for l, z in enumerate(self.sums):
             torch.bmm(self.weights[l], self.entering[l], out=z)
             if l < len(self.hidden):
                 self.activation.write(z, self.hidden[l])
 
     def _backward(self, error: Tensor) -> None:
-        """Σ_μ δ_l h̃ᵀ of all layers, from ∂U/∂z of the last."""
+        """Fill the buffers `gradients` with Σ_μ δ_l h̃ᵀ of all layers, from ∂U/∂z of the last, (replicas, h_L, P)."""
         torch.bmm(error, self.across[-1], out=self.gradients[-1])
         for l in range(len(self.hidden) - 1, -1, -1):
             torch.bmm(self.above[l], error, out=self.errors[l])

@@ -9,7 +9,7 @@ from ...core.kinks import HeldKinks
 
 
 def as_kinks(value: Any, like: Tensor) -> HeldKinks:
-    """Any (members, slopes) as tensors, the slopes of the kind of `like`."""
+    """(members, slopes) of any kind as new tensors, (k, 2) and (k,), with the device and precision of `like`."""
     members, slopes = value
     return (
         torch.as_tensor(members, dtype=torch.int64, device=like.device).clone(),
@@ -18,14 +18,14 @@ def as_kinks(value: Any, like: Tensor) -> HeldKinks:
 
 
 def kinks_on(kinks: HeldKinks, chosen: Tensor) -> HeldKinks:
-    """Those kinks whose datum is among the chosen ones, with its new number."""
+    """The kinks whose datum is among `chosen` indices, (k,); each datum gets its place in `chosen` as new number."""
     members, slopes = kinks
     which, number = (members[:, 1:] == chosen.to(members.device)).nonzero(as_tuple=True)
     return torch.stack([members[which, 0], number], 1), slopes[which]
 
 
 def by_layer(kinks: HeldKinks, widths: tuple[int, ...]) -> list[tuple[Tensor, Tensor, Tensor]]:
-    """(units, data, slopes) in each hidden layer, units numbered from 0 in each."""
+    """(units, data, slopes), (k,) each, of each hidden layer; units are numbered from 0 in each layer."""
     (units, data), slopes = kinks[0].T, kinks[1]
     first, held = 0, []
     for width in widths:

@@ -20,37 +20,43 @@ def random_data(n_data: int, dimension: int, rng: np.random.Generator) -> tuple[
 
 
 def orthogonal(rows: int, columns: int, rng: np.random.Generator) -> np.ndarray:
-    """A random matrix of orthonormal rows or columns (whichever are fewer), uniform under rotations."""
+    """A random matrix, (rows, columns), uniform under rotations; its rows or columns, the fewer, are orthonormal."""
     q, r = np.linalg.qr(rng.standard_normal((max(rows, columns), min(rows, columns))))
-    q *= np.sign(np.diag(r))
+    q *= np.sign(np.diag(r))  # QR fixes the signs of columns by convention: without this q is not uniform
     return q if rows >= columns else q.T
 
 
 def initial_weights(shapes: tuple[tuple[int, int], ...], bias: bool, rng: np.random.Generator) -> np.ndarray:
-    """Orthogonal W_l of gain 1 and zero biases: θ_l = [W_l|b_l] of these shapes, flat."""
+    """Initial θ_l = [W_l|b_l] of these shapes, flat, (N,): orthogonal W_l of gain 1 and zero biases."""
     layers = [np.pad(orthogonal(i, j - bias, rng), ((0, 0), (0, int(bias)))) for i, j in shapes]
     return np.concatenate([theta.ravel() for theta in layers])
 
 
 def n_outputs(n_classes: int) -> int:
-    """One output tells two classes apart, C outputs C > 2."""
+    """The number of outputs: 1 for two classes, C for C > 2."""
     return 1 if n_classes == 2 else n_classes
 
 
 def layer_shapes(
     dimension: int, widths: tuple[int, ...], bias: bool, outputs: int = 1
 ) -> tuple[tuple[int, int], ...]:
-    """(h_l, h_{l−1} + bias) of each layer's θ_l, the output's last."""
+    """The shape (h_l, h_{l−1} + bias) of each layer's θ_l, from the first layer to the outputs."""
     return tuple(zip((*widths, outputs), (n + bias for n in (dimension, *widths)), strict=True))
 
 
 def generators(seed: int) -> list[np.random.Generator]:
-    """Independent streams for data and weights."""
+    """Two independent random generators: for data, and for weights."""
     return np.random.default_rng(seed).spawn(2)
 
 
 def as_tensor(value: Any, field: str, dtype: torch.dtype, device: torch.device | str) -> Tensor:
-    """Numbers of any kind as a new tensor of finite entries, which shares nothing with what was given."""
+    """Numbers of any kind as a new tensor of the same shape that shares no memory with `value`.
+
+    Raises
+    ------
+    ValueError
+        Where they are no real numbers, or not finite; the message names the field.
+    """
     # NumPy must not look at a tensor, which may live on another device
     complex_numbers = value.is_complex() if isinstance(value, Tensor) else np.iscomplexobj(value)
     require(
@@ -69,12 +75,12 @@ def as_tensor(value: Any, field: str, dtype: torch.dtype, device: torch.device |
 
 
 def as_weights(x: Any, initial: Tensor) -> Tensor:
-    """x as a tensor of the kind of a network's own weights; x itself where it is one already.
+    """x, (…, N), as a tensor of the precision and device of `initial`; x itself where it is one already.
 
     Raises
     ------
     ValueError
-        Where it is no array of numbers, or its last axis has another length.
+        Where x is no array of numbers, or its last axis has another length.
     """
     if not isinstance(x, Tensor):
         try:
@@ -85,11 +91,15 @@ def as_weights(x: Any, initial: Tensor) -> Tensor:
     require(
         x.ndim >= 1 and x.shape[-1] == n, "the shape of x", tuple(x.shape), f"({n},), that of system.initial"
     )
-    return x.to(dtype=initial.dtype, device=initial.device)
+    weights: Tensor = x.to(dtype=initial.dtype, device=initial.device)
+    return weights
 
 
 def as_tensor_like(values: Any, like: Tensor) -> Tensor:
-    """Weights of constraints, or a direction, of any kind as a tensor of the kind of another."""
+    """An array of any kind (weights of constraints, a direction) as a tensor of the precision and device of `like`.
+
+    A tensor is returned as it is, unless torch's inference mode made it.
+    """
     if not isinstance(values, Tensor):
         with torch.inference_mode(False):
             return torch.as_tensor(writable(np.asarray(values)), dtype=like.dtype, device=like.device)

@@ -1,8 +1,8 @@
 """A stack of layers: forward pass, and the derivatives of its outputs by products over the batch.
 
 z_l = W_l h_{l−1} + b_l, h_l = σ(z_l), f = z_L, of one or several outputs. Parameters are θ_l = [W_l|b_l], rows
-first, one layer after the other; h̃ = (h, 1) with biases, else h̃ = h. P data are the last axis; h_l units in
-layer l, N parameters.
+first, one layer after the other; h̃ = (h, 1) with biases, else h̃ = h. P data are the last axis. In shapes, h_l is the
+number of units in layer l, h̃_l = h_l + 1 with biases, and N the number of parameters.
 """
 
 from collections.abc import Sequence
@@ -15,7 +15,7 @@ from torch import Tensor
 
 from .activations import Activation
 
-CHUNK = 2**24  # numbers that one outer product over a batch may hold
+CHUNK = 2**24  # numbers that one outer product over a batch may hold (128 MB in double precision)
 
 
 @dataclass(frozen=True, eq=False)
@@ -48,13 +48,13 @@ class Forward:
         return self.sums[-1]
 
     def of(self, select: Tensor) -> "Forward":
-        """The pass of some of the data."""
+        """The pass of some of the data, chosen by a mask, (P,), or by indices, (k,)."""
         entering, sums = [h[:, select] for h in self.entering], [z[:, select] for z in self.sums]
         held = None if self.held is None else [d[:, select] for d in self.held]
         return Forward(self.weights, entering, sums, self.activation, held)
 
     def linear(self, layer: int) -> Tensor:
-        """W_l without its bias, of a layer above the first."""
+        """W_l without its bias, (h_l, h_{l−1}), of a layer above the first."""
         return self.weights[layer][:, : len(self.sums[layer - 1])]
 
     def slope(self, layer: int) -> Tensor:
@@ -71,7 +71,7 @@ class Forward:
 
 
 def with_ones(h: Tensor, bias: bool) -> Tensor:
-    """h̃: a last row of ones where there are biases, (…, h, P) -> (…, h̃, P)."""
+    """h̃: h, (…, h, P), with a last row of ones if there are biases, (…, h̃, P)."""
     return torch.cat([h, torch.ones_like(h[..., :1, :])], -2) if bias else h
 
 
@@ -81,9 +81,18 @@ def forward(
     activation: Activation,
     kinks: Sequence[tuple[Tensor, Tensor, Tensor]] | None = None,
 ) -> Forward:
-    """Run data (h̃_0, P), ones appended, through the layers.
+    """Run data through the layers.
 
-    `kinks` are those (unit, datum) pairs of each hidden layer where h = slope × z: units, data, slopes.
+    Parameters
+    ----------
+    weights : sequence of (h_l, h̃_{l−1}) tensors
+        θ_l.
+    inputs : (h̃_0, P) tensor
+        Data, with a last row of ones where there are biases.
+    activation : Activation
+        σ.
+    kinks : sequence of (units, data, slopes), optional
+        For each hidden layer the (unit, datum) pairs that are held on their kinks, (k,) each: there h = slope × z.
     """
     entering, sums, held = [inputs], [weights[0] @ inputs], []
     for l, theta in enumerate(weights[1:]):
@@ -99,9 +108,9 @@ def forward(
 
 
 def backward(passed: Forward, seed: Tensor) -> list[Tensor]:
-    """δ_l = ∂(seed · z_L)/∂z_l of each datum, one (h_l, P) a layer.
+    """δ_l = ∂(seed · z_L)/∂z_l of each datum, a list of one (h_l, P) tensor per layer.
 
-    By backpropagation of seed (h_L, P) from the last layer of the pass.
+    It is found by backpropagation of seed, (h_L, P), from the last layer of the pass.
     """
     errors = [seed]
     for layer in range(len(passed.weights) - 1, 0, -1):
@@ -110,7 +119,11 @@ def backward(passed: Forward, seed: Tensor) -> list[Tensor]:
 
 
 def changes(passed: Forward, moved: Sequence[Tensor]) -> list[Tensor]:
-    """The change of z_l of each datum along a change of θ_l: one (h_l, P) a layer; the last is the outputs'."""
+    """The change of z_l of each datum along changes `moved` of the θ_l, to first order.
+
+    Takes one (h_l, h̃_{l−1}) tensor per layer and returns one (h_l, P) tensor per layer; the last is the change of the
+    outputs.
+    """
     along = [moved[0] @ passed.entering[0]]
     for layer in range(1, len(moved)):
         along.append(
@@ -121,7 +134,7 @@ def changes(passed: Forward, moved: Sequence[Tensor]) -> list[Tensor]:
 
 
 def kink_gradients(passed: Forward, layer: int, units: Tensor, data: Tensor) -> Tensor:
-    """∂z of these units of a hidden layer for these data, in all parameters: (k, N)."""
+    """∂z/∂x of k pairs of units, (k,), of a hidden layer, and data, (k,): (k, N), zero for the layers above."""
     top, held = layer + 1, None if passed.held is None else passed.held[:layer]
     below = Forward(passed.weights[:top], passed.entering[:top], passed.sums[:top], passed.activation, held)
     below = below.of(data)
@@ -132,12 +145,15 @@ def kink_gradients(passed: Forward, layer: int, units: Tensor, data: Tensor) -> 
 
 
 def gradient(passed: Forward, errors: Sequence[Tensor]) -> Tensor:
-    """Σ_μ δ_l h̃ᵀ, (N,)."""
+    """Σ_μ δ_l h̃_{l−1}ᵀ of all layers, flat, (N,): the gradient of Σ_μ seed · f, with `errors` δ_l from `backward`."""
     return torch.cat([(e @ h.T).reshape(-1) for e, h in zip(errors, passed.entering, strict=True)])
 
 
 def jacobian(passed: Forward, errors: Sequence[Tensor]) -> Tensor:
-    """δ_l ⊗ h̃ of each datum, (P, N), stored by columns."""
+    """δ_l ⊗ h̃_{l−1} of each datum, (P, N), stored by columns: each row is the gradient of seed · f of one datum.
+
+    `errors` are the δ_l, one (h_l, P) tensor per layer, from `backward`.
+    """
     sizes = [theta.numel() for theta in passed.weights]
     columns = passed.outputs.new_empty(sum(sizes), errors[0].shape[1])
     for block, e, h in zip(columns.split(sizes), errors, passed.entering, strict=True):
@@ -146,19 +162,20 @@ def jacobian(passed: Forward, errors: Sequence[Tensor]) -> Tensor:
 
 
 def stiffness(passed: Forward, errors: Sequence[Tensor], weighted: Sequence[Tensor]) -> Tensor:
-    """Σ_μ J_μᵀ S_μ J_μ of k constraints a datum by blocks of layers, (N, N).
+    """Σ_μ J_μᵀ S_μ J_μ, (N, N), for k constraints a datum, by blocks of layers.
 
-    `errors` δ_l of each constraint, (h_l, k P) datum by datum, and S δ_l of the same form. For l ≤ m
+    `errors` are the δ_l of each constraint, (h_l, k P) datum by datum, and `weighted` are the S δ_l in the same form.
+    For l ≤ m
 
         H[(i,j),(p,q)] = Σ_μ (Σ_k δ_l[i] (S δ_m)[p]) h̃_{l−1}[j] h̃_{m−1}[q],
 
-    one matrix product over the batch, of P N_l N_m flops however many constraints a datum has.
+    which is one matrix product over the batch. It takes P N_l N_m flops, however many constraints a datum has.
     """
     shapes = [tuple(theta.shape) for theta in passed.weights]
     starts = [0, *accumulate(i * j for i, j in shapes)]
     n_data = passed.outputs.shape[1]
     out = passed.outputs.new_zeros(starts[-1], starts[-1])
-    widest = max(max(i, j) for i, j in shapes) ** 2
+    widest = max(max(i, j) for i, j in shapes) ** 2  # a bound of what one datum takes in an outer product
     for part in torch.arange(n_data, device=out.device).split(max(1, CHUNK // widest)):
         here = passed.of(part)
         left, right = (
@@ -169,7 +186,7 @@ def stiffness(passed: Forward, errors: Sequence[Tensor], weighted: Sequence[Tens
             for m in range(l, len(shapes)):
                 p, q = shapes[m]
                 outer = _outer(here.entering[m], here.entering[l])
-                inner = torch.bmm(left[l], right[m].transpose(1, 2)).flatten(1)
+                inner = torch.bmm(left[l], right[m].transpose(1, 2)).flatten(1)  # (P, i p)
                 block = out[starts[l] : starts[l + 1], starts[m] : starts[m + 1]]
                 block.unflatten(0, (i, j)).unflatten(2, (p, q)).add_(
                     (outer @ inner).view(q, j, i, p).permute(2, 1, 3, 0)
@@ -178,7 +195,7 @@ def stiffness(passed: Forward, errors: Sequence[Tensor], weighted: Sequence[Tens
 
 
 def curvature(passed: Forward, errors: Sequence[Tensor]) -> Tensor:
-    """Σ_μ ∇∇(seed · f)_μ by blocks of layers, (N, N), with `errors` from `backward(passed, seed)`.
+    """Σ_μ ∇∇(seed · f)_μ, (N, N), by blocks of layers, with `errors` δ_l from `backward(passed, seed)`.
 
     d = σ', e = σ'', q_l = ∂(seed · f)/∂h_l.
     M_{m,l} = ∂h_m/∂z_l: M_{l,l} = diag(d_l), M_{m,l} = diag(d_m) W_m M_{m−1,l}.
@@ -189,7 +206,7 @@ def curvature(passed: Forward, errors: Sequence[Tensor]) -> Tensor:
                        + Σ_μ h̃_{m−1}[q] h̃_{l−1}[j] (G_m W_m M_{m−1,l})[p,i]
 
     and for l = m only the second sum, with G_l[p,i]. For ReLU every G is 0. Each sum is one matrix product
-    over the batch, which is cut only to bound memory; data without seed cost nothing.
+    over the batch, which is cut into parts only to bound memory. Data whose seed is zero cost nothing.
     """
     shapes = [theta.shape for theta in passed.weights]
     size = sum(i * j for i, j in shapes)
@@ -209,8 +226,8 @@ def product(
 ) -> Tensor:
     """Σ_μ ∇∇(seed · f)_μ v, (N,), by two passes and without a matrix.
 
-    It is the derivative along v of the gradient Σ δ_l h̃ᵀ of a backward pass. With q_l = ∂(seed · f)/∂h_l that of δ is
-    δ̇_l = d_l (V_{l+1}ᵀ δ_{l+1} + W_{l+1}ᵀ δ̇_{l+1}) + e_l ż_l q_l.
+    It is the derivative along v of the gradient Σ δ_l h̃ᵀ of a backward pass. The derivative of δ_l is
+    δ̇_l = d_l (V_{l+1}ᵀ δ_{l+1} + W_{l+1}ᵀ δ̇_{l+1}) + e_l ż_l q_l, with d = σ', e = σ'' and q_l = ∂(seed · f)/∂h_l.
 
     Parameters
     ----------
@@ -254,7 +271,7 @@ def _add_curvature(out: Tensor, passed: Forward, errors: Sequence[Tensor]) -> No
             if m == l and bend is not None:
                 block.add_(_of_squares(below, bend).view(q, j, i, p).permute(2, 1, 3, 0))
             if m > l:
-                if m == l + 1:  # M = diag(d_l)
+                if m == l + 1:  # M = diag(d_l), so that only a diagonal of the block is filled
                     first = _outer(errors[m], below) @ slopes[l].T
                     block.diagonal(0, 0, 3).add_(first.view(p, j, i).transpose(0, 1))
                     response = slopes[l][:, None] * passed.linear(m).T[:, :, None]
@@ -288,12 +305,15 @@ def _second_derivatives(
 
 
 def _outer(a: Tensor, b: Tensor) -> Tensor:
-    """a ⊗ b of each datum, flat: (a b, P)."""
+    """a ⊗ b of each datum, flat: (k, P), (h, P) -> (k h, P)."""
     return (a[:, None] * b).flatten(0, 1)
 
 
 def _of_squares(a: Tensor, b: Tensor) -> Tensor:
-    """Σ_μ a aᵀ ⊗ b of all data, flat, (k k, h h), a (k, P) and b (h, h, P) symmetric: a quarter is computed."""
+    """Σ_μ a aᵀ ⊗ b of all data, flat, (k k, h h), for a, (k, P), and symmetric b, (h, h, P).
+
+    Both factors are symmetric, so only a quarter of the entries is computed.
+    """
     (k, *_), (h, *_) = a.shape, b.shape
     (one, other), whole = _half(k, a.device)
     (row, column), spread = _half(h, a.device)
@@ -302,9 +322,9 @@ def _of_squares(a: Tensor, b: Tensor) -> Tensor:
 
 
 @cache
-@torch.inference_mode(False)  # kept: derivatives may follow it later
+@torch.inference_mode(False)  # cached tensors must allow derivatives later
 def _half(n: int, device: torch.device) -> tuple[Tensor, Tensor]:
-    """The index pairs of the upper half of an (n, n) matrix, (2, n (n + 1)/2), and which of these each entry is."""
+    """The index pairs of the upper half of an (n, n) matrix, (2, n (n + 1)/2), and for each entry its pair, (n n,)."""
     pairs = torch.triu_indices(n, n, device=device)
     which = torch.empty(n, n, dtype=torch.long, device=device)
     which[pairs[0], pairs[1]] = which[pairs[1], pairs[0]] = torch.arange(pairs.shape[1], device=device)

@@ -1,9 +1,9 @@
-"""The same function with fewer hidden units: dead ones dropped, identical ones merged; and data that are trapped.
+"""The same function with fewer hidden units: dead units dropped, identical units merged; and data that are trapped.
 
-A unit is dead where its in-weights and its out-weights are both below a tolerance times the mean of their layer, or
-where it puts out 0 for every datum. Units are copies where their [w_in|b] agree to that tolerance, up to a sign where
-σ is odd, up to a factor where σ is homogeneous. Of TOLERANCES the largest is taken that leaves f on the data
-unchanged to UNCHANGED of its size.
+A unit is dead where the norms of its in-weights and of its out-weights are both below a tolerance times the mean of
+their layer, or where its output is 0 for every datum. Units are copies where their [w_in|b] agree to that tolerance, up
+to a sign where σ is odd, and up to a factor where σ is homogeneous. The largest of TOLERANCES is used that leaves f on
+the data unchanged to UNCHANGED of its size.
 """
 
 import dataclasses
@@ -19,13 +19,16 @@ from .activations import Activation
 from .architecture import Architecture
 from .constraints import NetworkConstraints
 
-TOLERANCES = (1e-2, 1e-3, 1e-4, 1e-5, 1e-6)
-UNCHANGED = 1e-6
-VANISHED = 1e-12  # of the largest ∂f/∂z_1: a datum whose signal is below is trapped
+TOLERANCES = (1e-2, 1e-3, 1e-4, 1e-5, 1e-6)  # relative, tried in this order
+UNCHANGED = 1e-6  # change of f, over max(|κ|, root mean square of f), up to which the function is the same
+VANISHED = 1e-12  # of the largest ∂f/∂z_1: a datum whose signal is below this is trapped
 
 
 def redundancy(network: Architecture, x: Tensor) -> Redundancy:
-    """Dead units, copies and trapped data at x, and the network of fewer units with its weights."""
+    """Dead units, copies and trapped data at x, (N,), and the network of fewer units with its weights.
+
+    The fields are empty where nothing is redundant, or where no tolerance leaves f unchanged.
+    """
     c = NetworkConstraints(network, x)
     passed, trapped = c.passed, trapped_data(c)
     size = max(abs(network.margin), float(passed.outputs.square().mean().sqrt()))
@@ -45,7 +48,7 @@ def redundancy(network: Architecture, x: Tensor) -> Redundancy:
 
 
 def trapped_data(c: NetworkConstraints) -> tuple[int, ...]:
-    """Data inside the margin for which ∂f/∂z_1 of every unit of the first hidden layer vanishes."""
+    """The numbers of data inside the margin for which ∂f/∂z of every unit of the first hidden layer vanishes."""
     if not c.system.depth or not bool(c.overlaps.any()):
         return ()
     signal = c.signals(c.overlaps)[1][0].abs().amax(0)
@@ -60,14 +63,23 @@ def reduce_weights(
     tolerance: float,
     silent: Sequence[Tensor] | None = None,
 ) -> tuple[list[Tensor], list[Tensor]]:
-    """θ_l of the reduced network, and where each unit of each hidden layer went (dead: −1).
+    """The θ_l of the reduced network, and for each hidden layer the new number of each unit (−1 for dead units).
 
-    `silent` units, a mask a layer, are dead whatever their weights.
+    Parameters
+    ----------
+    weights : sequence of (h_l, h̃_{l−1}) tensors
+        θ_l.
+    activation, bias : Activation, bool
+        Of the network.
+    tolerance : float
+        Relative: see the head of this module.
+    silent : sequence of (h_l,) masks, optional
+        Units of each hidden layer that are dead whatever their weights.
     """
     weights = list(weights)
     places = [torch.arange(len(theta), device=theta.device) for theta in weights[:-1]]
     reduced = True
-    while reduced:
+    while reduced:  # a unit that is dropped may make others dead or copies
         reduced = False
         for l in range(len(weights) - 1):
             units = len(weights[l])
@@ -86,7 +98,7 @@ def reduce_weights(
 
 
 def _silent(passed: passes.Forward, kinks: Sequence[tuple[Tensor, Tensor, Tensor]] | None) -> list[Tensor]:
-    """Units of each hidden layer that put out 0 for every datum, none of them held on a kink."""
+    """Masks, one for each hidden layer, of units whose output is 0 for every datum and that are not held on a kink."""
     found = []
     for l, z in enumerate(passed.sums[:-1]):
         quiet = (passed.entering[l + 1][: len(z)] == 0).all(1)
@@ -95,7 +107,7 @@ def _silent(passed: passes.Forward, kinks: Sequence[tuple[Tensor, Tensor, Tensor
 
 
 def _numbers(places: list[Tensor]) -> tuple[tuple[int, ...], tuple[tuple[int, int], ...]]:
-    """Dead units and (copy, unit) pairs, units numbered through the passes."""
+    """Dead units and (copy, unit) pairs, units numbered through the layers."""
     dead, copies, first = [], [], 0
     for place in places:
         seen: dict[int, int] = {}
@@ -115,7 +127,7 @@ def _followed(place: Tensor, further: Tensor) -> Tensor:
 
 
 def _moved(kinks: HeldKinks, places: list[Tensor]) -> HeldKinks:
-    """Kinks with the units of the reduced network: those of dead units dropped, those of copies merged."""
+    """Kinks with the units of the reduced network: kinks of dead units dropped, kinks of copies merged (mean slope)."""
     first, new = 0, []
     for place in places:
         new.append(torch.where(place < 0, -1, first + place))
@@ -133,12 +145,12 @@ def _moved(kinks: HeldKinks, places: list[Tensor]) -> HeldKinks:
 def _without_dead(
     theta: Tensor, above: Tensor, activation: Activation, bias: bool, tolerance: float, quiet: Tensor
 ) -> list[Tensor]:
-    """Drop dead and quiet units; what they put out without input, σ(0), goes into the biases above."""
+    """Drop dead and quiet units; their output without input, σ(0), is added to the biases above."""
     units = len(theta)
     entering, leaving = theta.norm(dim=1), above[:, :units].norm(dim=0)
     dead = (entering <= tolerance * entering.mean()) & (leaving <= tolerance * leaving.mean())
     dead |= quiet
-    dead[(entering * ~quiet).argmax()] = False
+    dead[(entering * ~quiet).argmax()] = False  # one unit always stays: a layer cannot be empty
     if bias:
         constant = activation.value(theta.new_zeros(())) * above[:, :units][:, dead].sum(1)
         above = torch.cat([above[:, :units], above[:, units:] + constant[:, None]], 1)
@@ -147,11 +159,11 @@ def _without_dead(
 
 
 def _without_copies(theta: Tensor, above: Tensor, activation: Activation, tolerance: float) -> list[Tensor]:
-    """Merge copies into one unit: their in-weights' mean (by out-weights), their out-weights' sum."""
+    """Merge copies into one unit, with the mean of their in-weights (weighed by out-weights) and sum of out-weights."""
     units = len(theta)
     norms = theta.norm(dim=1)
     size = norms if activation.homogeneous else norms.mean().expand(units)
-    rows = theta / size.clamp_min(torch.finfo(theta.dtype).tiny)[:, None]
+    rows = theta / size.clamp_min(torch.finfo(theta.dtype).tiny)[:, None]  # tiny: no division by zero
     same = (rows[:, None] - rows).norm(dim=2) < tolerance
     opposite = ((rows[:, None] + rows).norm(dim=2) < tolerance) & activation.odd
     first = (same | opposite).int().argmax(1)  # the first copy of each unit

@@ -1,4 +1,4 @@
-"""From the weights of a network of layers to its constraints: all that does not depend on how it was made."""
+"""A network of layers as a constrained system; `FullyConnected` adds the ways to make one."""
 
 import copy
 import dataclasses
@@ -31,12 +31,12 @@ LOSES_KINKS = {
     "widths",
     "activation",
 }  # changes after which (unit, datum) means another pair
-LEAST_MARGIN = 1e-4  # a jamming margin below this is that of a vanishing f
+LEAST_MARGIN = 1e-4  # below this jamming margin the output vanishes on all data: a trivial solution
 
 
 @dataclasses.dataclass(frozen=True, eq=False, repr=False)
 class LayeredSystem(Architecture, Softened, Replicated, Gauged):
-    """The constraints of a network of layers; `FullyConnected` says what its attributes are."""
+    """A network of layers as a constrained system; see `FullyConnected` for the attributes."""
 
     def __post_init__(self) -> None:
         dtype, device = _kind(self.initial)
@@ -48,33 +48,46 @@ class LayeredSystem(Architecture, Softened, Replicated, Gauged):
 
     @property
     def control(self) -> str | None:  # type: ignore[override]
-        """The margin of spherical weights; None for free ones, which can scale f at will, and for cross-entropy."""
+        """The name "margin" for spherical weights; None for free weights, which scale f at will, and cross-entropy."""
         return "margin" if self.weights == "spherical" and self.potential.finite_range else None
 
     @property
     def least_threshold(self) -> float | None:  # type: ignore[override]
-        """1e-4 with hidden layers: below, f vanishes on all data (past the load that the network can fit)."""
+        """1e-4 for a network with hidden layers and a margin, else None.
+
+        A smaller jamming margin means that f vanishes on all data, as it does beyond the load that the network can fit.
+        """
         return LEAST_MARGIN if self.depth and self.control else None
 
     @property
     def convex(self) -> bool:  # type: ignore[override]
-        """Of a linear network with free weights, in which Δ is linear.
+        """Whether Δ is linear in x: a network without hidden layers and with free weights.
 
-        On a sphere the weights with U = 0 are a convex cone for κ ≥ 0; where there are none, U is convex-equivalent
-        only while Hp = −Σ Δ(Δ − κ)/N ≥ 0, and has several minima beyond.
+        On a sphere the weights with U = 0 form a convex cone for κ ≥ 0. Where no weights have U = 0, U behaves as a
+        convex function only while Hp = −Σ Δ(Δ − κ)/N ≥ 0, and has several minima beyond.
         """
         return not self.widths and self.weights == "free"
 
     @property
     def softest(self) -> float | None:  # type: ignore[override]
-        """β = 2 for up to two hidden layers of ReLU, 3.2 for three, 8 for five: soft units damp what passes them."""
+        """The sharpness β from which a search begins; None without ReLU.
+
+        2 for up to two hidden layers, 3.2 for three, 8 for five: softplus of small β has slope ½, so that many layers
+        would damp a signal.
+        """
         kinked = self.depth and self.activation == "relu"
         return float(2 ** (1 + max(self.depth - 2, 0) / 1.5)) if kinked else None
 
     def at(self, **changes: Any) -> Self:
         """A copy with other attributes, or another `scale`, for which the same x is valid.
 
-        A potential without finite range brings κ = 0 with it, unless a margin is given too.
+        With a potential without finite range κ becomes 0, unless a margin is given too. Kinks held are released where
+        inputs, labels, widths or the activation change.
+
+        Raises
+        ------
+        ValueError
+            Where a name is no attribute, or the attributes do not fit together.
         """
         if "scale" in changes and self.control is not None:
             changes[self.control] = changes.pop("scale")
@@ -103,7 +116,7 @@ class LayeredSystem(Architecture, Softened, Replicated, Gauged):
         return other
 
     def softened(self, beta: float) -> ConstrainedSystem:
-        """The network with softplus of sharpness β for ReLU, no kinks held."""
+        """The network with softplus of sharpness β in place of ReLU and no kinks held; a `ValueError` without ReLU."""
         require(
             self.softest, "activation", self.activation, "'relu' with a hidden layer: what softplus replaces"
         )
@@ -115,7 +128,7 @@ class LayeredSystem(Architecture, Softened, Replicated, Gauged):
         Parameters
         ----------
         select : int, slice, (P,) mask or (k,) indices
-            The first so many, or which.
+            The number of first data to keep, or which data.
 
         Raises
         ------
@@ -123,7 +136,7 @@ class LayeredSystem(Architecture, Softened, Replicated, Gauged):
             Where no datum is left, a mask has another length, or an index is out of range or not whole.
         """
         select = chosen_data(select, self.n_data, self.initial.device)
-        other = copy.copy(self)  # quick: a mini-batch makes one a step
+        other = copy.copy(self)  # not `at`, which checks everything: each mini-batch makes a copy
         for cached in ("targets", "kinks_by_layer"):
             other.__dict__.pop(cached, None)
         if self.kinks is not None:
@@ -133,8 +146,8 @@ class LayeredSystem(Architecture, Softened, Replicated, Gauged):
         other.__dict__.update(parts, entering=self.entering[..., select])
         return other
 
-    def replica(self, number: tuple) -> Self:
-        """The network of one replica, or of some, by indices along the leading axes of data and weights."""
+    def replica(self, number: tuple[Any, ...]) -> Self:
+        """The network of one replica, or of several, by indices along the leading axes of data and weights."""
         if self.initial.ndim == self.inputs.ndim - 1 == self.labels.ndim == 1:
             return self
         other = copy.copy(self)
@@ -147,14 +160,14 @@ class LayeredSystem(Architecture, Softened, Replicated, Gauged):
         return other
 
     def output(self, x: Array, inputs: Array) -> Tensor:
-        """f_W of inputs (M, d) at x, (M,), or (M, C) for C > 2 classes; differentiable in both."""
+        """f_W of inputs, (M, d), at x, (N,): (M,), or (M, C) for C > 2 classes; differentiable in x and inputs."""
         dtype, device = self.initial.dtype, self.initial.device
         x, inputs = self.taken(x), torch.as_tensor(writable(inputs), dtype=dtype, device=device)
         outputs = self.outputs(x, passes.with_ones(inputs.mT, self.bias))
         return outputs[0] if self.n_classes == 2 else outputs.T
 
     def constraints(self, x: Tensor, reach: float = 0.0) -> NetworkConstraints:
-        """The constraints of all data at x, gaps of any width included."""
+        """The constraints of all data at x, (N,); gaps of any width are included, whatever `reach`."""
         return NetworkConstraints(self, x)
 
     def evaluator(self) -> Callable[[Tensor], tuple[float, Tensor, float, int]]:
@@ -170,9 +183,10 @@ class LayeredSystem(Architecture, Softened, Replicated, Gauged):
         return Symmetries.of_layers(self.shapes, homogeneous, self.n_classes > 2, self.initial.device)
 
     def symmetries(self, x: Tensor) -> Tensor:
-        """Radial directions of spherical weights, rescalings of ReLU units, common shifts of C > 2 outputs.
+        """Directions along which no Δ changes, (k, N), not orthonormal; a sparse tensor in a matrix-free network.
 
-        (k, N), not orthonormal, sparse in a matrix-free network.
+        They are the radial directions of spherical weights, rescalings of ReLU units, and common shifts of C > 2
+        outputs.
         """
         x = self.taken(x)
         sphere = self.sphere(x)
@@ -182,31 +196,36 @@ class LayeredSystem(Architecture, Softened, Replicated, Gauged):
         return rows if self.matrix_free else rows.to_dense()
 
     def gauge_directions(self, x: Tensor) -> Tensor:
-        """Of spherical weights the radial directions: rescaled units change norms to second order, which Hp sees."""
+        """The symmetries that hold beyond first order, (k, N).
+
+        For spherical weights these are the radial directions alone: rescaled units change the norms to second order,
+        which Hp sees. For free weights they are all `symmetries`.
+        """
         x = self.taken(x)
         sphere = self.sphere(x)
         return self.symmetries(x) if sphere is None else sphere.normals.T
 
     def canonical(self, x: Tensor) -> Tensor:
-        """x in its gauge; x itself where it is there already.
+        """x, (N,), in its gauge; x itself where it is there already.
 
-        Spherical weights have ‖θ_l‖ = r_l; free ones outputs of sum 0 (C > 2 classes), and ReLU units with
-        ‖[w_in|b]‖ = ‖w_out‖.
+        Spherical weights are scaled to ‖θ_l‖ = r_l. Free weights are shifted so that outputs have sum 0 (C > 2
+        classes), and rescaled so that ReLU units have ‖[w_in|b]‖ = ‖w_out‖.
         """
         x = self.taken(x)
         sphere = self.sphere(x)
         if sphere is not None:
             change = (sphere.stretch - 1).abs().max()
+            # 8 eps: rounding of the norms, so that a normalised x comes back bit by bit
             return x if float(change) < 8 * torch.finfo(x.dtype).eps else sphere.effective
         return self._free.canonical(x)
 
     def resolution(self, x: Tensor) -> float:
-        """The rounding error of one Δ: 4 eps × max(|κ|, typical |f|)."""
+        """The rounding error of one Δ, a float: 4 eps × max(|κ|, typical |f|)."""
         return float(rounding(self.outputs(self.taken(x), self.entering), self.margin))
 
 
 def _kind(initial: Any) -> tuple[torch.dtype, torch.device]:
-    """Precision and device of weights; double precision on the CPU of what is no tensor of floating numbers."""
+    """Precision and device of weights; double precision on the CPU unless they are a tensor of floating numbers."""
     if isinstance(initial, Tensor) and initial.is_floating_point():
         return initial.dtype, initial.device
     return torch.float64, torch.device("cpu")

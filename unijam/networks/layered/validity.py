@@ -1,4 +1,4 @@
-"""Whether the attributes of a network fit together: each that does not is answered by one sentence."""
+"""Whether the attributes of a network fit together; a `ValueError` of one sentence where one does not."""
 
 import math
 from typing import Literal, get_args
@@ -19,7 +19,10 @@ Precision = Literal["float64", "float32"]
 
 
 def require_valid(network: Architecture, changed: set[str]) -> None:
-    """Check the attributes that changed, each in one sentence."""
+    """Check the attributes of a network; `changed` holds the names of those that are new.
+
+    Checks that need only old attributes are left out. A `ValueError` names the attribute, its value and its range.
+    """
     if changed & {"inputs", "labels", "initial", "widths", "bias", "n_classes"}:
         _require_data(network)
     if "kinks" in changed and network.kinks is not None:
@@ -45,7 +48,7 @@ def require_valid(network: Architecture, changed: set[str]) -> None:
 
 
 def require_labels(labels: Tensor, n_outputs: int) -> None:
-    """Labels must be ±1, which one output tells apart, or 0 … C − 1 of C outputs."""
+    """Raise a `ValueError` unless labels, (P,), are ±1 for one output, or 0 … C − 1 for C outputs."""
     if n_outputs == 1:
         wrong = labels[labels.abs() != 1]
         wanted = "+1 or −1 for every datum: one output tells two classes apart"
@@ -56,7 +59,7 @@ def require_labels(labels: Tensor, n_outputs: int) -> None:
 
 
 def require_potential(potential: Potential, margin: float, per_datum: int) -> None:
-    """Potential and margin must fit each other and the constraints of one datum."""
+    """Raise a `ValueError` unless potential and margin fit each other and the number of constraints of a datum."""
     require(isinstance(potential, Potential), "potential", potential, "a Potential, as Harmonic()")
     fits = potential.coupled in (1, per_datum)
     require(fits, "potential", potential, f"one of {per_datum + 1} classes")
@@ -65,7 +68,10 @@ def require_potential(potential: Potential, margin: float, per_datum: int) -> No
 
 
 def require_kinks(kinks: HeldKinks, units: int, n_data: int, per_datum: int, potential: Potential) -> None:
-    """Kinks held must be (unit, datum) pairs of so many units and data, or constraints where u' jumps (unit −1)."""
+    """Raise a `ValueError` unless kinks are (unit, datum) pairs, (k, 2), with k slopes, within `units` and `n_data`.
+
+    Where u' jumps, the unit −1 stands for a constraint, of which a datum has `per_datum`.
+    """
     members, slopes = kinks
     shape = (tuple(members.shape), tuple(slopes.shape))
     require(shape == ((len(slopes), 2), (len(slopes),)), "the shapes of kinks", shape, "((k, 2), (k,))")

@@ -1,1 +1,1 @@
-"""Any torch module as a constrained system."""
+"""The parts of `Network`: a module as a function of flat parameters, its constraints, kinks and symmetries."""

@@ -1,13 +1,14 @@
-"""The constraints of any module at one x; every derivative by torch, in micro-batches of data that fit into memory."""
+"""The constraints of any module at one x; torch takes all derivatives, in micro-batches that fit into memory."""
 
 from collections.abc import Callable, Iterator
+from typing import Any
 
 import torch
 from torch import Tensor
 
+from ...core.constraints import ConstraintOperator, Constraints
 from ...core.kinks import Kinks
 from ...core.recording import recording
-from ...core.system import ConstraintOperator, Constraints
 from ...core.tolerances import OVERLAP_RESOLUTIONS
 from ...support.arrays import Array, weigh
 from ..layered.initial import as_tensor_like
@@ -18,7 +19,7 @@ from .kinks import TracedConstraints
 
 
 class ModuleConstraints(Constraints):
-    """Δ of every datum (and class). J and Σ w ∇∇Δ are dense for small N; else H is known by its products.
+    """Δ of every datum (and class), (m,). J and Σ w ∇∇Δ are dense for small N; else H is known by its products.
 
     One product, (Σ a ∇Δ ⊗ ∇Δ + Σ w ∇∇Δ) v, is the derivative along v of the gradient of Σ w Δ + ½ a (Δ − Δ(x))²:
     forward over reverse mode (B. Pearlmutter, Neural Comput. 6, 147 (1994)). Where the data fit into memory at once,
@@ -26,6 +27,8 @@ class ModuleConstraints(Constraints):
     """
 
     system: ModuleData
+    x: Tensor
+    delta: Tensor
 
     def __init__(self, system: ModuleData, x: Tensor) -> None:
         self.system = system
@@ -34,10 +37,10 @@ class ModuleConstraints(Constraints):
             outputs = [system.function(self.x, system.inputs[part]) for part in self._parts(1)]
         self.outputs = torch.cat(outputs, 1)
         self.delta = system.targets.distances(self.outputs, system.margin)
-        self._graph: tuple = (None, None)
+        self._graph: tuple[Any, ...] = (None, None)
 
     @property
-    def members(self) -> Tensor:  # type: ignore[override]
+    def members(self) -> Tensor:
         return self.system.targets.members()
 
     @property
@@ -65,6 +68,7 @@ class ModuleConstraints(Constraints):
         rows = rows if select is None else rows[select]
         data = torch.unique(rows // k)
         one = system.function.data_within(system.memory_limit, system.inputs)
+        # at a time so many data that four copies of their rows of J fit into memory
         chunk = max(1, min(one, system.memory_limit // (4 * k * len(self.x) * self.x.element_size())))
 
         def of_datum(x: Tensor, inputs: Tensor, label: Tensor) -> Tensor:
@@ -78,7 +82,7 @@ class ModuleConstraints(Constraints):
             try:
                 with recording():
                     blocks = derive(self.x, system.inputs[part], system.labels[part]).detach()
-            except RuntimeError:  # recurrent layers know no batches of batches
+            except RuntimeError:  # vmap does not work for recurrent layers
                 blocks = self._rows(part)
             found[start * k : (start + len(part)) * k] = blocks.reshape(-1, len(self.x))
         if len(rows) == len(found):
@@ -86,7 +90,7 @@ class ModuleConstraints(Constraints):
         return found[torch.searchsorted(data, rows // k) * k + rows % k]
 
     def _rows(self, data: Tensor) -> Tensor:
-        """J of some data, a backward pass a row."""
+        """The rows of J of some data, (rows, N), by one backward pass for each row."""
         with recording():
             leaf = self.x.clone().requires_grad_()
             delta = self.system.distances(leaf, data)
@@ -98,6 +102,7 @@ class ModuleConstraints(Constraints):
         if self.system.matrix_free:
             return ConstraintOperator(self, weights=weights, memory=self.system.memory_limit)
         n, hessian = len(self.x), self.x.new_zeros(len(self.x), len(self.x))
+        # columns of H at a time, at most 2^24 numbers; micro-batches are made smaller by this factor
         columns = min(n, max(1, 2**24 // (n * max(1, len(self.outputs)))), 64)
         eye = torch.eye(n, dtype=self.x.dtype, device=self.x.device)
         for part, w in self._weighted(weights, columns):
@@ -114,16 +119,21 @@ class ModuleConstraints(Constraints):
             self._graph = (stiffness, weights, *self._gradient(stiffness, weights))
         if len(self._graph) > 2:
             leaf, gradient = self._graph[2:]
-            return torch.autograd.grad(gradient, leaf, direction, retain_graph=True, materialize_grads=True)[
-                0
-            ]
+            product: Tensor
+            (product,) = torch.autograd.grad(
+                gradient, leaf, direction, retain_graph=True, materialize_grads=True
+            )
+            return product
         total = torch.zeros_like(self.x)
         for part, a, w in self._both(stiffness, weights):
             total += self._product(part, a, w)(direction)
         return total
 
     def _gradient(self, stiffness: Tensor | None, weights: Tensor | None) -> tuple[Tensor, ...]:
-        """The graph of the gradient whose derivative is a product: (x, ∇); empty where it does not fit, or is none."""
+        """(x, ∇): the gradient whose derivative along v is the product with v, with its graph.
+
+        Empty where the data do not fit into memory at once, there are no weights, or the gradient does not depend on x.
+        """
         parts = list(self._both(stiffness, weights))
         if weights is None or len(parts) != 1:
             return ()
@@ -150,19 +160,20 @@ class ModuleConstraints(Constraints):
     def _product(
         self, part: Tensor, stiffness: Tensor | None, weights: Tensor | None
     ) -> Callable[[Tensor], Tensor]:
-        """v -> (Σ a ∇Δ ⊗ ∇Δ + Σ w ∇∇Δ) v of some data."""
+        """The function v -> (Σ a ∇Δ ⊗ ∇Δ + Σ w ∇∇Δ) v of some data, (N,) -> (N,)."""
         distances = self._distances(part)
         if weights is None:
 
             def between(v: Tensor) -> Tensor:
                 weighed = weigh(stiffness, _forward(distances, self.x, v))
-                return torch.func.vjp(distances, self.x)[1](weighed)[0]
+                product: Tensor = torch.func.vjp(distances, self.x)[1](weighed)[0]
+                return product
 
             return between
         return lambda v: _forward(torch.func.grad(self._total(part, stiffness, weights)), self.x, v)
 
     def _total(self, part: Tensor, stiffness: Tensor | None, weights: Tensor) -> Callable[[Tensor], Tensor]:
-        """x -> Σ w Δ + ½ a (Δ − Δ(x))² of some data."""
+        """The function y -> Σ w Δ(y) + ½ a (Δ(y) − Δ(x))² of some data, whose Hessian at x is the one wanted."""
         distances = self._distances(part)
         start = self.delta.view(-1, self.system.targets.per_datum)[part].reshape(-1)
         start, weights = as_tensor_like(start, self.x), as_tensor_like(weights, self.x)
@@ -176,7 +187,7 @@ class ModuleConstraints(Constraints):
         return total
 
     def _parts(self, copies: int = 1) -> Iterator[slice]:
-        """The data in micro-batches, each of which a product may take `copies` times."""
+        """Micro-batches of the data, as slices, each so small that `copies` products with it fit into memory."""
         size, n_data = self._batch(copies), self.system.n_data
         return (slice(start, start + size) for start in range(0, n_data, size))
 
@@ -185,7 +196,7 @@ class ModuleConstraints(Constraints):
         return max(1, system.function.data_within(system.memory_limit, system.inputs) // copies)
 
     def _weighted(self, weights: Tensor, copies: int = 1) -> Iterator[tuple[Tensor, Tensor]]:
-        """Micro-batches of the data that weigh anything, with their weights."""
+        """Micro-batches of the data with a weight that is not zero, as indices, and their weights."""
         for part, _, w in self._both(None, weights, copies):
             if w is not None:
                 yield part, w
@@ -193,7 +204,7 @@ class ModuleConstraints(Constraints):
     def _both(
         self, stiffness: Tensor | None, weights: Tensor | None, copies: int = 1
     ) -> Iterator[tuple[Tensor, Tensor | None, Tensor | None]]:
-        """Micro-batches of the data that weigh anything, with their stiffness and weights."""
+        """Micro-batches of the data with stiffness or weight that is not zero, as indices, and these two."""
         n_data = self.system.n_data
         present = [g.reshape(n_data, -1) for g in (stiffness, weights) if g is not None]
         weighing = torch.cat(present, 1).any(1).nonzero()[:, 0] if present else self.delta[:0].long()
@@ -205,11 +216,15 @@ class ModuleConstraints(Constraints):
 
 
 def _forward(function: Callable[[Tensor], Tensor], x: Tensor, direction: Tensor) -> Tensor:
-    """The derivative of a function along a direction; in reverse mode where forward mode is not to be had."""
+    """The derivative of a function along a direction; by reverse mode twice where torch lacks forward mode."""
     with recording():
         try:
             with ONE_THREAD:
-                return torch.func.jvp(function, (x,), (direction,))[1].detach()
+                derivative: Tensor = torch.func.jvp(function, (x,), (direction,))[1].detach()
+                return derivative
         except (NotImplementedError, RuntimeError):
             value, pull = torch.func.vjp(function, x)[:2]
-            return torch.func.vjp(lambda w: pull(w)[0], torch.zeros_like(value))[1](direction)[0].detach()
+            derivative = torch.func.vjp(lambda w: pull(w)[0], torch.zeros_like(value))[1](direction)[
+                0
+            ].detach()
+            return derivative

@@ -1,4 +1,4 @@
-"""A module and its data: what constraints, kinks and products read of a `Network`."""
+"""A module and its data: the part of a `Network` that constraints, kinks and products read."""
 
 from functools import cached_property
 
@@ -21,7 +21,7 @@ class ModuleData(ConstrainedSystem, HasData):
     Attributes
     ----------
     function : FunctionalModule
-        Outputs of data, from the parameters.
+        Outputs of data as a function of the parameters.
     inputs, labels : (P, …), (P,) tensors
         Data.
     margin : float
@@ -42,36 +42,39 @@ class ModuleData(ConstrainedSystem, HasData):
 
     @property
     def sparse(self) -> bool:
-        """Every datum moves every parameter: J is dense."""
+        """False: every datum moves every parameter, so J is dense."""
         return False
 
     @property
     def kinked(self) -> bool:
-        """Whether a call of ReLU or its like is known in the module, or u' jumps."""
+        """Whether U has known kinks: a call of ReLU, |·|, max, … in the module, or a jump of u'."""
         return bool(self.kinked_units) or self.potential.kink > 0
 
     @property
     def matrix_free(self) -> bool:
-        """Whether N is beyond `dense_limit`."""
+        """Whether N is above `dense_limit`, so that J and H are known by their products only."""
         return self.n_dof > self.dense_limit
 
     @property
     def n_data(self) -> int:  # type: ignore[override]
-        """P."""
+        """The number of data P, an int."""
         return len(self.inputs)
 
     def taken(self, x: Array) -> Tensor:
-        """x as a tensor of the network's own kind; x itself where it is one already."""
+        """x, (N,), as a tensor of the network's precision and device; x itself where it is one already.
+
+        A `ValueError` is raised where x is no array of numbers or has another length.
+        """
         return as_weights(x, self.initial)
 
     @cached_property
     def n_outputs(self) -> int:
-        """1, or C."""
+        """The number of outputs of a datum: 1, or C."""
         return self.function.n_outputs(self.inputs)
 
     @cached_property
     def targets(self) -> Labels:
-        """The labels, as the map from outputs to distances."""
+        """The labels, as the linear map from outputs, (outputs, P), to distances, (m,)."""
         return self.label(self.labels)
 
     @cached_property
@@ -81,36 +84,37 @@ class ModuleData(ConstrainedSystem, HasData):
 
     @property
     def kinked_units(self) -> tuple[int, ...]:
-        """How many units each call of ReLU and its like bends; none where kinks are not known."""
+        """For each call of ReLU, |·|, max, … the number of units with a kink; empty where kinks are not known."""
         return self._traced[0]
 
     @property
     def unseen_kinks(self) -> tuple[str, ...]:
-        """Functions of torch in the module that bend where it is not seen."""
+        """Names of the torch functions called in the module whose kinks are not seen."""
         return self._traced[1]
 
     def label(self, labels: Tensor) -> Labels:
-        """Labels of some data, as the map from outputs to distances."""
+        """The map from outputs to distances for some labels, (k,)."""
         return Signs(labels) if self.n_outputs == 1 else Classes(labels, self.n_outputs)
 
     def distances(self, x: Tensor, part: Tensor | slice) -> Tensor:
-        """Δ of some data, differentiable."""
+        """Δ at x, (N,), of some data, a slice or (k,) indices: (k × constraints a datum,), differentiable in x."""
         outputs = self.function(x, self.inputs[part])
         return self.label(self.labels[part]).distances(outputs, self.margin)
 
     def delta(self, x: Tensor) -> Tensor:
-        """Δ of all data, differentiable."""
+        """Δ of all data at x, (N,): (m,), differentiable in x."""
         return self.distances(x, slice(None))
 
 
 def traced_kinks(function: FunctionalModule, inputs: Tensor) -> tuple[tuple[int, ...], tuple[str, ...]]:
-    """How many units each call of ReLU, |·|, max, … bends, and the functions whose kinks are not seen.
+    """The number of units with a kink in each call of ReLU, |·|, max, …, and the functions whose kinks are not seen.
 
-    Kinks are seen where every call that bends is about data, (P, …); else there are none, and all are named.
+    Kinks are seen only where the argument of every such call has the data as its first axis, (P, …). Otherwise none
+    are seen, and all these functions are named.
     """
     found: list[tuple[int, ...]] = []
     tracer = KinkTracer(None)
-    for copies in (1, 2):
+    for copies in (1, 2):  # with two data the first axis of an argument must be two: so it is the data's
         tracer = KinkTracer(None)
         with recording():
             few = torch.cat(copies * [inputs[:1]])

@@ -1,4 +1,4 @@
-"""A torch module as a function of its trainable parameters, flat: outputs of data, and what they take of memory."""
+"""A torch module as a function of its trainable parameters, flat: the outputs of data, and the memory they take."""
 
 import copy
 import math
@@ -15,14 +15,20 @@ from ...support.validation import require, require_finite
 from .known import require_known
 from .rewriter import Rewriter
 
-VECTORS = 12  # of N numbers, in one product with H
-# a module's parameters, the choice of attention kernels and the level of forward mode are of the process, not a thread
+VECTORS = 12  # vectors of N numbers that one product with H is taken to need: measured
+# A module's parameters, the choice of attention kernels and the level of forward mode belong to the process, not to a
+# thread: only one thread may run a module at a time.
 ONE_THREAD = threading.RLock()
-COPIES = 14  # of what one backward pass keeps of a datum: values, their changes, and the gradients of both
+# Memory of one datum in a product with H, in units of what a backward pass keeps of it (values, their changes, and the
+# gradients of both): measured, so that peaks stay below `memory_limit`.
+COPIES = 14
 
 
 class FunctionalModule:
-    """outputs(x, data) of a module; x holds its trainable parameters in their order, all else is held.
+    """The function outputs(x, data) of a module.
+
+    x, (N,), holds the trainable parameters in their order; frozen parameters and buffers stay fixed. A `ValueError` is
+    raised where the module has no trainable parameters, they are not finite, or `require_known` refuses it.
 
     Attributes
     ----------
@@ -31,7 +37,7 @@ class FunctionalModule:
     initial : (N,) tensor
         Its parameters.
     positions : dict of str to tensor
-        Where in x each of them lies, in its own shape; those used at two places are left out.
+        Where in x the entries of each parameter lie, in its own shape; parameters used at two places are left out.
     """
 
     def __init__(self, module: nn.Module, dtype: torch.dtype, device: torch.device | None) -> None:
@@ -58,10 +64,10 @@ class FunctionalModule:
         for p in self.module.parameters():
             p.requires_grad_(False)
         self.overwrites = self.rewritten = True  # until `n_outputs` has seen what the module does
-        self._bytes: tuple[tuple, int] | None = None
+        self._bytes: tuple[tuple[Any, ...], int] | None = None
 
     def __call__(self, x: Tensor, inputs: Tensor) -> Tensor:
-        """(outputs, P) of data (P, …); differentiable in x. The data stay as they are."""
+        """Outputs, (outputs, P), of data, (P, …), at x, (N,); differentiable in x. The data are not changed."""
         parts = zip(self.shapes.items(), x.split(self.sizes), strict=True)
         values = {name: part.view(shape) for (name, shape), part in parts}
         outputs = self._run(values, inputs)
@@ -74,10 +80,11 @@ class FunctionalModule:
             sdpa_kernel(SDPBackend.MATH),
             Rewriter(),
         ):  # fused attention has no second derivatives
-            return functional_call(self.module, values, (given,))
+            outputs: Tensor = functional_call(self.module, values, (given,))
+            return outputs
 
     def state(self, x: Tensor) -> nn.Module:
-        """A copy of the module with the parameters x."""
+        """A copy of the module with the parameters x, (N,)."""
         module = copy.deepcopy(self.module)
         parts = dict(zip(self.shapes, x.detach().split(self.sizes), strict=True))
         for name, p in module.named_parameters():
@@ -87,7 +94,7 @@ class FunctionalModule:
         return module
 
     def n_outputs(self, inputs: Tensor) -> int:
-        """How many outputs a datum has.
+        """The number of outputs of a datum, found by running the module on up to three data.
 
         Raises
         ------
@@ -111,6 +118,7 @@ class FunctionalModule:
             shape = self._require_shape(outputs, len(few))
             again = self._run({}, few)
             alone = torch.cat([self._run({}, datum) for datum in few.split(1)])
+        # 1e4 rounding errors are allowed between runs of one module on different batches
         tolerance = 1e4 * torch.finfo(outputs.dtype).eps * max(1.0, float(outputs.abs().max()))
         wanted = "one whose output is not random, and does not depend on earlier calls"
         require(_close(again, outputs, tolerance), "module", name, wanted)
@@ -120,7 +128,7 @@ class FunctionalModule:
         return shape[1] if len(shape) == 2 else 1
 
     def _first(self, given: Tensor, inputs: Tensor) -> Tensor:
-        """The outputs of a few data, or why the module does not take them."""
+        """The outputs of a few data; a `ValueError` that says why the module does not take them."""
         try:
             return self._run({}, given)
         except (RuntimeError, ValueError, TypeError, IndexError) as error:
@@ -146,7 +154,7 @@ class FunctionalModule:
         return shape
 
     def _require_derivatives(self, few: Tensor) -> None:
-        """A `ValueError` where outputs follow no parameter, or torch cannot differentiate them twice."""
+        """Raise a `ValueError` where outputs depend on no parameter, or torch cannot differentiate them twice."""
         name = type(self.module).__name__
         with recording():
             leaf = self.initial.clone().requires_grad_()
@@ -167,7 +175,11 @@ class FunctionalModule:
                 raise ValueError(f"module = {name!r} is not valid: it must be {wanted}.") from None
 
     def data_within(self, memory: int, inputs: Tensor, vectors: int = VECTORS) -> int:
-        """How many data one product with H may take in so many bytes; a `ValueError` where not even one fits."""
+        """The number of data that one product with H may take within `memory` bytes.
+
+        `inputs`, (P, …), give the shape of a datum; `vectors` of N numbers are set aside. A `ValueError` is raised
+        where not even one datum fits.
+        """
         size = len(self.initial) * self.initial.element_size()
         if self._bytes is None or self._bytes[0] != inputs.shape[1:]:
             self._bytes = (inputs.shape[1:], self._measured(inputs[:1]))
@@ -177,7 +189,10 @@ class FunctionalModule:
         return int(left // one)
 
     def _measured(self, datum: Tensor) -> int:
-        """Bytes of one datum in one product: what a backward pass keeps, and the unfolded images of a convolution."""
+        """Bytes of one datum, (1, …), in one product: tensors kept by a backward pass, and unfolded images.
+
+        A convolution may unfold its images into a matrix; three of the widest are counted.
+        """
         held = {p.data_ptr() for p in self.module.parameters()} | {self.initial.data_ptr()}
         kept: dict[int, int] = {}
         widest = 0
@@ -187,7 +202,7 @@ class FunctionalModule:
                 kept[t.untyped_storage().data_ptr()] = t.numel() * t.element_size()
             return t
 
-        def unfolded(layer: Any, given: tuple, output: Tensor) -> None:
+        def unfolded(layer: Any, given: tuple[Any, ...], output: Tensor) -> None:
             nonlocal widest
             kernel = math.prod(layer.kernel_size) * layer.in_channels // layer.groups
             widest = max(widest, kernel * math.prod(output.shape[2:]) * output.element_size())
@@ -209,7 +224,7 @@ class FunctionalModule:
 
 
 def _copied(module: nn.Module) -> nn.Module:
-    """A deep copy, or a sentence where torch refuses one."""
+    """A deep copy; a `ValueError` where torch refuses one."""
     try:
         return copy.deepcopy(module)
     except RuntimeError:

@@ -1,6 +1,7 @@
-"""The kinks of a module: ReLU and its like are seen as they are called, for all data at once.
+"""The kinks of a module: calls of ReLU, |·|, max, … are traced, for all data at once.
 
-Each call makes of P data (P, …) numbers; a unit is a place among the last axes, numbered through the calls.
+The argument of each call is (P, …) for P data. A unit is a place on the axes after the first; units are numbered
+through the calls.
 """
 
 from functools import cached_property
@@ -16,20 +17,21 @@ from .data import ModuleData
 
 
 class TracedConstraints(AutodiffConstraints):
-    """Δ of every datum with the graph of all data at once, and its kinks: members are (unit, datum)."""
+    """Δ of every datum, (m,), with the graph of all data at once, and its kinks, whose members are (unit, datum)."""
 
     system: ModuleData  # type: ignore[assignment]
+    delta: Tensor
 
     def __init__(self, system: ModuleData, x: Tensor) -> None:
         super().__init__(system, system.taken(x))  # type: ignore[arg-type]  # it asks for `delta`, and a ModuleData has that
 
     @property
-    def members(self) -> Tensor:  # type: ignore[override]
+    def members(self) -> Tensor:
         return self.system.targets.members()
 
     @cached_property
     def outputs(self) -> Tensor:
-        """f, or z of each class, (outputs, P), kinks held or not."""
+        """f, or z of each class, (outputs, P), of the module itself: as if no kinks were held."""
         with torch.no_grad():
             return self.system.function(self.x, self.system.inputs)
 
@@ -54,12 +56,12 @@ class TracedConstraints(AutodiffConstraints):
 
     @cached_property
     def _layout(self) -> tuple[Tensor, Tensor]:
-        """The units of each call, and the number of its first one."""
+        """For each call its number of units, and the number of its first unit."""
         widths = torch.tensor(self.system.kinked_units, dtype=torch.long, device=self.x.device)
         return widths, widths.cumsum(0) - widths
 
     @cached_property
-    def _held(self) -> HeldKinks | None:  # type: ignore[override]
+    def _held(self) -> HeldKinks | None:
         if self.system.kinks is None:
             return None
         (units, data), slopes = self.system.kinks[0].T, self.system.kinks[1]

@@ -1,4 +1,4 @@
-"""What cannot be a function of its parameters and one datum is refused by what it is, before anything is run."""
+"""Refuses modules that cannot be a function of their parameters and one datum, by their type, before they are run."""
 
 from typing import Any
 
@@ -15,20 +15,27 @@ BATCH = nn.modules.batchnorm._BatchNorm
 
 
 def require_known(module: Any) -> nn.Module:
-    """The module, or a `ValueError` of one sentence."""
+    """The module (unwrapped from torch.compile).
+
+    Raises
+    ------
+    ValueError
+        One sentence: no module, a compiled script, parameters without shape or numbers or in another precision,
+        batch normalisation or dropout in training mode.
+    """
     require(isinstance(module, nn.Module), "module", _name(module), "a torch.nn.Module")
     script = isinstance(module, torch.jit.ScriptModule)
     require(not script, "module", _name(module), "the torch.nn.Module itself, not a compiled script of it")
-    module = getattr(module, "_orig_mod", module)  # of torch.compile
-    for name, p in [*module.named_parameters(), *module.named_buffers()]:
+    known: nn.Module = getattr(module, "_orig_mod", module)  # torch.compile keeps the module there
+    for name, p in [*known.named_parameters(), *known.named_buffers()]:
         lazy = isinstance(p, UninitializedParameter | UninitializedBuffer)
         require(
             not lazy, f"the shape of {name}", "not known yet", "known: run the lazy module on some data first"
         )
         require(p.device.type != "meta", f"the device of {name}", "meta", "one that holds numbers")
-    for name, p in module.named_parameters():
+    for name, p in known.named_parameters():
         require(p.dtype in FLOATS, f"the precision of {name}", str(p.dtype), "float64 or float32")
-    for name, layer in module.named_modules():
+    for name, layer in known.named_modules():
         field = f"{type(layer).__name__} {name!r}"
         if isinstance(layer, BATCH):
             wanted = "there (track_running_stats=True): without it the layer couples the data of a batch"
@@ -39,7 +46,7 @@ def require_known(module: Any) -> nn.Module:
         if isinstance(layer, DROPOUT):
             wanted = "in eval mode, or p = 0: it makes Δ random"
             require(not layer.training or layer.p == 0, f"the mode of {field}", "train", wanted)
-    return module
+    return known
 
 
 def _name(module: Any) -> str:

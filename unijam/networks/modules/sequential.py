@@ -1,4 +1,4 @@
-"""What changes no Δ of a module, where it is a chain of known layers: rescalings of ReLU units, shifts of outputs."""
+"""The symmetries of a module that is a chain of known layers: rescalings of ReLU units, shifts of outputs."""
 
 import math
 from collections.abc import Iterator
@@ -19,11 +19,18 @@ HOMOGENEOUS = (
 
 
 def symmetries_of(module: nn.Module, positions: dict[str, Tensor], n_outputs: int) -> Symmetries:
-    """The symmetries of a module, from where each trainable parameter, used once, lies in the flat x, in its own shape.
+    """The symmetries of a module; empty where it is no chain of known layers.
 
-    None where it is no chain of layers that are known. Of two layers with only homogeneous modules between them, each
-    output channel of the first is a unit that may be rescaled. To C > 1 outputs of a last linear layer the same
-    function may be added.
+    Where only homogeneous modules stand between two layers with weights, each output channel of the first is a unit
+    that may be rescaled. To C > 1 outputs of a last linear layer the same function may be added.
+
+    Parameters
+    ----------
+    module : nn.Module
+    positions : dict of str to tensor
+        For each trainable parameter that is used once, where in the flat x its entries lie, in its own shape.
+    n_outputs : int
+        1, or C.
     """
     entering, leaving = [], []
     chain = list(_chain(module, "")) if isinstance(module, nn.Sequential) else []
@@ -58,7 +65,10 @@ def _chain(module: nn.Module, prefix: str) -> Iterator[tuple[str, nn.Module]]:
 def _between(
     below: str, first: nn.Module, above: str, second: nn.Module, positions: dict[str, Tensor]
 ) -> tuple[Tensor, Tensor] | None:
-    """What enters and what leaves each output channel of the first layer, (channels, parameters) each."""
+    """Positions of the weights that enter and that leave each output channel of the first layer, (channels, k) each.
+
+    None where some are frozen or shared, or where the second layer does not take the channels of the first.
+    """
     into, out = _parameters(below, first, positions), positions.get(f"{above}weight")
     if into is None or out is None:
         return None

@@ -1,7 +1,8 @@
-"""Directions of weight space that change no output, and the gauge in which weights are kept.
+"""Directions of weight space that change no Δ, and the gauge in which weights are kept.
 
-Spherical weights: each layer's radial direction. ReLU: rescaling a hidden unit, (w_in, b) times a and w_out
-times 1/a, with generator G x = (w_in, b, −w_out). C > 2 outputs: the same function may be added to all.
+For spherical weights these are the radial directions of the layers. For ReLU a hidden unit may be rescaled, (w_in, b)
+times a and w_out times 1/a, with generator G x = (w_in, b, −w_out). With C > 2 outputs the same function may be added
+to all of them.
 """
 
 import warnings
@@ -20,7 +21,7 @@ NULL = 1e-6  # combinations of moves that change the layers' norms by less than 
 
 @dataclass(frozen=True, eq=False)
 class Symmetries:
-    """What changes no output of a network of free weights.
+    """The symmetries of a network of free weights: changes of x along which no Δ changes.
 
     Attributes
     ----------
@@ -36,17 +37,20 @@ class Symmetries:
 
     @classmethod
     @lru_cache(maxsize=16)
-    @torch.inference_mode(False)  # kept: derivatives may follow it later
+    @torch.inference_mode(False)  # cached tensors must allow derivatives later
     def of_layers(
         cls, shapes: tuple[tuple[int, int], ...], homogeneous: bool, shifted: bool, device: torch.device
     ) -> Self:
-        """Of a fully connected network, whose θ_l of these shapes follow one another in x."""
+        """The symmetries of a fully connected network, whose θ_l of these shapes follow one another in x.
+
+        `homogeneous`: ReLU units; `shifted`: C > 2 outputs.
+        """
         theta = positions(shapes, device)
         units = Rescalings.of_layers(theta) if homogeneous else Rescalings((), ())
         return cls(units, theta[-1] if shifted else theta[-1][:0])
 
     def rows(self, x: Tensor) -> Tensor:
-        """The directions at x, a sparse (k, N) tensor."""
+        """The directions at x, (N,), as a sparse (k, N) tensor, not orthonormal."""
         moves = self.units.generators(x)
         if not self.outputs.numel():
             return moves
@@ -57,10 +61,11 @@ class Symmetries:
         return torch.cat([moves, shifts])
 
     def canonical(self, x: Tensor) -> Tensor:
-        """x with outputs of sum 0 and balanced units; x itself where it is so already."""
+        """x, (N,), with outputs of sum 0 and balanced units; x itself where it is so already."""
         if self.outputs.numel():
             last = x[self.outputs]
             mean = last.mean(0)
+            # 8 eps: rounding, so that an x in its gauge comes back bit by bit
             if float(mean.abs().max()) > 8 * torch.finfo(x.dtype).eps * float(last.abs().max()):
                 x = x.clone()
                 x[self.outputs] = last - mean
@@ -68,16 +73,17 @@ class Symmetries:
 
 
 def on_spheres(moves: Tensor, sphere: Sphere) -> Tensor:
-    """Combinations of rescalings and shifts that change no layer's norm, symmetries of spherical weights, (k, N).
+    """Combinations of rescalings and shifts `moves`, (k, N), that change no layer's norm: a sparse (k', N) tensor.
 
-    Rows and combinations are sparse: each joins one move to at most as many others as there are layers. Without
-    biases rescalings that change norms by fractions of sum 0 are symmetries too; but they differ from these by
-    rescalings of whole layers, which are radial directions.
+    They are the symmetries of spherical weights besides the radial directions. Rows and combinations are sparse: each
+    joins one move to at most as many others as there are layers. Without biases, rescalings that change norms by
+    fractions of sum 0 are symmetries too; but they differ from these by rescalings of whole layers, which are radial
+    directions.
     """
     if not len(moves):
         return moves
     size = torch.sparse.sum(moves * moves, 1).to_dense().sqrt()
-    if not bool(size.all()):  # of units whose weights have died away to nothing
+    if not bool(size.all()):  # leave out moves of units whose weights are zero
         moves = moves.index_select(0, size.nonzero()[:, 0])
         return on_spheres(moves, sphere)
     effect = (torch.sparse.mm(moves, sphere.normals) / size[:, None]).T  # (layers, moves)
@@ -97,5 +103,6 @@ def on_spheres(moves: Tensor, sphere: Sphere) -> Tensor:
         mix[:, chosen] = -torch.linalg.lstsq(effect[:, chosen], effect[:, others], driver="gels").solution.T
     mix = mix / size
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore", UserWarning)  # torch calls its own sparse product beta
-        return torch.sparse.mm(mix.to_sparse(), moves)
+        warnings.simplefilter("ignore", UserWarning)  # torch warns that its sparse products are in beta
+        mixed: Tensor = torch.sparse.mm(mix.to_sparse(), moves)
+        return mixed

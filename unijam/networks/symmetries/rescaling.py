@@ -1,7 +1,7 @@
 """Units that may be rescaled, (w_in, b) times a and w_out times 1/a: generators as sparse rows, and the balanced gauge.
 
-What enters and what leaves a unit is kept as positions in the flat x, so that layers of any kind (dense,
-convolutions) and of any size are the same here.
+The weights that enter and leave a unit are kept as positions in the flat x, so that layers of any kind (dense,
+convolutions) and of any size are treated alike.
 """
 
 import warnings
@@ -13,17 +13,18 @@ from typing import Self
 import torch
 from torch import Tensor
 
-BALANCED = 1e-14  # relative difference of the norms of balanced units
-SWEEPS = 1000
+BALANCED = 1e-14  # relative difference of the two norms up to which a unit counts as balanced
+SWEEPS = 1000  # at most; the last x is returned where they do not suffice
 
 
 @dataclass(frozen=True, eq=False)
 class Rescalings:
-    """Layers of units: which of the N parameters enter and which leave each unit of each layer.
+    """Layers of units that may be rescaled, and the parameters that enter and leave each unit.
 
     Attributes
     ----------
-    entering, leaving : tuple of (units, parameters) tensors of positions, one a layer of units
+    entering, leaving : tuples of (units, parameters) integer tensors, one for each layer of units
+        Positions in x of the parameters that enter and leave each unit.
     """
 
     entering: tuple[Tensor, ...]
@@ -31,14 +32,14 @@ class Rescalings:
 
     @classmethod
     def of_layers(cls, theta: Sequence[Tensor]) -> Self:
-        """Of fully connected layers, from the positions of each θ_l = [W_l|b_l]."""
+        """The units of fully connected layers, from the positions of each θ_l = [W_l|b_l], (h_l, h̃_{l−1})."""
         return cls(
             tuple(theta[:-1]),
             tuple(above[:, : len(below)].T for below, above in pairwise(theta)),
         )
 
     def generators(self, x: Tensor) -> Tensor:
-        """G x of each unit that has any weights, as a sparse (units, N) tensor."""
+        """The generator G x of each unit that has any weight, at x, (N,): a sparse (units, N) tensor."""
         units, positions, values, first = [], [], [], 0
         for entering, leaving in zip(self.entering, self.leaving, strict=True):
             numbers = torch.arange(first, first + len(entering), device=x.device)
@@ -58,7 +59,7 @@ class Rescalings:
         return sparse_rows(torch.stack([renumbered, position[kept]]), value[kept], size)
 
     def balanced(self, x: Tensor) -> Tensor:
-        """x with every unit rescaled to ‖[w_in|b]‖ = ‖w_out‖; x itself where it is so already.
+        """x, (N,), with every unit rescaled to ‖[w_in|b]‖ = ‖w_out‖; x itself where it is so already.
 
         Units without weights on one side stay as they are.
         """
@@ -81,14 +82,14 @@ class Rescalings:
 
 
 def sparse_rows(where: Tensor, values: Tensor, size: tuple[int, int]) -> Tensor:
-    """A sparse tensor of rows; positions are known to be inside."""
+    """A sparse tensor of this size, with values, (k,), at positions `where`, (2, k), which must lie inside."""
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore", UserWarning)  # torch asks whether it shall check that
+        warnings.simplefilter("ignore", UserWarning)  # torch warns that it does not check the positions
         return torch.sparse_coo_tensor(where, values, size).coalesce()
 
 
 def positions(shapes: tuple[tuple[int, int], ...], device: torch.device) -> list[Tensor]:
-    """Where in a flat x the numbers of arrays of these shapes lie, one after the other."""
+    """Where in a flat x the entries of arrays of these shapes lie, one after the other: one (i, j) tensor each."""
     starts = accumulate((i * j for i, j in shapes), initial=0)
     return [
         torch.arange(n, n + i * j, device=device).view(i, j)

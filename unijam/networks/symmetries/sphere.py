@@ -35,21 +35,24 @@ class Sphere:
 
     @classmethod
     def at(cls, x: Tensor, radii: Tensor, sizes: tuple[int, ...]) -> "Sphere":
-        """The map at x, for layers of so many parameters."""
+        """The map at x, (N,), for layers of norms `radii`, (layers,), and of `sizes` parameters each."""
         layers = layer_indicator(sizes, x.dtype, x.device)
         norms = ((x * x) @ layers).sqrt()
         stretch = (radii / norms) @ layers.T
         return cls(x * stretch, stretch, layers * (x / (norms @ layers.T))[..., None], norms, layers)
 
     def project(self, rows: Tensor) -> Tensor:
-        """D v of each row v, (k, N), in place: takes directions from x to θ, gradients from θ to x."""
+        """D v of each row v, (k, N), in place.
+
+        D is symmetric, so the same product takes directions from x to θ and gradients from θ to x.
+        """
         if rows.ndim == 2:
             return rows.addmm_(rows @ self.normals, self.normals.T, alpha=-1).mul_(self.stretch)
         along = rows @ self.normals  # with leading axes (replicas)
         return rows.sub_(along @ self.normals.mT).mul_(self.stretch.unsqueeze(-2))
 
     def curvature(self, hessian: Tensor, gradient: Tensor) -> Tensor:
-        """∇∇ in x from ∇∇ and ∇ in the effective weights, in place: Dᵀ H D + Σ g ∂²(rθ/‖θ‖).
+        """∇∇ in x, (N, N), from ∇∇, (N, N), and ∇, (N,), in the effective weights: Dᵀ H D + Σ g ∂²(rθ/‖θ‖), in place.
 
         Σ g ∂²(rθ/‖θ‖) = −(r/‖θ‖²)[g nᵀ + n gᵀ + (g·n)(1 − 3nnᵀ)], layer by layer.
         """
@@ -62,24 +65,28 @@ class Sphere:
         return hessian
 
     def curvature_product(self, product: Tensor, gradient: Tensor, direction: Tensor) -> Tensor:
-        """The same matrix times v, from ∇∇ times D v and ∇ in the effective weights; `product` is overwritten."""
+        """The matrix of `curvature` times v = `direction`, (N,).
+
+        `product` is ∇∇ times D v, (N,), and is overwritten; `gradient` is ∇, (N,), both in the effective weights.
+        """
         pull = self.stretch * gradient
         along = (pull @ self.normals) / self.norms
         parallel = direction @ self.normals
         found = self.project(product[None])[0]
+        # the second term of `curvature` times v, without its matrices
         found -= self.layers @ (parallel / self.norms) * pull
         found -= self.normals @ (self.layers.T @ (pull * direction) / self.norms - 3 * along * parallel)
         return found - (self.layers @ along) * direction
 
 
 @lru_cache(maxsize=64)
-@torch.inference_mode(False)  # kept: derivatives may follow it later
+@torch.inference_mode(False)  # cached tensors must allow derivatives later
 def layer_indicator(sizes: tuple[int, ...], dtype: torch.dtype, device: torch.device) -> Tensor:
-    """1 where a parameter belongs to a layer, (N, layers)."""
+    """A tensor, (N, layers), that is 1 where a parameter belongs to a layer, for layers of `sizes` parameters."""
     layer = torch.arange(len(sizes)).repeat_interleave(torch.tensor(sizes))
     return torch.nn.functional.one_hot(layer, len(sizes)).to(dtype=dtype, device=device)
 
 
 def layer_norms(x: Tensor, sizes: tuple[int, ...]) -> Tensor:
-    """‖θ_l‖, (layers,)."""
+    """‖θ_l‖, (layers,), of x, (N,), for layers of `sizes` parameters."""
     return (layer_indicator(sizes, x.dtype, x.device).T @ (x * x)).sqrt()

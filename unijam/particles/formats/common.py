@@ -23,8 +23,11 @@ from ..spheres import SoftSpheres
 
 
 @contextmanager
-def written_whole(path: str | os.PathLike) -> Iterator[Path]:
-    """A path to write to, which takes the place of `path` at the end: a failure leaves the old file as it was."""
+def written_whole(path: str | os.PathLike[str]) -> Iterator[Path]:
+    """Context manager: yields a temporary path to write to, which replaces `path` at the end.
+
+    A failure leaves the old file as it was. A `ValueError` is raised where `path` is a folder or its folder is missing.
+    """
     target = Path(path).resolve()
     if target.is_dir():
         raise ValueError(f"path = {str(path)!r} is not valid: it must be a file, and this is a folder.")
@@ -42,8 +45,8 @@ def written_whole(path: str | os.PathLike) -> Iterator[Path]:
         partial.unlink(missing_ok=True)
 
 
-def existing(path: str | os.PathLike) -> Path:
-    """The path of a file that is there, or an error of one sentence."""
+def existing(path: str | os.PathLike[str]) -> Path:
+    """The path of an existing file; a `ValueError` where it is a folder, a `FileNotFoundError` where there is none."""
     found = Path(path)
     if found.is_dir():
         raise ValueError(f"path = {str(path)!r} is not valid: it must be a file, and this is a folder.")
@@ -53,14 +56,20 @@ def existing(path: str | os.PathLike) -> Path:
 
 
 def require_frame(system: Any, x: Array) -> np.ndarray:
-    """x as a float64 array, or a `ValueError` where these are not a packing and its degrees of freedom."""
+    """x as a float64 array, (n_dof,).
+
+    Raises
+    ------
+    ValueError
+        Where system is no packing in two or three dimensions, or x not its degrees of freedom.
+    """
     require_packing(system)
     require(system.dimension in (2, 3), "dimension", system.dimension, "2 or 3 for a file of particles")
     return np.ascontiguousarray(require_positions(system, x), dtype=np.float64)
 
 
 def wrapped(positions: np.ndarray, sides: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Positions folded into [0, side) and the integer image of each: positions = folded + image × side."""
+    """Positions folded into [0, side), (n, d), and their integer images, (n, d): positions = folded + image × side."""
     image = np.floor(positions / sides)
     inside = (positions >= 0) & (positions < sides)
     folded = np.where(inside, positions, positions - image * sides)
@@ -70,7 +79,7 @@ def wrapped(positions: np.ndarray, sides: np.ndarray) -> tuple[np.ndarray, np.nd
 
 
 def packing(
-    path: str | os.PathLike,
+    path: str | os.PathLike[str],
     x: np.ndarray,
     radii: np.ndarray,
     sides: np.ndarray,
@@ -79,22 +88,27 @@ def packing(
     aspect_ratio: float | None = None,
     potential: Potential | None = None,
 ) -> tuple[Packing, np.ndarray]:
-    """(system, x) from what a file holds; a value out of range is answered by a sentence that names the file.
+    """(system, x) from the arrays in a file.
 
     Parameters
     ----------
     path
-        Of the file, for the sentences.
+        Path of the file, for error messages.
     x : (n_dof,) array
     radii : (n,) array
     sides : (d,) array
-        Of the box.
+        Sides of the box.
     initial : (n_dof,) array, optional
         The system's own start; x by default.
     aspect_ratio : float, optional
         Makes the particles ellipses.
     potential : Potential, optional
         Harmonic by default.
+
+    Raises
+    ------
+    ValueError
+        Where a value is not finite or out of range; the message names the file.
     """
     d = len(sides)
     for name, array in (("x", x), ("radii", radii), ("box", sides)):
@@ -118,7 +132,10 @@ def packing(
 
 
 def equal_discs(radii: np.ndarray, largest: int) -> tuple[np.ndarray, np.ndarray]:
-    """Distinct radii, ascending, and the class of each particle; one class where there are more than `largest`."""
+    """Distinct radii, ascending, and the class of each particle, (n,).
+
+    Where there are more than `largest` distinct radii, there is one class, of the mean radius.
+    """
     sizes, classes = np.unique(radii, return_inverse=True)
     if len(sizes) > largest:
         return np.array([radii.mean()]), np.zeros(len(radii), dtype=np.int64)

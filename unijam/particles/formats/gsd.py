@@ -1,4 +1,4 @@
-"""GSD trajectories: what OVITO and HOOMD show in single precision, and beside it the packing itself, bit by bit.
+"""GSD trajectories: the packing in single precision, as OVITO and HOOMD read it, and beside it in double precision.
 
 Chunks log/unijam/* hold x, radii, box and aspect ratio in double precision; log/bonds/force and log/bonds/overlap
 belong to the contacts, which are bonds.
@@ -18,13 +18,12 @@ from ..packing import Packing
 from .common import equal_discs, existing, packing, require_frame, wrapped, written_whole
 from .gsd_foreign import OURS, read_foreign
 
-OWN = (
-    "log/unijam/"  # chunks that only unijam reads (OVITO shows log/name, log/particles/name, log/bonds/name)
-)
+# Chunks that only unijam reads (OVITO shows log/name, log/particles/name, log/bonds/name).
+OWN = "log/unijam/"
 MANY_CLASSES = 16  # distinct radii up to which each is a particle type of its own
 
 
-def write_gsd(path: str | os.PathLike, packings: Any) -> None:
+def write_gsd(path: str | os.PathLike[str], packings: Any) -> None:
     """Write packings to a GSD trajectory, one frame each, that OVITO opens and `read_gsd` returns bit by bit.
 
     Particle types are classes of equal radius (one type for continuous distributions of discs); diameters are
@@ -36,8 +35,8 @@ def write_gsd(path: str | os.PathLike, packings: Any) -> None:
     path : path
         Written whole or not at all: an error, as a full disk, leaves the file that was there.
     packings : (system, x), a sequence of them, or JamResult
-        Anything with a `system` and an `x` counts as a pair. Of a `JamResult`: its states, and last the state
-        reached.
+        Anything with a `system` and an `x` counts as a pair. A `JamResult` gives a frame for each of its states, and
+        last the state that it reached.
 
     Raises
     ------
@@ -64,20 +63,20 @@ def write_gsd(path: str | os.PathLike, packings: Any) -> None:
 
 
 def read_gsd(
-    path: str | os.PathLike,
+    path: str | os.PathLike[str],
     frame: int = -1,
     potential: Potential | None = None,
     diameters: Mapping[str, float] | None = None,
 ) -> tuple[Packing, np.ndarray]:
-    """One packing of a GSD file: exactly what `write_gsd` was given, or what another program wrote.
+    """One packing of a GSD file: exactly the packing given to `write_gsd`, or one that another program wrote.
 
     Parameters
     ----------
     path : path
     frame : int
-        Which, from 0, or from −1 backwards.
+        The number of the frame, from 0, or from −1 backwards.
     potential : Potential, optional
-        Of the particles; by default that of the file, harmonic where it names none.
+        The potential of the particles; by default the potential in the file, harmonic where it names none.
     diameters : mapping of str to float, optional
         The diameter of each particle type, for discs and spheres of another program whose sizes the file does not
         hold (HOOMD's molecular dynamics keeps them in its force field).
@@ -142,14 +141,14 @@ def read_gsd(
             ) from None
 
 
-def _require_whole(path: str | os.PathLike) -> None:
-    """A `ValueError` where the header points beyond the end of the file: the library would read there, and crash."""
+def _require_whole(path: str | os.PathLike[str]) -> None:
+    """Raise a `ValueError` where the header points beyond the end of the file: the library would crash there."""
     with open(path, "rb") as file:
         head = file.read(40)
         size = file.seek(0, os.SEEK_END)
-    if (
-        len(head) == 40
-    ):  # magic number; location and length of the index, of 32 bytes a row, and of the names, of 64
+    # Five 64-bit numbers: magic number; place and number of rows of the index, 32 bytes each; place and number of
+    # names, 64 bytes each.
+    if len(head) == 40:
         _, index, rows, names, entries = struct.unpack("<5Q", head)
         if index + 32 * rows > size or names + 64 * entries > size:
             raise ValueError(f"{path}: not a whole GSD file (its header points beyond its end).")
@@ -215,7 +214,7 @@ def _frame(system: Packing, x: np.ndarray, step: int) -> Any:
 
 
 def _own(system: Packing, x: np.ndarray) -> dict[str, np.ndarray]:
-    """What makes the packing again, exactly."""
+    """The arrays from which `_read_own` makes exactly this packing, by name."""
     held = {"x": x, "radii": system.radii, "box": system.sides}
     if system.initial.tobytes() != x.tobytes():
         held["initial"] = system.initial
@@ -235,7 +234,7 @@ def _own_chunks(file: Any, at: int) -> dict[str, np.ndarray]:
 
 
 def _read_own(
-    path: str | os.PathLike, held: dict[str, np.ndarray], potential: Potential | None
+    path: str | os.PathLike[str], held: dict[str, np.ndarray], potential: Potential | None
 ) -> tuple[Packing, np.ndarray]:
     for name in ("x", "radii", "box"):
         require(name in held, f"{path}: {OWN}{name}", None, "there with the others of unijam")

@@ -1,7 +1,7 @@
-"""GSD frames of other programs, HOOMD's above all: what they say about discs, spheres and ellipses, or one sentence.
+"""GSD frames of other programs, HOOMD's above all, read as discs, spheres or ellipses.
 
-Sizes come from the shapes of the particle types (HPMC), or from the diameters (molecular dynamics), whose default of 1
-says nothing where particles of several types are there.
+Sizes come from the shapes of the particle types (HPMC), or from the diameters (molecular dynamics). The default
+diameter of 1 says nothing where there are particles of several types.
 """
 
 import os
@@ -15,15 +15,20 @@ from ...support.validation import is_positive, require
 from ..packing import Packing
 from .common import packing
 
-ALIKE = 1e-5  # relative difference of what single precision holds to be the same
+ALIKE = 1e-5  # relative difference up to which two numbers in single precision count as the same
 OURS = "contact"  # bonds of this type are what `write_gsd` shows: no forces of their own
 LINKED = ("angles", "dihedrals", "impropers", "constraints")
 
 
 def read_foreign(
-    path: str | os.PathLike, frame: Any, potential: Potential | None, diameters: Mapping[str, float] | None
+    path: str | os.PathLike[str],
+    frame: Any,
+    potential: Potential | None,
+    diameters: Mapping[str, float] | None,
 ) -> tuple[Packing, np.ndarray]:
-    """(system, x) of a frame in single precision, x unwrapped by the images.
+    """(system, x) of a frame in single precision; x, (n_dof,), is unwrapped by the images.
+
+    `potential` is harmonic by default. `diameters` gives the diameter of each particle type where the file does not.
 
     Raises
     ------
@@ -57,8 +62,8 @@ def read_foreign(
     return packing(path, x, 0.5 * _diameters(path, p, shapes, diameters), sides, potential=potential)
 
 
-def _require_free(path: str | os.PathLike, frame: Any) -> None:
-    """A `ValueError` where particles are joined: `unijam` has no forces between them but those of their overlaps."""
+def _require_free(path: str | os.PathLike[str], frame: Any) -> None:
+    """Raise a `ValueError` where particles are joined: in `unijam` only overlaps exert forces."""
     kinds = [frame.bonds.types[k] for k in np.unique(frame.bonds.typeid)] if frame.bonds.N else []
     require(set(kinds) <= {OURS}, f"{path}: bonds", kinds, "none: particles must be free of bonds")
     for name in LINKED:
@@ -74,7 +79,7 @@ def _require_free(path: str | os.PathLike, frame: Any) -> None:
     )
 
 
-def _shapes(path: str | os.PathLike, p: Any) -> tuple[list[dict[str, Any]], str]:
+def _shapes(path: str | os.PathLike[str], p: Any) -> tuple[list[dict[str, Any]], str]:
     """The shape of each type ({} where the file names none), and the kind that all of them are of."""
     used = np.unique(np.asarray(p.typeid)).tolist()
     known = f"one of the {len(p.types)} types {', '.join(p.types)}"
@@ -95,7 +100,7 @@ def _shapes(path: str | os.PathLike, p: Any) -> tuple[list[dict[str, Any]], str]
 
 
 def _diameters(
-    path: str | os.PathLike, p: Any, shapes: list[dict[str, Any]], given: Mapping[str, float] | None
+    path: str | os.PathLike[str], p: Any, shapes: list[dict[str, Any]], given: Mapping[str, float] | None
 ) -> np.ndarray:
     """The diameter of each particle: as given by type, of the shape of its type, or its own."""
     own, typeid = np.asarray(p.diameter, dtype=np.float64), np.asarray(p.typeid)
@@ -106,8 +111,9 @@ def _diameters(
         for k in used:
             value = given.get(p.types[k])
             require(is_positive(value), f"{path}: diameters of {p.types[k]}", value, "positive and finite")
-        return np.array([given.get(name, np.nan) for name in p.types], dtype=np.float64)[typeid]
-    default = bool((own == 1.0).all())  # what the library fills in, and what it leaves out on writing
+        sizes: np.ndarray = np.array([given.get(name, np.nan) for name in p.types], dtype=np.float64)[typeid]
+        return sizes
+    default = bool((own == 1.0).all())  # the library fills in ones, and does not write them
     told = [k for k in used if "diameter" in shapes[k]]
     if not told:
         wanted = (
@@ -128,7 +134,7 @@ def _diameters(
 
 
 def _ellipses(
-    path: str | os.PathLike, p: Any, shapes: list[dict[str, Any]]
+    path: str | os.PathLike[str], p: Any, shapes: list[dict[str, Any]]
 ) -> tuple[np.ndarray, float, np.ndarray]:
     """Radii, aspect ratio and angles of ellipses."""
     axes = np.array([[shape.get("a", np.nan), shape.get("b", np.nan)] for shape in shapes], dtype=np.float64)

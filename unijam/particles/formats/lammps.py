@@ -20,10 +20,10 @@ from .common import equal_discs, existing, packing, require_frame, unit_density,
 from .lammps_data import AXES, FLOAT, WHOLE, DataFile, parse
 
 MANY_CLASSES = 16  # distinct radii up to which each is an atom type of its own
-HALF_SLAB = 0.5  # half the height of the periodic slab that a packing of discs lies in
+HALF_SLAB = 0.5  # half the height of the periodic slab in which LAMMPS holds a packing of discs
 
 
-def write_lammps(path: str | os.PathLike, system: Packing, x: np.ndarray) -> None:
+def write_lammps(path: str | os.PathLike[str], system: Packing, x: np.ndarray) -> None:
     """Write discs or spheres to a LAMMPS data file (`atom_style sphere`), at rest under `lammps_input(system)`.
 
     Numbers have as many digits as double precision needs; every particle has mass one. Positions are folded into
@@ -108,7 +108,7 @@ def lammps_input(system: Packing, data: str = "packing.data") -> str:
     )
     exponent = float(system.potential.exponent)
     power = str(int(exponent)) if exponent.is_integer() else repr(exponent)
-    cutoff = float(2.0 * system.radii.max()) * (1.0 + 1e-12)
+    cutoff = float(2.0 * system.radii.max()) * (1.0 + 1e-12)  # rounding must not lose the largest pairs
     return "\n".join(
         (
             "units lj",
@@ -125,14 +125,16 @@ def lammps_input(system: Packing, data: str = "packing.data") -> str:
     )
 
 
-def read_lammps(path: str | os.PathLike, potential: Potential | None = None) -> tuple[Packing, np.ndarray]:
+def read_lammps(
+    path: str | os.PathLike[str], potential: Potential | None = None
+) -> tuple[Packing, np.ndarray]:
     """Discs or spheres from a LAMMPS data file of `atom_style sphere`, in the order of their ids.
 
     Parameters
     ----------
     path : path
     potential : Potential, optional
-        Of the particles; harmonic by default, since data files name none.
+        The potential of the particles; harmonic by default, since data files name none.
 
     Returns
     -------

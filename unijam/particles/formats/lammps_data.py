@@ -1,6 +1,6 @@
-"""The grammar of a LAMMPS data file: counts and box at its head, then sections; what is no file of spheres is refused.
+"""The grammar of a LAMMPS data file: counts and box at its head, then sections; only the atom style sphere is accepted.
 
-Comments and lines of blanks may stand anywhere. Each value keeps the number of its line for the sentences.
+Comments and blank lines may stand anywhere. Each value keeps the number of its line, for error messages.
 """
 
 import codecs
@@ -47,27 +47,27 @@ Row = tuple[int, list[str]]  # the number of a line, from 1, and its words
 
 @dataclass(frozen=True)
 class DataFile:
-    """What a data file says, word by word.
+    """The content of a data file, word by word.
 
     Attributes
     ----------
     path : path
-        For the sentences.
+        For error messages.
     header : dict of str to Row
         The words before each name.
     sections : dict of str to list of Row
         The lines of each section, without comments.
     style : str
-        What the comment beside "Atoms" begins with: the atom style; "" where there is none.
+        The atom style: the first word of the comment beside "Atoms"; "" where there is none.
     """
 
-    path: str | os.PathLike
+    path: str | os.PathLike[str]
     header: dict[str, Row]
     sections: dict[str, list[Row]]
     style: str
 
     def count(self, name: str) -> int:
-        """A whole number of the header."""
+        """A whole number of the header, as an int; a `ValueError` where it is missing or not whole."""
         text = " ".join(self.header.get(name, (0, []))[1])
         require(
             WHOLE.fullmatch(text), f"{self.path}: {name}", text, "one of the numbers at its head, and whole"
@@ -89,7 +89,10 @@ class DataFile:
         return np.array(found)
 
     def types(self) -> dict[str, int]:
-        """The number of each atom type by the words that may stand for it: itself, and its label."""
+        """The number of each atom type by its two names: the number itself as a string, and its label.
+
+        A `ValueError` where a label is malformed or names two types.
+        """
         n_types = self.count("atom types")
         found = {str(k): k for k in range(1, n_types + 1)}
         for line, words in self.sections.get("Atom Type Labels", []):
@@ -101,14 +104,16 @@ class DataFile:
         return found
 
 
-def parse(path: str | os.PathLike, found: Path) -> DataFile:
-    """Header and sections of a data file; `found` is the path as it was checked to exist.
+def parse(path: str | os.PathLike[str], found: Path) -> DataFile:
+    """Header and sections of a data file, a `DataFile`.
+
+    `path` is the path that the user gave, for error messages; `found` is the same path, known to exist.
 
     Raises
     ------
     ValueError
-        One sentence where it is not text, a line is no header and no section, a name stands twice, or what is
-        counted belongs to another atom style than sphere.
+        One sentence where it is not text, a line is no header and no section, a name stands twice, or the atom style
+        is not sphere.
     """
     header: dict[str, Row] = {}
     sections: dict[str, list[Row]] = {}
@@ -148,7 +153,7 @@ def parse(path: str | os.PathLike, found: Path) -> DataFile:
 
 
 def _require_spheres(data: DataFile) -> None:
-    """A `ValueError` where a file is not of `atom_style sphere`, by its comment, its counts or its sections."""
+    """Raise a `ValueError` where a file is not of `atom_style sphere`, by its comment, its counts or its sections."""
     path, wanted = data.path, "sphere, which has diameters"
     if "Atoms" not in data.sections:
         raise ValueError(f"{path}: Atoms = None is not valid: a LAMMPS data file has a section of this name.")
@@ -167,7 +172,7 @@ def _require_spheres(data: DataFile) -> None:
         )
 
 
-def _lines(path: str | os.PathLike, found: Path) -> list[str]:
+def _lines(path: str | os.PathLike[str], found: Path) -> list[str]:
     raw = found.read_bytes()
     marked = next((name for mark, name in UTF.items() if raw.startswith(mark)), None)
     try:

@@ -1,1 +1,1 @@
-"""Compiled loops of packings, and what they list."""
+"""Compiled loops of packings: the search for near pairs, lists of them, and their overlaps, forces and matrices."""

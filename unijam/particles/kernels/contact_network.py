@@ -1,4 +1,7 @@
-"""Numba loops over pairs of spheres: overlaps and normals, Jᵀw, Jv, and sparse matrices in blocks of d × d."""
+"""Numba loops over pairs of spheres: overlaps and normals, Jᵀw, Jv, and sparse matrices in blocks of d × d.
+
+n particles in d dimensions; m pairs (i, j), i < j. All lengths are in the units of the box.
+"""
 
 import numpy as np
 
@@ -6,8 +9,20 @@ from ...compiled import loop
 
 
 @loop
-def overlaps(positions, sides, radii, pairs):
-    """Δ = σ − r, r and n = (r_i − r_j)/r of each pair by nearest images; n = 0 where centres coincide."""
+def overlaps(
+    positions: np.ndarray, sides: np.ndarray, radii: np.ndarray, pairs: np.ndarray
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Δ = σ − r (m,), the distance r (m,) and the normal n = (r_i − r_j)/r (m, d) of each pair, by nearest images.
+
+    Parameters
+    ----------
+    positions : (n, d) array
+        Anywhere: they need not lie inside the box.
+    sides, radii : (d,) and (n,) arrays
+        Sides of the box, and radii of the particles.
+    pairs : (m, 2) integer array
+        n is zero for a pair whose centres coincide.
+    """
     m, d = len(pairs), positions.shape[1]
     delta = np.empty(m)
     distance = np.empty(m)
@@ -17,19 +32,23 @@ def overlaps(positions, sides, radii, pairs):
         q = 0.0
         for axis in range(d):
             along = positions[i, axis] - positions[j, axis]
-            along -= sides[axis] * np.rint(along / sides[axis])
+            along -= sides[axis] * np.rint(along / sides[axis])  # to the nearest image
             normals[k, axis] = along
             q += along * along
         distance[k] = np.sqrt(q)
         delta[k] = radii[i] + radii[j] - distance[k]
         for axis in range(d):
+            # coincident centres: no direction, so no force, rather than NaN
             normals[k, axis] = normals[k, axis] / distance[k] if q > 0 else 0.0
     return delta, distance, normals
 
 
 @loop
-def push(pairs, normals, weights, n):
-    """Jᵀ w: each pair adds −w n to its first and w n to its second particle."""
+def push(pairs: np.ndarray, normals: np.ndarray, weights: np.ndarray, n: int) -> np.ndarray:
+    """Jᵀ w, (n d,), of pairs (m, 2), normals (m, d) and weights (m,).
+
+    Each pair adds −w n to its first and w n to its second particle, since ∂Δ/∂r_i = −n.
+    """
     d = normals.shape[1]
     total = np.zeros(n * d)
     for k in range(len(pairs)):
@@ -42,8 +61,8 @@ def push(pairs, normals, weights, n):
 
 
 @loop
-def closing(pairs, normals, direction):
-    """J v: how fast each pair closes, −n·(v_i − v_j)."""
+def closing(pairs: np.ndarray, normals: np.ndarray, direction: np.ndarray) -> np.ndarray:
+    """J v, (m,), of a direction v, (n d,): how fast each pair closes, −n·(v_i − v_j)."""
     m, d = normals.shape
     speed = np.zeros(m)
     for k in range(m):
@@ -54,16 +73,28 @@ def closing(pairs, normals, direction):
 
 
 @loop
-def assemble(pairs, normals, along, isotropic, n):
-    """Σ (along n nᵀ + isotropic 1) on the separations of pairs in lexicographic order: data, indices, indptr.
+def assemble(
+    pairs: np.ndarray, normals: np.ndarray, along: np.ndarray, isotropic: np.ndarray, n: int
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """The matrix Σ (along n nᵀ + isotropic 1) on the separations of pairs: csc data, indices, indptr.
 
-    Each pair adds its block to (i, i) and (j, j) and subtracts it from (i, j) and (j, i). Indices come out
-    sorted: the pairs that end at a particle precede those that start there. The diagonal is always stored, so
-    that a shift finds its place.
+    Each pair adds its (d, d) block to (i, i) and (j, j) and subtracts it from (i, j) and (j, i). Indices come out
+    sorted, because the pairs that end at a particle precede the pairs that start there. The diagonal is always
+    stored, so that a shift of it needs no new entries. A pair whose two weights are zero takes no space.
+
+    Parameters
+    ----------
+    pairs : (m, 2) integer array
+        In lexicographic order, i < j.
+    normals : (m, d) array
+    along, isotropic : (m,) arrays
+    n : int
+        The number of particles: the matrix is (n d, n d).
     """
     d = normals.shape[1]
     used = np.empty(len(pairs), dtype=np.bool_)
-    below = np.zeros(n, dtype=np.int64)  # partners before and after a particle
+    # partners of smaller index come before the diagonal block, partners of larger index after it
+    below = np.zeros(n, dtype=np.int64)
     above = np.zeros(n, dtype=np.int64)
     for k in range(len(pairs)):
         used[k] = along[k] != 0 or isotropic[k] != 0
@@ -75,7 +106,7 @@ def assemble(pairs, normals, along, isotropic, n):
     for i in range(n):
         for axis in range(d):
             indptr[i * d + axis] = position
-            position += d * (below[i] + above[i] + 1)
+            position += d * (below[i] + above[i] + 1)  # 1: the diagonal block
     indptr[n * d] = position
     indices = np.empty(position, dtype=np.int32)
     data = np.zeros(position)
@@ -84,6 +115,7 @@ def assemble(pairs, normals, along, isotropic, n):
             place = indptr[i * d + axis] + d * below[i]
             for row in range(d):
                 indices[place + row] = i * d + row
+    # the place, in blocks, that the next partner of a particle takes
     next_below = np.zeros(n, dtype=np.int64)
     next_above = below + 1
     for k in range(len(pairs)):

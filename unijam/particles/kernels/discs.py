@@ -1,7 +1,7 @@
 """Forces of discs and spheres at full speed: one sweep over a list of pairs, several side by side (see `pair_list`).
 
-U = Σ Δ^a / a, Δ = λ c − r, the exponent a at least 2 (harmonic). Positions are brought into the list's numbering
-before it, gradients back after it.
+U = Σ Δ^a / a, Δ = λ c − r, the exponent a at least 2 (harmonic). A list numbers the particles anew: positions are
+brought into its numbering before the sweep, and gradients back into the user's numbering after it.
 """
 
 from typing import NamedTuple
@@ -12,26 +12,28 @@ from ...compiled import inline, loop
 from ...compiled.dispatch import implements, listed_forces, renewed_list
 from ...compiled.simd import WIDTH, beyond, fill, larger, near, own, power, put, root, several, total, whole
 from ...support.arrays import Array
-from .pair_list import list_pairs, suitable_skin
+from .pair_list import Workspace, list_pairs, suitable_skin
 
 TINY = 1e-300  # added to r²: coincident centres get a finite force, zero, since their separation is zero
 
 
 class DiscList(NamedTuple):
-    """A list of pairs with all that an evaluation by it needs; y below is in its numbering, row by row, then λ.
+    """A list of pairs with all that an evaluation by it needs.
+
+    Evaluations take y, (n d + 1,): positions in the numbering of the list, row by row, then λ.
 
     Attributes
     ----------
     home, counts, partner, sums : arrays
         See `list_pairs`.
     sides : (d,) array
-        Of the box.
+        Sides of the box.
     unit, made_at : float
-        λ for which the radii are those of the list, and λ at which the list was made.
+        The λ at which diameters are `sums` and `width`, and the λ at which the list was made.
     skin, width : float
-        By how much the list reaches beyond contact, and the largest diameter.
+        How far the list reaches beyond contact, and the largest diameter.
     threshold, exponent : float
-        Δ from which on it counts as an overlap, and a.
+        The Δ above which a constraint counts as an overlap, and a.
     """
 
     home: Array
@@ -48,7 +50,9 @@ class DiscList(NamedTuple):
 
 
 class Origin(NamedTuple):
-    """What the making of lists needs, and evaluations by them do not.
+    """The data that making a list needs and evaluating by it does not.
+
+    They are kept apart from `DiscList` because each call counts references of every array that it hands on.
 
     Attributes
     ----------
@@ -57,22 +61,35 @@ class Origin(NamedTuple):
     radii : (n,) array
         In the user's numbering.
     worth : float
-        Skin × evaluations that a list serves at best.
+        Skin × number of evaluations for which sweeps and renewals together cost least (see `suitable_skin`).
     """
 
     places: Array
     back: Array
-    room: tuple
+    room: Workspace
     radii: Array
     worth: float
 
 
 @loop
-def _sweep(y, g, space, exponent, hertz, kernel, factor, limit):
-    """∇U; Σ u' Δ, Σ u'², the number of Δ above the threshold, Σ u' σ; particles farther than √limit from home.
+def _sweep(
+    y: np.ndarray,
+    g: np.ndarray,
+    space: bool | None,
+    exponent: float | None,
+    hertz: bool | None,
+    kernel: DiscList,
+    factor: float,
+    limit: float,
+) -> tuple[float, float, float, float, float]:
+    """Fill g with ∇U; return Σ u' Δ, Σ u'², the number of overlaps, Σ u' σ, and how many particles are too far.
 
-    One source for the plane (space is None) and for space, and for u' = Δ (exponent and hertz are None), Δ√Δ (hertz
-    is not) and Δ to any power: numba drops the branches that do not apply. In a plane all z are zero.
+    A particle is too far where it is farther than √limit from home: the list is then outdated. Σ u' Δ is zero, and
+    not needed, where u' = Δ.
+
+    One source serves the plane (space is None) and space, and the forces u' = Δ (exponent and hertz are None),
+    u' = Δ√Δ (hertz is not None) and u' = Δ^exponent: numba drops the branches that do not apply. In a plane all z
+    are zero.
     """
     home, counts, partner, sums, sides = kernel.home, kernel.counts, kernel.partner, kernel.sums, kernel.sides
     lx, ly, lz = sides[0], sides[1], sides[-1]
@@ -80,6 +97,7 @@ def _sweep(y, g, space, exponent, hertz, kernel, factor, limit):
     zero = fill(0.0)
     work, squares, count, load, far = zero, zero, zero, zero, zero
     at, last = 0, len(home) // len(sides) - WIDTH
+    # the last group adds to its rows, of which the group before may have written some
     g[len(sides) * last :] = 0.0
     for group in range(len(counts)):
         first = min(WIDTH * group, last)
@@ -111,24 +129,33 @@ def _sweep(y, g, space, exponent, hertz, kernel, factor, limit):
                 load = load + force * sigma
                 fx, fy, fz = fx - pull * dx, fy - pull * dy, fz - pull * dz
                 at += WIDTH
-        # The last group is of the last WIDTH particles, so that it is full; it shares rows with the group before, which
-        # are listed in only one of both: their forces are summed.
+        # The last group holds the last WIDTH particles, so that it is full. It shares rows with the group before it;
+        # the pairs of such a row are listed in one of the two groups only, so the forces of both are summed.
         if first == last:
             gx, gy, gz = own(g, first, space)
             fx, fy, fz = fx + gx, fy + gy, fz + gz
         put(g, first, fx, fy, fz, space)
+    # ½: each pair is listed both ways
     return 0.5 * total(work), 0.5 * total(squares), 0.5 * total(count), 0.5 * total(load), total(far)
 
 
 @implements(listed_forces, DiscList)
-def _listed_forces(kernel, y, gradient, scale):
+def _listed_forces(
+    kernel: DiscList, y: np.ndarray, gradient: np.ndarray, scale: float
+) -> tuple[float, float, int, float]:
+    # What is left of the skin once diameters have grown; two particles that approach each other use up half each.
     slack = 0.5 * (kernel.skin - max(0.0, scale - kernel.made_at) / kernel.unit * kernel.width)
     return forces(kernel, y, gradient, scale, slack * slack if slack > 0 else -1.0)
 
 
 @loop(forceinline=True)
-def forces(kernel, y, gradient, scale, limit):
-    """U (negative where a particle is farther than √limit from home), Σ u'², N_Δ, Σ u' c; ∇U is filled in."""
+def forces(
+    kernel: DiscList, y: np.ndarray, gradient: np.ndarray, scale: float, limit: float
+) -> tuple[float, float, int, float]:
+    """U, Σ u'², N_Δ and Σ u' c at y, (n d + 1,), and λ = scale; ∇U is written into gradient, (n d + 1,).
+
+    U is −1 where the list is outdated, a particle being farther than √limit from home; nothing else is valid then.
+    """
     a, factor = kernel.exponent, scale / kernel.unit
     if len(kernel.sides) == 2:
         found = _by_exponent(y, gradient, None, a, kernel, factor, limit)
@@ -137,22 +164,35 @@ def forces(kernel, y, gradient, scale, limit):
     work, squares, count, load, far = found
     if far != 0.0:
         return -1.0, 0.0, 0, 0.0
-    return work / a, squares, np.int64(count), load / kernel.unit
+    return work / a, squares, np.int64(count), load / kernel.unit  # type: ignore[return-value]  # compiled it is an int
 
 
 @inline(forceinline=True)
-def _by_exponent(y, gradient, space, exponent, kernel, factor, limit):
+def _by_exponent(
+    y: np.ndarray,
+    gradient: np.ndarray,
+    space: bool | None,
+    exponent: float,
+    kernel: DiscList,
+    factor: float,
+    limit: float,
+) -> tuple[float, float, float, float, float]:
     if exponent == 2.0:
         _, squares, count, load, far = _sweep(y, gradient, space, None, None, kernel, factor, limit)
         return squares, squares, count, load, far
-    if exponent == 2.5:
+    if exponent == 2.5:  # Hertzian
         return _sweep(y, gradient, space, None, True, kernel, factor, limit)
     return _sweep(y, gradient, space, exponent - 1.0, None, kernel, factor, limit)
 
 
 @loop
-def evaluate(kernel, x, places, scale, limit):
-    """The same, and ∇U, in the user's numbering: `places` says where each entry of y is in x."""
+def evaluate(
+    kernel: DiscList, x: np.ndarray, places: np.ndarray, scale: float, limit: float
+) -> tuple[float, np.ndarray, float, int, float]:
+    """U, ∇U (n d,), Σ u'², N_Δ and Σ u' c at x (n d,), in the user's numbering; U is −1 where the list is outdated.
+
+    `places`, (n d,), says which entry of x each entry of y is; `limit` is as in `forces`.
+    """
     y, listed, gradient = np.zeros(len(x) + 1), np.empty(len(x) + 1), np.empty(len(x))
     for k in range(len(x)):
         y[k] = x[places[k]]
@@ -163,10 +203,12 @@ def evaluate(kernel, x, places, scale, limit):
 
 
 @implements(renewed_list, DiscList)
-def _renewed_list(kernel, origin, y, scale, served):
+def _renewed_list(
+    kernel: DiscList, origin: Origin, y: np.ndarray, scale: float, served: int
+) -> tuple[DiscList, Origin, np.ndarray]:
     factor, n_dof = scale / kernel.unit, len(y) - 1
     if not 0.0 < factor * kernel.width <= 0.5 * kernel.sides.min():  # no particle, or wider than half the box
-        return kernel, origin, np.empty(0, dtype=np.int64)
+        return kernel, origin, np.empty(0, dtype=np.int64)  # an empty order says that no list can be made
     x, order = np.empty(n_dof), np.empty(n_dof + 1, dtype=np.int64)
     for k in range(n_dof):
         x[origin.places[k]] = y[k]

@@ -1,4 +1,4 @@
-"""Which particles are near each other in a periodic box: linked cells where they pay, else all pairs.
+"""The search for near pairs in a periodic box, by linked cells, or by trying all pairs above three dimensions.
 
 Distances are between nearest images, |r − L round(r/L)| along each axis.
 """
@@ -12,7 +12,8 @@ from ...compiled.simd import WIDTH, below, note, several, whole
 from ...support.arrays import Array
 from ...support.validation import require
 
-# above the number of any particle: two of them are one number, s << 32 | t, with room for a mark
+# Two particle numbers are kept in one integer, s << 32 | t. This bit of t, which no particle number reaches, marks
+# pairs that must be folded (see `pair_list`).
 FOLDED = 1 << 31
 
 
@@ -48,21 +49,21 @@ def neighbour_pairs(positions: Array, box_length: Any, reaches: Array, skin: flo
     require(shape in ((), (d,)), "the shape of box_length", shape, f"() or ({d},), one for each axis")
     sides = np.full(d, box_length, dtype=np.float64)
     positions = np.require(positions, np.float64, ["C", "W"])
-    if n > 0 and d <= 3:  # one axis more would need 27 runs of cells for each
+    if n > 0 and d <= 3:  # one axis more would need 27 runs of cells for each, so all pairs are tried there
         return pairs_by_cells(positions.reshape(-1), sides, half)
     if not COMPILED:
         return _pairs_of_all(positions, sides, half)
-    wrapped, room = wrap(positions, sides), 16 * n + 64
+    wrapped, room = wrap(positions, sides), 16 * n + 64  # a first guess
     while True:
         pairs = np.empty((room, 2), dtype=np.int64)
         found = _search_all(wrapped, sides, half, pairs)
         if found <= room:
             return pairs[:found]
-        room = found  # the search counts on when room is short, so now it is known
+        room = found  # the search counts pairs that find no room too, so the number is known now
 
 
 @loop
-def wrap(positions, sides):
+def wrap(positions: np.ndarray, sides: np.ndarray) -> np.ndarray:
     """Positions folded into [0, L) along each axis: a new array of the same shape."""
     wrapped = np.empty_like(positions)
     for i in range(len(positions)):
@@ -84,15 +85,17 @@ def _pairs_of_all(positions: Array, sides: Array, half: Array) -> np.ndarray:
     return np.concatenate(found)
 
 
-def pairs_by_cells(x, sides, reaches):
-    """All pairs in up to three dimensions, (m, 2), in lexicographic order; compiled code runs `_pairs_by_cells`.
+def pairs_by_cells(x: np.ndarray, sides: np.ndarray, reaches: np.ndarray) -> np.ndarray:
+    """All pairs nearer than the sum of their reaches, (m, 2), in up to three dimensions, in lexicographic order.
+
+    Compiled code calls `_pairs_by_cells` instead.
 
     Parameters
     ----------
     x : (n d,) array
         Positions, row by row, anywhere.
     sides, reaches : (d,) and (n,) arrays
-        Of the box and the particles.
+        Sides of the box, and reaches of the particles.
     """
     if COMPILED:
         return _pairs_by_cells(x, sides, reaches)
@@ -100,7 +103,7 @@ def pairs_by_cells(x, sides, reaches):
 
 
 @loop
-def _pairs_by_cells(x, sides, reaches):
+def _pairs_by_cells(x: np.ndarray, sides: np.ndarray, reaches: np.ndarray) -> np.ndarray:
     n = len(reaches)
     wide, cells, fold = grid(sides, reaches)
     points, near = np.empty((n, 3)), np.empty((4, n + WIDTH))
@@ -130,7 +133,7 @@ overload(pairs_by_cells)(
 
 
 @loop
-def _sort_row(row):
+def _sort_row(row: np.ndarray) -> None:
     """Insertion sort of the second column, in place."""
     for a in range(1, len(row)):
         value = row[a, 1]
@@ -142,8 +145,13 @@ def _sort_row(row):
 
 
 @loop
-def grid(sides, reaches):
-    """Sides of the box and cells along them, (3,), one along axes that it lacks; whether to seek nearest images."""
+def grid(sides: np.ndarray, reaches: np.ndarray) -> tuple[np.ndarray, np.ndarray, bool]:
+    """Sides of the box (3,), number of cells along each (3,), and whether `search` must seek nearest images.
+
+    Axes that the box lacks come first, with side one and one cell. A cell is at least as wide as the largest cutoff,
+    2 × the largest of reaches (n,), so that only neighbouring cells need to be searched. An axis of fewer than three
+    such cells is not divided: then images must be sought.
+    """
     d, width, many = len(sides), 2.0 * reaches.max(), _crowded(len(reaches), sides)
     wide, cells, fold = np.ones(3), np.ones(3, dtype=np.int64), False
     for axis in range(d):
@@ -151,14 +159,15 @@ def grid(sides, reaches):
         wide[along] = sides[axis]
         # 1e-12: rounding must not make a cell narrower than the reach, which would lose pairs
         count = min(int(sides[axis] / width * (1.0 - 1e-12)), max(3, int(many[axis])))
-        cells[along] = count if count >= 3 else 1  # of fewer, neighbours would be the same on both sides
+        # with two cells, the same one would be the neighbour on both sides
+        cells[along] = count if count >= 3 else 1
         fold |= count < 3
     return wide, cells, fold
 
 
 @loop
-def _crowded(n, sides):
-    """Cells along each side, (d,) of floats, if n particles had one each: more only cost time."""
+def _crowded(n: int, sides: np.ndarray) -> np.ndarray:
+    """Cells along each side, (d,) of floats, if each of n particles had a cell: more cells would be empty."""
     d = len(sides)
     cells, settled = np.ones(d), np.zeros(d, dtype=np.bool_)
     for _ in range(d):
@@ -175,14 +184,27 @@ def _crowded(n, sides):
                 if not settled[axis]:
                     cells[axis] = along * (sides[axis] / shortest)
             break
-        for axis in range(d):  # thinner than a cell: the others share out the particles
+        for axis in range(d):  # a side thinner than a cell gets one cell; the others share the particles
             settled[axis] = settled[axis] or along * (sides[axis] / shortest) < 1.0
     return cells
 
 
 @loop
-def into_cells(x, wide, cells, reaches, points, near, sorted_by_cell, cell_of):
-    """Particles in the order of cells, their places in the box and reaches, (4, n + WIDTH); where each cell begins."""
+def into_cells(
+    x: np.ndarray,
+    wide: np.ndarray,
+    cells: np.ndarray,
+    reaches: np.ndarray,
+    points: np.ndarray,
+    near: np.ndarray,
+    sorted_by_cell: np.ndarray,
+    cell_of: np.ndarray,
+) -> np.ndarray:
+    """Sort particles by cell; return where each cell begins, (cells + 1,).
+
+    Fills near (4, n + WIDTH) with x, y, z in the box and reach of each particle, in the order of cells; sorted_by_cell
+    (n,) with the particles in this order; points (n, 3) with places and cell_of (n,) with cells in the user's order.
+    """
     n, d = len(reaches), len(x) // len(reaches)
     points[:, : 3 - d] = 0.0
     for axis in range(d):
@@ -192,7 +214,7 @@ def into_cells(x, wide, cells, reaches, points, near, sorted_by_cell, cell_of):
             points[i, 3 - d + axis] = at - side * np.floor(at * (1.0 / side))
     start = np.zeros(cells.prod() + 1, dtype=np.int64)
     _fill_cells(points, wide, cells, start, sorted_by_cell, cell_of)
-    near[:, n:] = 0.0  # read several at a time
+    near[:, n:] = 0.0  # `search` reads WIDTH at a time, beyond the last particle too
     for s in range(n):
         i = sorted_by_cell[s]
         near[0, s], near[1, s], near[2, s], near[3, s] = points[i, 0], points[i, 1], points[i, 2], reaches[i]
@@ -200,9 +222,17 @@ def into_cells(x, wide, cells, reaches, points, near, sorted_by_cell, cell_of):
 
 
 @loop
-def search(near, wide, cells, fold, start, pairs):
-    """Each pair s, t, as sorted, once, and how many they are; `pairs` is longer if need be."""
+def search(
+    near: np.ndarray, wide: np.ndarray, cells: np.ndarray, fold: bool, start: np.ndarray, pairs: np.ndarray
+) -> tuple[np.ndarray, int]:
+    """All near pairs, each once, as integers s << 32 | t (s, t: ranks in the order of cells), and their number.
+
+    near and start are as `into_cells` makes them; wide, cells and fold as `grid`. pairs, an int64 array, is filled, or
+    replaced by a longer one where it is too short: use the array that is returned.
+    """
     nx, ny, nz = cells
+    # Five lines of cells along z (half of the neighbours, so that each pair is found once), each in at most two runs of
+    # consecutive cells, since a line that crosses a face of the box is cut there.
     begins, ends, moves = np.empty(10, dtype=np.int64), np.empty(10, dtype=np.int64), np.empty((10, 3))
     xs, ys, zs, reaches = near[0], near[1], near[2], near[3]
     lx, ly, lz = wide
@@ -239,7 +269,7 @@ def search(near, wide, cells, fold, start, pairs):
                         longer = np.empty(2 * (len(pairs) + most), dtype=np.int64)
                         longer[:found] = pairs[:found]
                         pairs = longer
-                    begins[0] = s + 1  # its own cell comes first
+                    begins[0] = s + 1  # run 0 is its own cell, in which only later particles are partners
                     reach = reaches[s]
                     for run in range(runs):
                         x, y, z = xs[s] - moves[run, 0], ys[s] - moves[run, 1], zs[s] - moves[run, 2]
@@ -261,8 +291,15 @@ def search(near, wide, cells, fold, start, pairs):
 
 
 @loop
-def _fill_cells(positions, sides, counts, start, order, slots):
-    """Counting sort of particles by cell: order[start[c]:start[c+1]] are those of cell c = slots[i]."""
+def _fill_cells(
+    positions: np.ndarray,
+    sides: np.ndarray,
+    counts: np.ndarray,
+    start: np.ndarray,
+    order: np.ndarray,
+    slots: np.ndarray,
+) -> None:
+    """Counting sort by cell: order[start[c]:start[c+1]] are the particles in cell c, and slots[i] is the cell of i."""
     start[:] = 0
     n = len(positions)
     (wide, high, deep), (nx, ny, nz) = sides, counts
@@ -286,8 +323,8 @@ def _fill_cells(positions, sides, counts, start, order, slots):
 
 
 @loop
-def _search_all(positions, sides, half, pairs):
-    """All pairs by trying all: any dimension, any cutoff; returns how many there are, fitting or not."""
+def _search_all(positions: np.ndarray, sides: np.ndarray, half: np.ndarray, pairs: np.ndarray) -> int:
+    """Fill pairs, (room, 2), by trying all pairs, in any dimension; returns how many there are, with room or not."""
     n, d = positions.shape
     found = 0
     for i in range(n):

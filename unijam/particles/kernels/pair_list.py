@@ -1,9 +1,12 @@
-"""A list of near pairs for vector registers: particles in groups, and for each its partners, one for each at a time.
+"""A list of near pairs for vector registers of WIDTH numbers.
 
-Each pair is listed both ways, so that no particle pushes another. Particles are renumbered by cells, and in blocks by
-their number of partners, so that the members of a group have about as many; what is missing is filled up with pairs
-of no size. Pairs whose nearest images lie, and will lie while the list serves, as far apart as their coordinates say
-are plain; the others are folded.
+Particles stand in groups of WIDTH. Each entry of the list holds one partner for every member of a group. Each pair is
+listed both ways, so that a sweep writes only the forces of its own group. Particles are renumbered by cells, and
+within blocks by their number of partners, so that the members of a group have about equally many. Members that have
+fewer are filled up with pairs whose diameter is zero and whose force therefore vanishes.
+
+A pair is plain where r_i − r_j needs no folding to the nearest image as long as the list serves. Other pairs, which
+meet across a face of the box, are folded.
 """
 
 from math import sqrt
@@ -14,45 +17,53 @@ from ...compiled import inline, loop
 from ...compiled.simd import LANE, WIDTH
 from .neighbours import FOLDED, grid, into_cells, search
 
-# Particles are sorted by their number of partners within blocks of so many: larger blocks fill groups better, smaller
-# ones keep neighbours near each other in memory (512 discs are 8 kB, a quarter of the first cache).
+# Particles are sorted by their number of partners within blocks of this many: larger blocks fill groups better, smaller
+# blocks keep neighbours near each other in memory (512 discs are 8 kB, a quarter of the first cache).
 BLOCK = 512
 # How far a list may reach beyond contact, in mean diameters. At 0.65 it covers 1.65² = 2.7 times the area of contact,
-# and each evaluation pays for that; the least keeps a start with long steps from making it thinner without end.
+# and each evaluation pays for that. The lower bound keeps a start with long steps from thinning the skin without end.
 LARGEST_SKIN, LEAST_SKIN = 0.65, 0.02
 
+Workspace = tuple[np.ndarray, np.ndarray, np.ndarray]  # floats, integers and pairs
 
-def workspace(n):
-    """Room for `list_pairs` of n particles, to be used again: fresh memory costs a third of its time."""
+
+def workspace(n: int) -> Workspace:
+    """Arrays that `list_pairs` of n particles works in; reuse them, since fresh memory costs a third of its time."""
     return np.empty(7 * n + 4 * WIDTH), np.empty(6 * n, dtype=np.int64), np.empty(8 * n + 64, dtype=np.int64)
 
 
 @loop
-def list_pairs(x, sides, radii, factor, skin, room):
-    """The list of all pairs of n ≥ WIDTH particles, nearer than factor (R_i + R_j) + skin, which may not exceed a side.
+def list_pairs(
+    x: np.ndarray, sides: np.ndarray, radii: np.ndarray, factor: float, skin: float, room: Workspace
+) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray, np.ndarray, np.ndarray, Workspace]:
+    """The list of all pairs nearer than factor (R_i + R_j) + skin, of n ≥ WIDTH particles.
+
+    No such cutoff may exceed a side of the box.
 
     Parameters
     ----------
     x : (n d,) array
         Positions in two or three dimensions, anywhere.
     sides, radii : (d,) and (n,) arrays
-        Of the box and the particles.
+        Sides of the box, and radii of the particles.
     factor, skin : float
+        λ over the λ that belongs to `radii`, and how far the list reaches beyond contact.
     room : tuple
-        A `workspace`.
+        A `workspace`, or the one that the last call returned.
 
     Returns
     -------
     places, back : (n d,) int64 arrays
-        The user's number of each entry of x in the list, and the inverse.
+        For each entry of x in the list's numbering its place in the user's x, and the inverse.
     home : (n d + 1,) array
         x in the list's numbering, then zero.
     counts : (groups, 2) int64 array
-        Of entries / WIDTH of each group, plain and folded; the last group is of the last WIDTH particles.
+        Plain and folded partners that each member of a group has room for. The last group holds the last WIDTH
+        particles.
     partner, sums : (entries,) uint32 and float arrays
-        Partner and sum of radii, at `factor` one.
+        The partner, in the list's numbering, and R_i + R_j (at `factor` one) of each entry.
     room : tuple
-        For the next time.
+        For the next call.
     """
     n, d = len(radii), len(sides)
     reaches = factor * radii + 0.5 * skin
@@ -80,9 +91,22 @@ def list_pairs(x, sides, radii, factor, skin, room):
 
 
 @loop
-def _mark(x, sides, skin, sorted_by_cell, pairs, spread, partners):
-    """Partners of each, as sorted, (n, 2): plain and folded; pairs of the latter are marked."""
+def _mark(
+    x: np.ndarray,
+    sides: np.ndarray,
+    skin: float,
+    sorted_by_cell: np.ndarray,
+    pairs: np.ndarray,
+    spread: np.ndarray,
+    partners: np.ndarray,
+) -> None:
+    """Fill partners, (n, 2), with the numbers of plain and folded partners of each particle; mark folded pairs.
+
+    Particles are in the order of cells. A mark is the bit FOLDED of an entry of pairs. spread, (3, n), is overwritten.
+    """
     n, d, most = len(sorted_by_cell), len(sides), np.full(3, np.inf)
+    # Plain where |r_i − r_j| ≤ ½ side − skin along each axis: while the list serves, this changes by at most the skin,
+    # so the nearest image stays the same.
     most[:d] = 0.5 * sides - skin
     spread[d:] = 0.0
     for axis in range(d):
@@ -102,12 +126,18 @@ def _mark(x, sides, skin, sorted_by_cell, pairs, spread, partners):
 
 
 @loop
-def _number(sorted_by_cell, partners, key, order, new):
-    """In each block a counting sort by partners: the particle of each number, and the number of each as sorted."""
+def _number(
+    sorted_by_cell: np.ndarray, partners: np.ndarray, key: np.ndarray, order: np.ndarray, new: np.ndarray
+) -> None:
+    """Number the particles anew, by a counting sort by partners within each block.
+
+    Fills order, (n,), with the particle of each new number, and new, (n,), with the number of each particle in the
+    order of cells.
+    """
     # 256 classes, and two more since counts are shifted by one
     n, first = len(sorted_by_cell), np.empty(258, dtype=np.int64)
     for s in range(n):
-        # 8 × 32 = 256 classes: folded partners are few (0 … 7), plain ones below 32; more share the last class
+        # 8 × 32 = 256 classes: mostly fewer than 8 folded and fewer than 32 plain partners; more share the last class
         key[s] = 32 * min(partners[s, 1], 7) + min(partners[s, 0], 31)
     for low in range(0, n, BLOCK):
         high = min(n, low + BLOCK)
@@ -123,8 +153,18 @@ def _number(sorted_by_cell, partners, key, order, new):
 
 
 @loop
-def _entries(sorted_by_cell, radii, new, pairs, partners, size):
-    """Entries of each group, and their partners and sums of radii, where there is no pair of no size."""
+def _entries(
+    sorted_by_cell: np.ndarray,
+    radii: np.ndarray,
+    new: np.ndarray,
+    pairs: np.ndarray,
+    partners: np.ndarray,
+    size: np.ndarray,
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """counts, partner and sums of `list_pairs`; an entry without a pair keeps partner 0 and the sum 0.
+
+    size, of at least n floats, is overwritten.
+    """
     n, groups = len(new), (len(new) + WIDTH - 1) // WIDTH
     counts, begins = np.zeros((groups, 2), dtype=np.int64), np.empty((groups, 2), dtype=np.int64)
     for s in range(n):
@@ -136,14 +176,15 @@ def _entries(sorted_by_cell, radii, new, pairs, partners, size):
         for kind in range(2):
             begins[group, kind] = entries
             entries += WIDTH * counts[group, kind]
-    places = partners  # from now on where the next partner of each goes
+    places = partners  # reused: the place where the next partner of each particle goes
     for s in range(n):
         group = new[s] // WIDTH
+        # the last group begins at n − WIDTH, so that it is full
         lane = LANE[new[s] - min(WIDTH * group, n - WIDTH)]
         places[s, 0], places[s, 1] = begins[group, 0] + lane, begins[group, 1] + lane
     partner, sums = np.zeros(entries, dtype=np.uint32), np.zeros(entries)
     for e in range(len(pairs)):
-        s, t, kind = pairs[e] >> 32, pairs[e] & (FOLDED - 1), pairs[e] // FOLDED & 1
+        s, t, kind = pairs[e] >> 32, pairs[e] & (FOLDED - 1), pairs[e] // FOLDED & 1  # kind 1: folded
         here, there, both = places[s, kind], places[t, kind], size[s] + size[t]
         partner[here], partner[there] = new[t], new[s]
         sums[here], sums[there] = both, both
@@ -152,12 +193,13 @@ def _entries(sorted_by_cell, radii, new, pairs, partners, size):
 
 
 @inline
-def suitable_skin(skin, served, worth, unit):
-    """The skin of the next list, given that a list of thickness `skin` served for so many evaluations.
+def suitable_skin(skin: float, served: int, worth: float, unit: float) -> float:
+    """The skin of the next list, given that a list of thickness `skin` served for `served` evaluations.
 
-    A list serves for a time that grows with its skin, and costs in each evaluation in proportion to it; `worth` is the
-    product of both at the best skin, measured. Steps of at most 1.4 keep one unusual list from setting the next.
+    A thicker skin is renewed less often, but costs more in each evaluation. The sum of both costs is least where skin ×
+    served evaluations has the value `worth`, which is measured. `unit` is the mean diameter.
     """
+    # The number of evaluations that a list serves is taken as proportional to its skin, hence the square root.
     best = sqrt(worth * skin / max(served, 1))
-    best = min(max(best, 0.7 * skin), 1.4 * skin)
+    best = min(max(best, 0.7 * skin), 1.4 * skin)  # so that one unusual list does not set the next
     return min(max(best, LEAST_SKIN * unit), LARGEST_SKIN * unit)

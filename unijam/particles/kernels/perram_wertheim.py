@@ -9,6 +9,10 @@ rounding errors at any α:
     F(t) = t (1 − t) [(1 − t) q_i + t q_j] / [(1 − t)² d_i + t (1 − t) m + t² d_j]
     q = rᵀ adj(A) r,   d = det A = R⁴,   m = tr(adj(A) B).
 
+Arguments of one pair are numbers: t; rx, ry of r; ci, si = (cos, sin) of the long axis of i, and ri = R_i²; likewise
+cj, sj, rj. `of_pair` stands for q_i, q_j, d_i, m, d_j. Loops over pairs take x, (3n,), as `Ellipses.pack` makes it,
+radii (n,), and of m pairs first, second (m,), shift (2, m) and t (m,), as `near_pairs` returns them.
+
 Source: J. W. Perram and M. S. Wertheim, J. Comput. Phys. 58, 409 (1985).
 """
 
@@ -19,17 +23,23 @@ import numpy as np
 from ...compiled import loop
 from .neighbours import pairs_by_cells
 
-LAST = 3e-9  # t is accepted where the last correction is smaller: the error left is its square, about 1e-17
+LAST = 3e-9  # t is accepted where the last correction is smaller: the error that is left is its square, about 1e-17
 MANY = 0.05  # share of the pairs from which on another step for all is cheaper than a search for each
 TINY = 1e-100  # squared distance below which two centres coincide: √F = 0, without a direction
 
-# −0 may be 0, and a quotient a product with the inverse; terms keep their order, on which the accuracy of F rests
+# Allowed: −0 for 0, and a product with the inverse for a quotient. Not allowed: another order of terms, on which the
+# accuracy of F rests, and fused multiply-adds, with which a fresh compilation and numba's cache give different bits.
 FAST = {"nsz", "arcp"}
+
+_Quotient = tuple[float, float, float, float, float]  # what F(t) is made of: see `coefficients`
 
 
 @loop(fastmath=FAST)
-def coefficients(rx, ry, ci, si, ri, cj, sj, rj, alpha):
-    """q_i, q_j, d_i, m, d_j of F(t), for one pair; ri, rj are R²."""
+def coefficients(
+    rx: float, ry: float, ci: float, si: float, ri: float, cj: float, sj: float, rj: float, alpha: float
+) -> _Quotient:
+    """The five coefficients q_i, q_j, d_i, m, d_j of F(t), for one pair."""
+    # u, n: r along the long axis and across it, of either ellipse; c, s: cosine and sine of the angle between the axes
     ui, ni = rx * ci + ry * si, ry * ci - rx * si
     uj, nj = rx * cj + ry * sj, ry * cj - rx * sj
     c, s = ci * cj + si * sj, ci * sj - si * cj
@@ -40,20 +50,23 @@ def coefficients(rx, ry, ci, si, ri, cj, sj, rj, alpha):
 
 
 @loop(fastmath=FAST)
-def value(t, qi, qj, di, mixed, dj):
-    """(F(t), denominator of F(t)): a lower bound of F at any t."""
+def value(t: float, qi: float, qj: float, di: float, mixed: float, dj: float) -> tuple[float, float]:
+    """F(t) and its denominator, two numbers; F(t) is a lower bound of F at any t between 0 and 1."""
     w = 1.0 - t
     denominator = w * w * di + w * t * mixed + t * t * dj
     return w * t * (w * qi + t * qj) / denominator, denominator
 
 
 @loop(fastmath=FAST)
-def approach(t, qi, qj, di, mixed, dj):
-    """The step from t towards the root of h = F'(t) denominator², the last correction to it, and h.
+def approach(
+    t: float, qi: float, qj: float, di: float, mixed: float, dj: float
+) -> tuple[float, float, float]:
+    """The step from t towards the root of h = F'(t) denominator², the last correction within it, and h(t).
 
-    Halley's step, then Newton's on the Taylor polynomial of h, which ends with its fourth power: of sixth order.
+    Halley's step, corrected by one of Newton's on h itself, a polynomial of fourth degree: of sixth order together.
     """
     w = 1.0 - t
+    # n0, n1, n2 and d0, d1, d2: numerator and denominator of F and their derivatives in t; h0 … h4: those of h
     q, q1 = w * qi + t * qj, qj - qi
     n0, n1, n2 = w * t * q, (w - t) * q + w * t * q1, 2.0 * ((w - t) * q1 - q)
     d0 = w * w * di + w * t * mixed + t * t * dj
@@ -69,8 +82,13 @@ def approach(t, qi, qj, di, mixed, dj):
 
 
 @loop(fastmath=FAST)
-def maximise(t, bound, qi, qj, di, mixed, dj):
-    """(t*, F, denominator), from a start t; an F(t) above `bound` is returned at once."""
+def maximise(
+    t: float, bound: float, qi: float, qj: float, di: float, mixed: float, dj: float
+) -> tuple[float, float, float]:
+    """t*, F and the denominator at t*, from a start t between 0 and 1; ends early with an F(t) above `bound`.
+
+    `bound` saves the search for pairs that are too far apart anyway; np.inf for none.
+    """
     low, high = 0.0, 1.0
     for _ in range(100):  # a few suffice; bisection alone would need 53
         f, denominator = value(t, qi, qj, di, mixed, dj)
@@ -85,30 +103,62 @@ def maximise(t, bound, qi, qj, di, mixed, dj):
         else:
             high = t
         t += step
-        if not low < t < high:
+        if not low < t < high:  # NaN too: bisection instead
             t = 0.5 * (low + high)
     f, denominator = value(t, qi, qj, di, mixed, dj)
     return t, f, denominator
 
 
 @loop(fastmath=FAST)
-def gradient(t, denominator, rx, ry, ci, si, ri, cj, sj, rj, alpha):
-    """∂F/∂(r_x, r_y, angle_i, angle_j) at t*: by the envelope theorem, t held."""
+def gradient(
+    t: float,
+    denominator: float,
+    rx: float,
+    ry: float,
+    ci: float,
+    si: float,
+    ri: float,
+    cj: float,
+    sj: float,
+    rj: float,
+    alpha: float,
+) -> tuple[float, float, float, float]:
+    """∂F/∂(r_x, r_y, angle_i, angle_j) at t*, four numbers, given the denominator of F(t*).
+
+    t is held: F is stationary in t at t*, so the change of t* does not matter to first order.
+    """
+    # u, n: products of (1 − t) adj(A) and t adj(B) with r, along and across each long axis
     w, flat = 1.0 - t, 1.0 / alpha
     ui, ni = w * ri * flat * (rx * ci + ry * si), w * ri * alpha * (ry * ci - rx * si)
     uj, nj = t * rj * flat * (rx * cj + ry * sj), t * rj * alpha * (ry * cj - rx * sj)
     inverse = 1.0 / denominator
     vx = (ui * ci - ni * si + uj * cj - nj * sj) * inverse  # v = M⁻¹ r, M = (1 − t) A + t B
     vy = (ui * si + ni * ci + uj * sj + nj * cj) * inverse
-    p, e = 2.0 * w * t, flat - alpha
+    p, e = 2.0 * w * t, flat - alpha  # e: ∂A/∂angle is R² (α − 1/α) times a matrix of cosines and sines
     fi = w * ri * e * (vx * ci + vy * si) * (vy * ci - vx * si)
     fj = t * rj * e * (vx * cj + vy * sj) * (vy * cj - vx * sj)
     return p * vx, p * vy, p * fi, p * fj
 
 
 @loop(fastmath=FAST)
-def hessian(t, rx, ry, ci, si, ri, cj, sj, rj, alpha, factor, out):
-    """Fill out, (4, 4), with factor × the second derivatives of √F: from F_qq − F_qt F_tqᵀ / F_tt."""
+def hessian(
+    t: float,
+    rx: float,
+    ry: float,
+    ci: float,
+    si: float,
+    ri: float,
+    cj: float,
+    sj: float,
+    rj: float,
+    alpha: float,
+    factor: float,
+    out: np.ndarray,
+) -> None:
+    """Fill out, (4, 4), with factor × the second derivatives of √F in (r_x, r_y, angle_i, angle_j) at t*.
+
+    They follow from F_qq − F_qt F_tqᵀ / F_tt: at the maximum over t, t* moves with the coordinates q.
+    """
     w, p, p1, flat = 1.0 - t, t * (1.0 - t), 1.0 - 2.0 * t, 1.0 / alpha
     ei, ej = ri * (alpha - flat), rj * (alpha - flat)
     axx, axy, ayy = ri * flat + ei * ci * ci, ei * ci * si, ri * flat + ei * si * si
@@ -143,6 +193,7 @@ def hessian(t, rx, ry, ci, si, ri, cj, sj, rj, alpha, factor, out):
         gj * (p1 / p + 1.0 / t) + 2.0 * p * (kjx * mtx + kjy * mty),
     )
     ftt = -2.0 * f / p - 2.0 * p1 * (vx * ktx + vy * kty) + 2.0 * p * (ktx * mtx + kty * mty)
+    # below: ∇∇√F = (∇∇F − ∇F ⊗ ∇F/(2F)) / (2√F)
     g, scale = (gx, gy, gi, gj), 0.5 * factor / sqrt(f)
     for k in range(4):
         for m in range(k, 4):
@@ -151,8 +202,11 @@ def hessian(t, rx, ry, ci, si, ri, cj, sj, rj, alpha, factor, out):
 
 
 @loop(distinct=True, fastmath=FAST)
-def axes(angles, cos, sin):
-    """Fill cos and sin of angles, (n,), by Cody and Waite's reduction and fdlibm's polynomials."""
+def axes(angles: np.ndarray, cos: np.ndarray, sin: np.ndarray) -> None:
+    """Fill cos and sin, (n,), with those of angles, (n,): Cody and Waite's reduction, then fdlibm's polynomials.
+
+    Written out so that the loop runs in vector registers.
+    """
     for k in range(len(angles)):
         # π/2 in three parts, each but the last with trailing zeros, so that the products with `quarter` are exact
         quarter = np.rint(angles[k] * (2.0 / np.pi))
@@ -174,10 +228,32 @@ def axes(angles, cos, sin):
 
 
 @loop(fastmath=FAST)
-def near_pairs(x, sides, radii, alpha, ratio, skin, reach):
+def near_pairs(
+    x: np.ndarray, sides: np.ndarray, radii: np.ndarray, alpha: float, ratio: float, skin: float, reach: float
+) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
     """Pairs i < j with √F < ratio + reach/σ whose centres are nearer than ratio (a_i + a_j) + skin.
 
-    first, second (m,), in lexicographic order, what is added to r_j − r_i for the nearest image, (2, m), and t*, (m,).
+    Parameters
+    ----------
+    x : (3n,) array
+        Positions row by row, then angles.
+    sides, radii : (2,) and (n,) arrays
+        Sides of the box, and radii R.
+    alpha : float
+        Aspect ratio.
+    ratio : float
+        λ over the λ that belongs to `radii`.
+    skin, reach : float
+        In the units of the box.
+
+    Returns
+    -------
+    first, second : (m,) int64 arrays
+        The pairs, in lexicographic order.
+    shift : (2, m) array
+        The vector to be added to r_j − r_i for the nearest image.
+    t : (m,) array
+        t*; where the search ended at the bound, the pair is not listed.
     """
     n, found = len(radii), 0
     wide, high = sides
@@ -192,7 +268,7 @@ def near_pairs(x, sides, radii, alpha, ratio, skin, reach):
         sx, sy = -wide * np.rint(rx / wide), -high * np.rint(ry / high)
         rx, ry, ri, rj = rx + sx, ry + sy, radii[i] ** 2, radii[j] ** 2
         sigma = radii[i] + radii[j]
-        bound, start, f = (ratio + reach / sigma) ** 2, radii[i] / sigma, 0.0
+        bound, start, f = (ratio + reach / sigma) ** 2, radii[i] / sigma, 0.0  # t* of two discs, exactly
         if rx * rx + ry * ry > TINY:
             of_pair = coefficients(rx, ry, cos[i], sin[i], ri, cos[j], sin[j], rj, alpha)
             start, f, _ = maximise(start, bound, *of_pair)
@@ -203,11 +279,23 @@ def near_pairs(x, sides, radii, alpha, ratio, skin, reach):
 
 
 @loop(distinct=True, fastmath=FAST)
-def slopes(x, cos, sin, radii, alpha, first, second, shift, t, root, rows):
-    """Fill √F, (m,), and rows (4, m), ∂√F/∂(r_x, r_y, angle_i, angle_j), after one step of t.
+def slopes(
+    x: np.ndarray,
+    cos: np.ndarray,
+    sin: np.ndarray,
+    radii: np.ndarray,
+    alpha: float,
+    first: np.ndarray,
+    second: np.ndarray,
+    shift: np.ndarray,
+    t: np.ndarray,
+    root: np.ndarray,
+    rows: np.ndarray,
+) -> int:
+    """One step of t, (m,); fill root, (m,), with √F, and rows, (4, m), with ∂√F/∂(r_x, r_y, angle_i, angle_j).
 
-    √F is NaN where that is not enough and for coincident centres; how many such pairs there are. One loop without
-    branches, for vectors.
+    Returns the number of pairs whose √F is left NaN: one step was not enough, or the centres coincide. One loop
+    without branches, so that it runs in vector registers.
     """
     bad = 0
     for k in range(len(first)):
@@ -222,6 +310,7 @@ def slopes(x, cos, sin, radii, alpha, first, second, shift, t, root, rows):
         good = (abs(last) < LAST) & (y > 0.0) & (y < 1.0) & (rx * rx + ry * ry > TINY)
         bad += not good
         root[k] = sqrt(f) if good else np.nan
+        # after a step out of the interval, or to NaN, start from its middle
         t[k] = y if (y > 0.0) & (y < 1.0) else 0.5
         scale = 0.5 / root[k]
         rows[0, k], rows[1, k], rows[2, k], rows[3, k] = (
@@ -234,16 +323,37 @@ def slopes(x, cos, sin, radii, alpha, first, second, shift, t, root, rows):
 
 
 @loop(fastmath=FAST)
-def contacts(x, radii, alpha, first, second, shift, t, root, rows):
-    """Bring t, √F and its slopes up to date; where centres coincide √F and the slopes are zero."""
+def contacts(
+    x: np.ndarray,
+    radii: np.ndarray,
+    alpha: float,
+    first: np.ndarray,
+    second: np.ndarray,
+    shift: np.ndarray,
+    t: np.ndarray,
+    root: np.ndarray,
+    rows: np.ndarray,
+) -> None:
+    """Bring t (m,), root = √F (m,) and rows = its slopes (4, m) up to date at x, in place; zero where centres coincide.
+
+    Parameters
+    ----------
+    x, radii : (3n,) and (n,) arrays
+    alpha : float
+        Aspect ratio.
+    first, second, shift, t : arrays
+        As `near_pairs` returns them; t from the last call.
+    root, rows : (m,) and (4, m) arrays
+        Overwritten.
+    """
     n = len(radii)
     cos, sin = np.empty(n), np.empty(n)
     axes(x[2 * n :], cos, sin)
     bad = slopes(x, cos, sin, radii, alpha, first, second, shift, t, root, rows)
-    if bad > MANY * len(first):  # t is nearer now
+    if bad > MANY * len(first):  # t is nearer now, so that a second pass settles most pairs
         bad = slopes(x, cos, sin, radii, alpha, first, second, shift, t, root, rows)
     for k in range(len(first) if bad else 0):
-        if root[k] == root[k]:
+        if root[k] == root[k]:  # no NaN: settled
             continue
         i, j = first[k], second[k]
         rx, ry = x[2 * j] - x[2 * i] + shift[0, k], x[2 * j + 1] - x[2 * i + 1] + shift[1, k]
@@ -259,8 +369,20 @@ def contacts(x, radii, alpha, first, second, shift, t, root, rows):
 
 
 @loop(fastmath=FAST)
-def hessians(x, radii, alpha, first, second, shift, t, factors):
-    """Second derivatives of √F in (r_x, r_y, angle_i, angle_j), times factors (m,): (m, 4, 4)."""
+def hessians(
+    x: np.ndarray,
+    radii: np.ndarray,
+    alpha: float,
+    first: np.ndarray,
+    second: np.ndarray,
+    shift: np.ndarray,
+    t: np.ndarray,
+    factors: np.ndarray,
+) -> np.ndarray:
+    """Second derivatives of √F in (r_x, r_y, angle_i, angle_j), times factors (m,): (m, 4, 4).
+
+    t, (m,), must be up to date (see `contacts`). Zero where centres coincide.
+    """
     n, out = len(radii), np.zeros((len(first), 4, 4))
     cos, sin = np.empty(n), np.empty(n)
     axes(x[2 * n :], cos, sin)
@@ -274,8 +396,11 @@ def hessians(x, radii, alpha, first, second, shift, t, factors):
 
 
 @loop(inline="always", fastmath=FAST)
-def push_pair(total, n, i, j, rows, k, weight):
-    """Add weight × rows[:, k], in (r_x, r_y, angle_i, angle_j), to what moves particles i and j, r = r_j − r_i."""
+def push_pair(total: np.ndarray, n: int, i: int, j: int, rows: np.ndarray, k: int, weight: float) -> None:
+    """Add weight × rows[:, k], in (r_x, r_y, angle_i, angle_j), to the entries of i and j in total, (3n,).
+
+    r = r_j − r_i, hence the minus at i.
+    """
     total[2 * i] -= weight * rows[0, k]
     total[2 * i + 1] -= weight * rows[1, k]
     total[2 * j] += weight * rows[0, k]
@@ -285,8 +410,8 @@ def push_pair(total, n, i, j, rows, k, weight):
 
 
 @loop(fastmath=FAST)
-def push(first, second, rows, weights, n):
-    """Jᵀ w, (3n,), of rows (4, m) in (r_x, r_y, angle_i, angle_j)."""
+def push(first: np.ndarray, second: np.ndarray, rows: np.ndarray, weights: np.ndarray, n: int) -> np.ndarray:
+    """Jᵀ w, (3n,), of pairs first, second (m,), rows (4, m) in (r_x, r_y, angle_i, angle_j) and weights (m,)."""
     total = np.zeros(3 * n)
     for k in range(len(first)):
         push_pair(total, n, first[k], second[k], rows, k, weights[k])
@@ -294,8 +419,8 @@ def push(first, second, rows, weights, n):
 
 
 @loop(fastmath=FAST)
-def outer(rows, weights):
-    """weights × rows ⊗ rows: (4, m), (m,) -> (m, 4, 4)."""
+def outer(rows: np.ndarray, weights: np.ndarray) -> np.ndarray:
+    """The matrices weights × rows ⊗ rows, one for each pair: (4, m), (m,) -> (m, 4, 4)."""
     out = np.empty((len(weights), 4, 4))
     for k in range(len(weights)):
         for row in range(4):

@@ -1,4 +1,4 @@
-"""Adam: gradient descent whose steps are scaled by running moments of each gradient component."""
+"""Adam: gradient descent with steps that are scaled by running moments of each component of the gradient."""
 
 import math
 from collections.abc import Iterator
@@ -17,19 +17,21 @@ from .descent import Descent
 class _Memory(NamedTuple):
     step: int
     rate: float
-    first: Array  # running means of the gradient and of its square, changed in place
-    second: Array
+    first: Array  # the running mean of the gradient, updated in place
+    second: Array  # the running mean of its square, updated in place
 
 
 @dataclass(frozen=True)
 class Adam(Descent):
-    """Adam, of all data or of mini-batches.
+    """Adam, on all data or on mini-batches.
 
     Attributes
     ----------
     learning_rate : float, function of the step (from 0) or None
-        The step of every degree of freedom, in units of x. None: the typical step of gradient descent at the start,
-        root mean square gradient over the largest curvature, lowered as 1/√(1 + t/100).
+        The step of every degree of freedom, in units of x. None: the typical step of gradient descent at the start
+        (root mean square gradient over the largest curvature), lowered as 1/√(1 + t/100).
+    beta1, beta2 : float
+        The shares of the first and the second moment that remain after a step, at least 0 and below 1.
     epsilon : float
         Added to the root of the second moment, in units of the force of an overlap of one `unit`.
 
@@ -57,7 +59,7 @@ class Adam(Descent):
 
     def iterate(self, objective: Objective, point: Point) -> Iterator[Point]:
         step, found, first, second = point.memory or self._fresh(objective, point)
-        first, second = 1.0 * first, 1.0 * second  # another run may go on from the same result
+        first, second = 1.0 * first, 1.0 * second  # copies: another run may resume the same result
         evaluate, epsilon = self.evaluations(objective), self.epsilon * objective.force_unit
         if self.sampled:
             point = evaluate(point.y, step, None)
@@ -81,6 +83,6 @@ class Adam(Descent):
     def _fresh(self, objective: Objective, point: Point) -> _Memory:
         found = 0.0
         if self.learning_rate is None:
-            typical = point.residual * point.force / math.sqrt(point.y.shape[-1])  # component of the gradient
+            typical = point.residual * point.force / math.sqrt(point.y.shape[-1])  # root mean square gradient
             found = objective.along(typical / largest_curvature(objective, point), point.y)
         return _Memory(0, found, 0.0 * point.gradient, 0.0 * point.gradient)

@@ -1,4 +1,4 @@
-"""First-order methods: their iteration is one function of their state, which runs in bursts where it can."""
+"""First-order methods: an iteration is one function of the state; many run in one compiled call if possible."""
 
 import math
 from abc import abstractmethod
@@ -11,23 +11,24 @@ from ..point import Point
 from ..verdict import opening
 from .bursts import Bursts, Ends
 
-SHORTEST, LONGEST = (
-    100,
-    10**6,
-)  # iterations of a burst at most, and × degrees of freedom: then an interrupt is heard
+# A burst has at most LONGEST / n_dof iterations, but may have SHORTEST: Ctrl-C is noticed only between bursts.
+SHORTEST, LONGEST = 100, 10**6
 
 
 class FirstOrder(Solver):
-    """A method whose iteration is one function of its state, with one evaluation: it runs in bursts where it can."""
+    """A method whose iteration is one function of its state with one evaluation.
+
+    If the evaluator of the system is compiled, it runs in bursts: many iterations in one compiled call.
+    """
 
     @abstractmethod
     def begin(self, objective: Objective, point: Point) -> Any:
-        """The state at `point`: a NamedTuple with at least `point` and `finished`."""
+        """The state at a point: a NamedTuple with at least the fields `point` and `finished`."""
 
     @staticmethod
     @abstractmethod
     def advance(state: Any, objective: Objective) -> Any:
-        """The state after one more iteration; registered as `bursts.advance` too."""
+        """The state after one more iteration; compiled loops know the same function as `bursts.advance`."""
 
     def iterate(self, objective: Objective, point: Point) -> Iterator[Point]:
         state = self.begin(objective, point)

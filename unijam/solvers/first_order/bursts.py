@@ -1,8 +1,8 @@
-"""Many iterations of a first-order method in one compiled call, where the evaluator of the system is compiled.
+"""Bursts: many iterations of a first-order method in one compiled call, if the evaluator of the system is compiled.
 
-A method is a state (a NamedTuple) and `advance`, one iteration with one evaluation, written once: interpreted it
-serves every system, compiled it runs here in the numbering of the evaluator's list. Between bursts the loop has
-its tests; within one a few numbers tell when there is something for it to look at.
+A method is a state (a NamedTuple) and `advance`, one iteration with one evaluation. It is written once: interpreted it
+serves every system, compiled it runs here, in the numbering of the evaluator's neighbour list (docs/decisions/026).
+The solver's loop makes its tests between bursts; a few numbers tell a burst when to end for such a test.
 """
 
 from typing import Any, NamedTuple
@@ -14,27 +14,27 @@ from ...compiled.dispatch import borrowed, named, reordered, unnamed
 from ...support.arrays import Array
 from ..objective import Objective
 from ..point import Point
-from .compiled_objective import compiled, relisted
+from .compiled_objective import CompiledObjective, compiled, relisted
 
 
-def advance(state: tuple, objective: Any) -> Any:
-    """The state after one more iteration, with its point."""
+def advance(state: tuple[Any, ...], objective: Any) -> Any:
+    """The state after one more iteration; a stub that each method implements for its own class of state."""
     raise NotImplementedError("a stub: what methods implement")
 
 
 class Ends(NamedTuple):
-    """When a burst ends before its time: a point that the loop's own tests may call the last.
+    """Numbers that end a burst early, at a point that may pass one of the tests of the solver's loop.
 
     Attributes
     ----------
     residual, rounding : float
-        Relative gradient asked for; or this over ‖u'‖, if larger.
+        The burst ends at a relative gradient of `residual`, or of rounding/‖u'‖ if that is larger.
     near_rounding : float
-        Residual × typical force below which rounding is to be looked at (0 once `rounding` is known).
+        It ends if residual × typical force is below this, so that the loop computes `rounding`; 0 once it is known.
     largest_force : float
-        Where positive, asked for instead: of the components of ∂E/∂y.
+        If positive, it ends instead when no component of ∂E/∂y is larger than this.
     least_energy : float
-        U an overlap below which the last overlaps may open, where the scale is fixed.
+        It ends if U/N_Δ is below this and the scale is fixed: the last overlaps may then be opened.
     """
 
     residual: float
@@ -45,14 +45,14 @@ class Ends(NamedTuple):
 
 
 class Bursts:
-    """A state of a method, kept in the numbering of its evaluator's list and moved on in bursts.
+    """The state of a method, in the numbering of its evaluator's list, advanced in bursts.
 
     Parameters
     ----------
     objective : Objective
-        One whose evaluator has a `kernel`; a point was evaluated before.
+        Its evaluator is a `CompiledEvaluator` that has evaluated a point before, so that it has a list.
     state : NamedTuple
-        What `advance` takes, arrays in the user's numbering.
+        The state of the method, with arrays in the user's numbering.
     step : function
         `advance` of such states, interpreted.
     """
@@ -64,7 +64,7 @@ class Bursts:
         self._enter(state)
 
     def advance(self, most: int, ends: Ends) -> tuple[Point, int]:
-        """The point reached, in the user's numbering, after at most so many iterations, and how many they were."""
+        """(point, iterations): advance by at most `most` iterations; the point is in the user's numbering."""
         taken = 0
         while True:
             kernel, origin, served = self.evaluator.kernel, self.evaluator.origin, self.evaluator.served
@@ -79,7 +79,8 @@ class Bursts:
                 self._adopt()
             if not stale:
                 break
-            # what compiled code leaves to others: a step longer than a list serves, an error
+            # Compiled code could not take the next step: it is longer than a list allows, or raises an error. The
+            # interpreted method takes it.
             state, taken = self.step(self._leave(self.state), self.objective), taken + 1
             self._enter(state)
             if taken == most or state.finished or _worth_a_look(state.point, self.objective.moving, ends):
@@ -94,7 +95,7 @@ class Bursts:
         kernel = self.evaluator.kernel
         self.places, self.back = self.evaluator.origin.places, self.evaluator.origin.back
         if self.objective.moving:
-            self.back = np.append(self.back, len(self.back))  # the scale
+            self.back = np.append(self.back, len(self.back))  # the scale stays the last entry
         mask = self.objective.mask
         lengths = self.objective.lengths
         listed = np.empty(0) if mask is None else self._listed(mask.astype(np.float64))
@@ -105,10 +106,10 @@ class Bursts:
         return _mapped(state, self._restored)
 
     def _listed(self, v: Array) -> Array:
-        """As the list has it: always with the scale, last."""
+        """v, (n_dof,) or (n_dof + 1,), in the order of the neighbour list; the last entry is the scale, or 0."""
         n = len(self.places)
         listed = np.empty(n + 1)
-        v.take(self.places, out=listed[:n], mode="clip")  # "raise" would copy twice
+        v.take(self.places, out=listed[:n], mode="clip")  # mode "raise" would copy twice
         listed[n] = v[n] if len(v) > n else 0.0
         return listed
 
@@ -117,7 +118,7 @@ class Bursts:
 
 
 def _mapped(state: Any, change: Any) -> Any:
-    """A NamedTuple with its arrays, and those of the NamedTuples in it, changed."""
+    """A NamedTuple in which the function `change` is applied to each array, at any depth."""
     members = list(state)
     for k, member in enumerate(members):
         if isinstance(member, np.ndarray):
@@ -128,11 +129,16 @@ def _mapped(state: Any, change: Any) -> Any:
 
 
 @loop
-def _burst(state, objective, origin, served, most, ends):
-    """The state after at most so many iterations, the last list where it is new, evaluations by it, and how many.
+def _burst(
+    state: Any, objective: CompiledObjective, origin: tuple[Any, ...], served: int, most: int, ends: Ends
+) -> tuple[tuple[Any, ...], tuple[Any, ...] | None, int, int, bool]:
+    """(state, list, served, taken, stale) after at most `most` iterations.
 
-    And whether the next step is not for compiled code: it is longer than a list serves, or no list is made here.
-    States and lists are unnamed.
+    - state, without the names of its NamedTuples (see `unnamed`);
+    - the last neighbour list and its origin, unnamed too, or None if no new list was made;
+    - the number of evaluations that used this list;
+    - the number of iterations;
+    - whether compiled code cannot take the next step: it is longer than a list allows, or lists cannot be made here.
     """
     state, taken, stale = _stretch(state, objective, most, ends)
     served, fresh = served + taken, None
@@ -149,13 +155,13 @@ def _burst(state, objective, origin, served, most, ends):
 
 
 @inline
-def _stretch(state, objective, most, ends):
-    """The state after at most so many iterations, how many they were, and whether the list no longer serves."""
+def _stretch(state: Any, objective: CompiledObjective, most: int, ends: Ends) -> tuple[Any, int, bool]:
+    """(state, iterations, stale) after at most `most` iterations; stale: the list is out of date for the next one."""
     objective = borrowed(objective)
     for taken in range(most):
         reached = advance(state, objective)
         seen = borrowed(reached)
-        if seen.point.energy < 0:
+        if seen.point.energy < 0:  # how an evaluator says that its list is out of date
             return state, taken, True
         state = reached
         if seen.finished or _worth_a_look(seen.point, objective.moving, ends):
@@ -164,7 +170,8 @@ def _stretch(state, objective, most, ends):
 
 
 @inline
-def _worth_a_look(point, moving, ends):
+def _worth_a_look(point: Point, moving: bool, ends: Ends) -> bool:
+    """Whether a point may pass one of the tests of the solver's loop."""
     if not np.isfinite(point.value):
         return True
     if not moving and (point.n_overlaps == 0 or point.energy < ends.least_energy * point.n_overlaps):
@@ -173,7 +180,9 @@ def _worth_a_look(point, moving, ends):
         norm = point.residual * point.force
         if norm > ends.largest_force * np.sqrt(len(point.gradient)):
             return False
-        return np.abs(point.gradient).max() <= ends.largest_force
+        small: bool = np.abs(point.gradient).max() <= ends.largest_force
+        return small
     if point.residual <= max(ends.residual, ends.rounding / point.force):
         return True
-    return point.residual * point.force < ends.near_rounding * np.sqrt(max(point.n_overlaps, 1))
+    rounded: bool = point.residual * point.force < ends.near_rounding * np.sqrt(max(point.n_overlaps, 1))
+    return rounded

@@ -1,7 +1,7 @@
-"""The objective in compiled loops, on the kernel of an evaluator."""
+"""The objective in compiled loops, evaluated by the kernel of a compiled evaluator."""
 
 import math
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -14,12 +14,13 @@ from ..point import Point
 
 
 class CompiledObjective(NamedTuple):
-    """The same E in compiled loops, without weight decay: y in the kernel's numbering and always with w λ, last.
+    """E in compiled loops, without weight decay. y, (n_dof + 1,), is in the kernel's numbering and always ends in w λ.
 
-    The mask is empty where everything may move, the units where x is in y as it is, else of the length of y: 1/lengths.
+    `mask` is empty if every degree of freedom may move; `units` is empty if x = y. Otherwise both have the length of y,
+    and `units` holds 1/lengths. The other fields are those of `Objective`.
     """
 
-    kernel: tuple
+    kernel: tuple[Any, ...]
     mask: Array
     units: Array
     moving: bool
@@ -29,12 +30,12 @@ class CompiledObjective(NamedTuple):
 
 
 def evaluated(objective: Objective, y: Array) -> Point:
-    """The objective at y, in compiled loops too; U < 0: the kernel's list no longer serves."""
+    """The point at y, also in compiled loops. There U < 0 means that the kernel's list is out of date."""
     return objective(y)
 
 
 @implements(evaluated, CompiledObjective)
-def _evaluated(objective, kept):
+def _evaluated(objective: CompiledObjective, kept: np.ndarray) -> Point:
     written = np.empty(len(kept))
     y, gradient = borrowed(kept), borrowed(written)
     x, scale = _x_and_scale(objective, y)
@@ -55,13 +56,17 @@ def _evaluated(objective, kept):
     return Point(kept, value, energy, written, force, n_overlaps, residual, None, None)
 
 
-def relisted(objective: tuple, origin: tuple, y: Array, served: int) -> tuple:
-    """A compiled objective with the list of its kernel renewed at y, and the rest of `renewed_list`."""
+def relisted(
+    objective: CompiledObjective, origin: tuple[Any, ...], y: Array, served: int
+) -> tuple[CompiledObjective, tuple[Any, ...], np.ndarray]:
+    """(objective, origin, order): the objective with a new list, made at y; origin and order as in `renewed_list`."""
     raise NotImplementedError("a stub: what compiled objectives implement")
 
 
 @implements(relisted, CompiledObjective)
-def _relisted(objective, origin, y, served):
+def _relisted(
+    objective: CompiledObjective, origin: tuple[Any, ...], y: np.ndarray, served: int
+) -> tuple[CompiledObjective, tuple[Any, ...], np.ndarray]:
     x, scale = _x_and_scale(objective, y)
     kernel, origin, order = renewed_list(objective.kernel, origin, x, scale, served)
     mask = objective.mask[order] if len(objective.mask) else objective.mask
@@ -79,13 +84,13 @@ def _relisted(objective, origin, y, served):
 
 
 @inline(forceinline=True)
-def _x_and_scale(objective, y):
+def _x_and_scale(objective: CompiledObjective, y: np.ndarray) -> tuple[np.ndarray, float]:
     scale = y[-1] / objective.scale_weight if objective.moving else objective.reference
     return y * objective.units if len(objective.units) else y, scale
 
 
-def compiled(objective: Objective, kernel: tuple, mask: Array, units: Array) -> CompiledObjective:
-    """An objective in compiled loops, on a kernel of its evaluator, with arrays in the kernel's numbering."""
+def compiled(objective: Objective, kernel: tuple[Any, ...], mask: Array, units: Array) -> CompiledObjective:
+    """The compiled form of an objective; `mask` and `units` are in the numbering of `kernel`, (n_dof + 1,) or empty."""
     conjugate = objective.conjugate or 0.0
     return CompiledObjective(
         kernel, mask, units, objective.moving, conjugate, objective.scale_weight, objective.reference

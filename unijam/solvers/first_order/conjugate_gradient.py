@@ -1,6 +1,7 @@
-"""Nonlinear conjugate gradients with one evaluation an iteration: a trial step tells the curvature along the way.
+"""Nonlinear conjugate gradients with one evaluation for each iteration: a trial step gives the curvature along it.
 
-The gradient at the accepted point is extrapolated from the trial's, exact while the energy is quadratic.
+The gradient at the accepted point is extrapolated from the gradient at the trial point; this is exact if the energy is
+quadratic.
 """
 
 from dataclasses import dataclass
@@ -22,14 +23,14 @@ from .compiled_objective import evaluated
 
 @dataclass(frozen=True)
 class ConjugateGradient(FirstOrder):
-    """Polak-Ribière-Polyak conjugate gradients, restarted; trial points are the points yielded.
+    """Polak-Ribière-Polyak conjugate gradients with restarts. The points that it visits are the trial points.
 
     Attributes
     ----------
     max_step : float
         The largest change of a degree of freedom in one step, in units of the system's `step_unit`.
     refresh : int
-        Iterations after which the gradient is evaluated anew instead of extrapolated.
+        The number of iterations after which the gradient is evaluated instead of extrapolated.
 
     Notes
     -----
@@ -62,7 +63,7 @@ class ConjugateGradient(FirstOrder):
             square=square,
             slope=square,
             largest=largest,
-            trial_step=1.0 / largest_curvature(objective, point, 3),
+            trial_step=1.0 / largest_curvature(objective, point, 3),  # a rough estimate
             iterations=0,
             anew=False,
             rules=Rules(self.max_step * step_unit(objective.system), self.refresh, self.gradient_tolerance),
@@ -74,7 +75,7 @@ class ConjugateGradient(FirstOrder):
 
 
 class Rules(NamedTuple):
-    """The options of `ConjugateGradient`, as compiled code takes them."""
+    """The options of `ConjugateGradient`, in a form that compiled code can read."""
 
     max_step: float
     refresh: int
@@ -82,24 +83,25 @@ class Rules(NamedTuple):
 
 
 class ConjugateDescent(NamedTuple):
-    """Conjugate gradients under way.
+    """The state of conjugate gradients.
 
     Attributes
     ----------
     point : Point
-        Evaluated last.
+        The point evaluated last.
     finished : bool
         Whether the gradient vanishes.
     base, gradient, direction : arrays
-        Where the method stands, ∂E/∂y there, and where it goes.
+        The accepted y, ∂E/∂y there, and the direction of the next step.
     square, slope, largest : float
         gradient·gradient, −∇E·direction and the largest component of the direction.
     trial_step : float
-        Tried next, in units of the direction.
+        The length of the next trial step, in units of the direction.
     iterations : int
-        So far.
+        The number of iterations so far.
     anew : bool
-        Whether the gradient at `base` is to be evaluated now, which `gradient` then precedes.
+        Whether the gradient at `base` must be evaluated next; `gradient` then still is that of the last base.
+    rules : Rules
     """
 
     point: Point
@@ -117,7 +119,7 @@ class ConjugateDescent(NamedTuple):
 
 
 @implements(bursts.advance, ConjugateDescent)
-def _advance(state, objective):
+def _advance(state: ConjugateDescent, objective: Objective) -> ConjugateDescent:
     s = borrowed(state)
     if s.anew:
         base = state.base
@@ -129,13 +131,17 @@ def _advance(state, objective):
     trial = evaluated(objective, moved(s.base, t, s.direction))
     new_slope = -dot(trial.gradient, s.direction)
     drop = s.slope - new_slope
+    # The secant step. If the slope has hardly fallen (or has risen), the curvature is unknown: four times as far.
     step = min(t * s.slope / drop if drop > 0.05 * s.slope else 4 * t, 4 * t, longest)
     ratio = step / t
     base = moved(s.base, step, s.direction)
     gradient, square, product, _ = blend(1 - ratio, s.gradient, ratio, trial.gradient)
+    # a guard: one step does not change the length of the next trial by more than a factor of 1000
     trial_step = min(max(step, 1e-3 * s.trial_step), 1e3 * s.trial_step)
     slope = s.slope + ratio * (new_slope - s.slope)
     iterations = s.iterations + 1
+    # The gradient is evaluated where its extrapolation would decide something, or has changed so much that it cannot
+    # be trusted: converged, a hundred times smaller, or twice as large.
     looks_done = square <= (s.rules.tolerance * trial.force) ** 2 or square < 1e-4 * s.square
     if iterations % s.rules.refresh == 0 or looks_done or square > 4 * s.square:
         return ConjugateDescent(
@@ -156,12 +162,21 @@ def _advance(state, objective):
 
 
 @inline
-def _turned(s, point, base, gradient, square, product, carried, trial_step):
-    """The state at `base`, where the gradient is known and the slope along the old direction is `carried`."""
+def _turned(
+    s: ConjugateDescent,
+    point: Point,
+    base: Array,
+    gradient: Array,
+    square: float,
+    product: float,
+    carried: float,
+    trial_step: float,
+) -> ConjugateDescent:
+    """The state at `base` with a new direction; `carried` is the slope there along the old direction."""
     beta = max(0.0, (square - product) / s.square)
     direction, _, _, largest = blend(beta, s.direction, -1.0, gradient)
     slope = square + beta * carried
-    if slope <= 0:
+    if slope <= 0:  # no direction of descent: restart along the gradient
         direction, slope, _, largest = blend(-1.0, gradient, 0.0, gradient)
     return ConjugateDescent(
         point=point,

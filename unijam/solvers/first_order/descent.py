@@ -1,4 +1,4 @@
-"""What gradient descent and Adam share: learning rates along the way, and mini-batches."""
+"""The common part of gradient descent and Adam: learning rates and mini-batches."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -19,18 +19,18 @@ Rate = float | Callable[[int], float] | None
 
 @dataclass(frozen=True)
 class Descent(Solver):
-    """A solver that takes steps down the gradient of all data, or of a few of them.
+    """A solver that steps along the gradient of all data, or of a mini-batch.
 
     Attributes
     ----------
     learning_rate : float, function of the step (from 0) or None
         A `TorchSchedule` is such a function. None: found from the curvature at the start.
     batch_size : int or None
-        Data of one step, drawn without return until all have been; U is then estimated as P/batch_size times
-        theirs, and whether the whole is converged or satisfied is looked at only where a record is made.
-        None: all.
+        The number of data of one step; None: all. Data are drawn without replacement until all have been used. U is
+        then estimated as P/batch_size times that of the batch, and the tests of convergence use all data, but are
+        made only when a record is made.
     seed : int
-        Of the draws.
+        Seed of the draws.
     """
 
     learning_rate: Rate = None
@@ -51,28 +51,34 @@ class Descent(Solver):
         return self.batch_size is not None
 
     def prepared(self, objective: Objective) -> Objective:
-        """The objective of x as it is: a learning rate belongs to it."""
+        """The objective with y = x: the user's learning rate is meant for x itself."""
         objective = super().prepared(objective)
         objective.as_it_is = True
         return objective
 
     def perhaps_finished(self, objective: Objective, point: Point) -> np.ndarray:
-        """Of points with a leading axis: which may be converged or satisfied, so that a look is worth while."""
+        """Mask of the replicas, (k,), whose point may be converged or satisfied, so that the full test is worth making.
+
+        `point` has a leading axis. The test is cheap and generous: it must not miss a finished run.
+        """
+        # A gradient of 10⁶ rounding errors, an energy of (1e-9 units)² for each overlap: well above what the full test
+        # accepts
         least = 1e6 * float(np.finfo(str(point.y.dtype).rpartition(".")[2]).eps) * objective.force_unit
         n_overlaps = np.maximum(point.n_overlaps, 1)
         small = 1e-18 * objective.force_unit * objective.unit
         near = (point.energy < small * n_overlaps) | (point.residual * point.force < least * n_overlaps**0.5)
         sure = (point.n_overlaps == 0) | (point.residual <= self.gradient_tolerance)
-        return near | sure | (self.force_tolerance is not None)
+        perhaps: np.ndarray = near | sure | (self.force_tolerance is not None)
+        return perhaps
 
     def rate(self, step: int, found: float) -> float:
-        """The learning rate of a step (from 0), `found` where none is given."""
+        """The learning rate of a step (from 0): the user's, or `found` if none was given."""
         if self.learning_rate is None:
             return found
         return self.learning_rate(step) if callable(self.learning_rate) else self.learning_rate
 
     def evaluations(self, objective: Objective) -> Callable[[Array, int, Any], Point]:
-        """The objective at y, after so many steps, with a memory: of all data, or of that step's."""
+        """A function (y, step, memory) -> point, evaluated on all data or on the mini-batch of that step."""
         if self.batch_size is None:
             return lambda y, step, memory: objective(y, memory)
         batches = Batches(objective.system, self.batch_size, self.seed)
@@ -80,7 +86,7 @@ class Descent(Solver):
 
 
 class Batches:
-    """The data of each step; every pass through all of them has an order of its own."""
+    """The mini-batches of a run. Each pass through the data has its own order, drawn from (seed, pass)."""
 
     def __init__(self, system: ConstrainedSystem, size: int, seed: int) -> None:
         kind, n = type(system).__name__, n_data(system) or 0
@@ -92,7 +98,7 @@ class Batches:
         self.epoch, self.shuffled = -1, self.system
 
     def of(self, step: int) -> Any:
-        """The system with the data of a step."""
+        """The system with the data of a step (from 0)."""
         epoch, k = divmod(step, self.n // self.size)
         if epoch != self.epoch:
             order = np.random.default_rng([self.seed, epoch]).permutation(self.n)
@@ -101,14 +107,15 @@ class Batches:
 
 
 class TorchSchedule:
-    """A learning rate as a function of the step, by one of torch.optim.lr_scheduler.
+    """A learning rate as a function of the step, from a schedule of torch.optim.lr_scheduler.
 
     Parameters
     ----------
     learning_rate : float
-        At the start.
+        The rate at the start.
     make : function of an optimizer
-        Makes the schedule, which is advanced once a step; none that waits for a loss (ReduceLROnPlateau).
+        Makes the schedule, which is advanced once for each step. A schedule that needs a loss (ReduceLROnPlateau) is
+        not possible.
 
     Examples
     --------
@@ -146,4 +153,4 @@ class TorchSchedule:
         for _ in range(step - self.step):
             self.schedule.step()
         self.step = step
-        return self.optimizer.param_groups[0]["lr"]
+        return float(self.optimizer.param_groups[0]["lr"])

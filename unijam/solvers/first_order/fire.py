@@ -1,4 +1,4 @@
-"""FIRE 2: molecular dynamics that is steered downhill and halted whenever it climbs."""
+"""FIRE 2: molecular dynamics with velocities turned towards −∇E, stopped whenever they point uphill."""
 
 import math
 from dataclasses import dataclass
@@ -19,14 +19,21 @@ from .compiled_objective import evaluated
 
 @dataclass(frozen=True)
 class Fire(FirstOrder):
-    """The fast inertial relaxation engine, version 2 (semi-implicit Euler, half a step back when it climbs).
+    """The fast inertial relaxation engine, version 2: semi-implicit Euler, and half a step back when it moves uphill.
 
     Attributes
     ----------
     max_time_step : float or None
-        In units of 1/√(stiffness). None: 0.9 / √(largest curvature at the start); above 1.2 of that it fails.
+        In units of 1/√(stiffness). None: 0.9 / √(largest curvature at the start). A time step 1.2 times as large
+        is unstable.
     max_step : float
         The largest change of a degree of freedom in one step, in units of the system's `step_unit`.
+    acceleration, braking : float
+        Factors of the time step: for each step downhill after the first `delay` ones; for a step uphill.
+    mixing, mixing_decay : float
+        The share of −∇E in the direction after a step uphill, and its factor for each step downhill.
+    delay : int
+        The number of steps downhill after which the time step begins to grow.
 
     Notes
     -----
@@ -64,6 +71,7 @@ class Fire(FirstOrder):
             *(longest, self.max_step * step_unit(objective.system), self.acceleration, self.braking),
             *(self.mixing, self.mixing_decay, self.delay),
         )
+        # at rest, with a quarter of the longest time step
         return Motion(point, point.residual == 0, 0.0 * point.y, 0.0, 0.25 * longest, self.mixing, 0, rules)
 
     @staticmethod
@@ -72,7 +80,7 @@ class Fire(FirstOrder):
 
 
 class Rules(NamedTuple):
-    """The options of `Fire`, as compiled code takes them."""
+    """The options of `Fire`, in a form that compiled code can read."""
 
     max_time_step: float
     max_step: float
@@ -84,7 +92,7 @@ class Rules(NamedTuple):
 
 
 class Motion(NamedTuple):
-    """FIRE under way.
+    """The state of FIRE.
 
     Attributes
     ----------
@@ -92,9 +100,10 @@ class Motion(NamedTuple):
     finished : bool
         Whether the gradient vanishes.
     velocity, kinetic : array, float
-        And velocity·velocity.
+        The velocity, and velocity·velocity.
     dt, mixing, downhill : float, float, int
-        Time step, share of −∇E in the direction, and steps since it last climbed.
+        The time step, the share of −∇E in the direction, and the number of steps since it last moved uphill.
+    rules : Rules
     """
 
     point: Point
@@ -108,7 +117,7 @@ class Motion(NamedTuple):
 
 
 @implements(bursts.advance, Motion)
-def _advance(state, objective):
+def _advance(state: Motion, objective: Objective) -> Motion:
     s = borrowed(state)
     rules = s.rules
     square, slope = products(s.point.gradient, s.velocity)
@@ -121,10 +130,10 @@ def _advance(state, objective):
             mixing *= rules.mixing_decay
     else:
         downhill, mixing = 0, rules.mixing
-        dt = max(dt * rules.braking, 0.005 * rules.max_time_step)
-        y = moved(y, -0.5 * dt, velocity)
+        dt = max(dt * rules.braking, 0.005 * rules.max_time_step)  # the source's Δt_min
+        y = moved(y, -0.5 * dt, velocity)  # half a step back: it went too far
         velocity, kinetic, power = 0.0 * velocity, 0.0, 0.0
-    # a kick by −dt ∇E, then the direction is mixed with that of −∇E at the same speed
+    # The velocity gets a kick −dt ∇E, and its direction is then mixed with that of −∇E at the same speed.
     speed = math.sqrt(kinetic + dt * (2 * power + dt * square))
     kick = (1 - mixing) * dt + mixing * speed / norm
     velocity, kinetic, _, fastest = blend(1 - mixing, velocity, -kick, s.point.gradient)

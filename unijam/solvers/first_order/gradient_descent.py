@@ -1,4 +1,4 @@
-"""Gradient descent, of all data or of mini-batches."""
+"""Gradient descent, on all data or on mini-batches."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -18,7 +18,7 @@ class _Memory(NamedTuple):
 
 @dataclass(frozen=True)
 class GradientDescent(Descent):
-    """y ← y − learning_rate ∂E/∂y; where no rate is given, 1 / (largest curvature at the start).
+    """Gradient descent: y ← y − learning_rate × ∂E/∂y.
 
     Attributes
     ----------
@@ -48,4 +48,5 @@ class GradientDescent(Descent):
     def _found(self, objective: Objective, point: Point) -> float:
         if self.learning_rate is not None:
             return 0.0
-        return objective.along(1.0 / largest_curvature(objective, point), point.y)
+        rate: float = objective.along(1.0 / largest_curvature(objective, point), point.y)
+        return rate

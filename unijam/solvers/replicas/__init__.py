@@ -1,1 +1,1 @@
-"""Many starts at once."""
+"""Runs from many starts (replicas) at once."""

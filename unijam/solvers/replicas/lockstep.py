@@ -1,6 +1,6 @@
-"""Gradient descent and Adam from many starts in lockstep: their steps are the same arithmetic for all.
+"""Gradient descent and Adam from many starts in lockstep: their steps are the same arithmetic for all replicas.
 
-Whatever may end a run is judged by the loop of single runs; a finished run is left out from then on.
+The tests that end a run are those of single runs. A finished replica is left out from then on (docs/decisions/062).
 """
 
 import math
@@ -22,7 +22,7 @@ from .batched import Replicas, batched
 
 
 class LockstepObjective(Objective):
-    """E over y with a leading axis; numbers of a point are NumPy arrays along it."""
+    """E of y, (k, n_dof); the numbers of a point, such as its energy, are NumPy arrays, (k,)."""
 
     def __init__(self, system: ConstrainedSystem, singles: Sequence[Objective] = ()) -> None:
         super().__init__(system)
@@ -57,7 +57,10 @@ def run_in_lockstep(
     watch: Watch | None,
     earlier: dict[int, MinimizeResult],
 ) -> dict[int, MinimizeResult]:
-    """The results of the replicas in `todo`, from rows of x or going on from earlier results of as many steps."""
+    """The results of the replicas in `todo`, by number, from rows of x, (n, n_dof), or resumed from earlier results.
+
+    All earlier results must have the same number of steps.
+    """
     logs = {k: Log(watch or Watch(), solver.max_steps) for k in todo}
     singles = {k: Objective(systems.one(k)) for k in todo}
     results, steps, memory = dict[int, MinimizeResult](), 0, None
@@ -119,9 +122,12 @@ def _judge(
     singles: dict[int, Objective],
     todo: list[int],
     point: Point,
-    ended: dict,
+    ended: dict[int, tuple[str, Point]],
 ) -> None:
-    """Find the rows whose run is at its end, by the loop's own test where that could be so."""
+    """Add to `ended` the rows whose run has ended: row -> (status, point).
+
+    The solver's own test is made only for rows that may pass it.
+    """
     if not np.isfinite(point.value).all():
         rows = np.flatnonzero(~np.isfinite(point.value)).tolist()
         ended |= {row: ("stalled", _row(point, row)) for row in rows}
@@ -147,14 +153,14 @@ def _row(point: Any, row: int) -> Point:
 
 
 def _rows(memory: Any, rows: int | list[int]) -> Any:
-    """The memory of one replica, or of several: the rows of what is an array."""
+    """The memory of one replica, or of several: rows of its arrays, and its numbers as they are."""
     if memory is None:
         return None
     return type(memory)(*(value if isinstance(value, int | float) else value[rows] for value in memory))
 
 
 def _joined(memories: list[Any]) -> Any:
-    """One memory of several replicas."""
+    """One memory for several replicas: their arrays are stacked; numbers, which are equal, are taken once."""
     columns = zip(*memories, strict=True)
     return type(memories[0])(*(c[0] if isinstance(c[0], int) else _stacked(c) for c in columns))
 

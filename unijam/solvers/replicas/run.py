@@ -1,4 +1,4 @@
-"""Many independent runs at once, one along each leading axis of x: their evaluations are batched, and no more."""
+"""Many independent runs at once, one for each index along the leading axes of x; only their evaluations are shared."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -17,20 +17,22 @@ from .batched import Replicas
 from .lockstep import run_in_lockstep
 from .threads import run_in_threads
 
-UNFINISHED = ("step-limit", "interrupted")  # runs that go on from their result
+UNFINISHED = ("step-limit", "interrupted")  # statuses of runs that are resumed
 
 
 @dataclass(frozen=True, eq=False, repr=False)
 class ReplicaResult(MinimizeResult):
-    """What each of many runs reached: every field has the leading axes of x; `replicas[k]` is one run's result.
+    """The results of many runs: every field has the leading axes of x; `replicas[k]` is the result of one run.
 
-    `system` is the one given, `history` and `memory` are those of each run, `seconds` of all together.
+    `system` is the system of all replicas, `history` a tuple with the history of each run, and `seconds` the time of
+    all runs together.
     """
 
     replicas: np.ndarray = None  # type: ignore[assignment]
 
     @property
     def typical_overlap(self) -> Array:
+        """√(2U/N_Δ) of each run, with the leading axes of x."""
         return np.vectorize(lambda result: result.typical_overlap, otypes=[float])(self.replicas)
 
 
@@ -41,7 +43,13 @@ def run_replicas(
     watch: Watch | None = None,
     earlier: ReplicaResult | None = None,
 ) -> ReplicaResult:
-    """Run a solver from every x along the leading axes."""
+    """Run a solver from each x of (…, n_dof), or resume the unfinished runs of an earlier result.
+
+    Raises
+    ------
+    ValueError
+        x is not a tensor.
+    """
     require(is_torch(x), "the shape of x", tuple(x.shape), "(n_dof,) for packings, which run one a thread")
     lead = x.shape[:-1]
     rows, results = x.reshape(-1, x.shape[-1]), dict[int, MinimizeResult]()
@@ -61,7 +69,7 @@ def run_replicas(
 def _gathered(
     system: ConstrainedSystem, results: list[MinimizeResult], lead: tuple[int, ...]
 ) -> ReplicaResult:
-    """One result of many, with leading axes."""
+    """One result made of many, with leading axes `lead`."""
     x = [result.x for result in results]
 
     def each(name: str) -> Any:

@@ -1,4 +1,4 @@
-"""Solvers that decide for themselves how to go on, from many starts: one thread each, which meet for evaluations."""
+"""Solvers with a line search or a damping, from many starts: one thread for each; they meet for evaluations."""
 
 import threading
 from collections.abc import Sequence
@@ -15,18 +15,19 @@ from .batched import Replicas, batched
 
 
 class Meeting:
-    """Where threads meet: the last of those present to ask for an evaluation makes that of all."""
+    """The place where threads meet: when all have asked for an evaluation, the last one evaluates for all."""
 
     def __init__(self, systems: Replicas, present: Sequence[int]) -> None:
         self.systems, self.present, self.lock = systems, set(present), threading.Lock()
         self.asked = dict[int, Array]()
         self.answers = {k: SimpleQueue[Any]() for k in present}
         self.company: tuple[int, ...] = ()
-        self.interrupted, self.told = False, set[int]()
+        self.interrupted, self.told = False, set[int]()  # Ctrl-C was pressed; the replicas that know it
 
-    def ask(self, k: int, x: Array) -> tuple:
-        """(U, ∇U, Σ u'², N_Δ) at x for replica k."""
-        if self.interrupted and k in self.told:  # on its way out
+    def ask(self, k: int, x: Array) -> tuple[Any, ...]:
+        """(U, ∇U, Σ u'², N_Δ) of replica k at x, (n_dof,); waits for the other replicas. Errors are raised in all."""
+        # After an interrupt a replica evaluates its last point alone: the others may have ended.
+        if self.interrupted and k in self.told:
             return self.systems.one(k).evaluator()(x)
         with self.lock:
             self.asked[k] = x
@@ -35,16 +36,17 @@ class Meeting:
         if isinstance(found, BaseException):
             self.told.add(k)
             raise found
-        return found
+        answer: tuple[Any, ...] = found
+        return answer
 
     def leave(self, k: int) -> None:
-        """Replica k is waited for no more."""
+        """Stop waiting for replica k, whose run has ended."""
         with self.lock:
             self.present.discard(k)
             self._answer()
 
     def _answer(self) -> None:
-        """Evaluate what was asked for, once all have asked."""
+        """If all replicas have asked, evaluate for all of them and hand out the answers."""
         if not self.asked or len(self.asked) < len(self.present):
             return
         numbers = tuple(sorted(self.asked))
@@ -57,7 +59,7 @@ class Meeting:
             energy, gradient, square, n_overlaps = self.evaluate(namespace(*x).stack(x))
             found = zip(energy.tolist(), gradient, square.tolist(), n_overlaps.tolist(), strict=True)
             answers: dict[int, Any] = dict(zip(numbers, found, strict=True))
-        except BaseException as error:  # every replica hears of it
+        except BaseException as error:  # raised in every replica
             answers = dict.fromkeys(numbers, error)
         self.asked = {}
         for k, answer in answers.items():
@@ -72,7 +74,7 @@ def run_in_threads(
     watch: Watch | None,
     earlier: dict[int, MinimizeResult],
 ) -> dict[int, MinimizeResult]:
-    """The results of the replicas in `todo`, from rows of x or going on from earlier results."""
+    """The results of the replicas in `todo`, by number, from rows of x, (n, n_dof), or resumed from earlier results."""
     meeting, results, errors = Meeting(systems, todo), dict[int, MinimizeResult](), list[BaseException]()
 
     def follow(k: int) -> None:

@@ -1,10 +1,10 @@
-"""Levenberg-Marquardt: steps of H0, or of H where asked, damped by actual over predicted gain."""
+"""Levenberg-Marquardt: steps with H0, or with H if asked for; actual over predicted gain sets the damping."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import ClassVar
 
-from ...core.system import hessian
+from ...core.derivatives import hessian
 from ...linalg import factor_dense, with_decay
 from ...linalg.gauss_newton import GaussNewton, NormalEquations
 from ...support.arrays import Array, is_torch
@@ -17,16 +17,16 @@ from ..point import Point
 
 @dataclass(frozen=True)
 class LevenbergMarquardt(Solver):
-    """Damped Gauss-Newton through the smaller of JᵀJ and JJᵀ; the quick way to a satisfied system.
+    """Damped Gauss-Newton steps, from the smaller one of JᵀJ and JJᵀ; a fast solver for U = 0.
 
     Attributes
     ----------
     matrix_free : bool or None
-        Whether steps are found by conjugate gradients on products with J and Jᵀ. None: where the system asks for
-        it, or where J of all constraints has more than 2²⁷ entries (1 GiB).
+        Whether steps are found by conjugate gradients, with products of J and Jᵀ. None: if the system is
+        matrix-free, or J of all constraints has more than 2²⁷ entries (1 GiB).
     prestress : bool
-        Whether Hp is in the model too: better where overlaps stay, on the way with weight decay. Each degree of
-        freedom is then damped by the root of its diagonal of H0. Of dense systems at a fixed scale.
+        Whether the model contains Hp too. It helps if overlaps stay, as with weight decay. Each degree of freedom is
+        then damped in proportion to the root of its diagonal entry of H0. Only for dense systems at a fixed scale.
 
     Notes
     -----
@@ -53,6 +53,7 @@ class LevenbergMarquardt(Solver):
 
     def iterate(self, objective: Objective, point: Point) -> Iterator[Point]:
         model = self._model(objective, point)
+        # The first damping: of a model with Hp in units of the mean stiffness, else of the largest curvature.
         if isinstance(model, _Damped):
             curvature, damping = 1.0, 1e-2
         else:
@@ -64,15 +65,16 @@ class LevenbergMarquardt(Solver):
                 if step.shape[0]:
                     trial, promised = objective(point.y + step), model.predicted(step)
                     gained = point.value - trial.value
-                    # where E is lost in rounding, the residual decides
+                    # If the promised decrease is lost in the rounding of E, the residual decides.
                     lost = promised < 1e-10 * abs(point.energy)
                     if trial.residual < point.residual if lost else gained > 1e-4 * promised:
                         break
                 damping *= 4
-                if damping > 1e8 * curvature:
+                if damping > 1e8 * curvature:  # no step descends, however short
                     return
+            # The model is good if E falls by more than 3/4 of its promise, and bad below 1/4: the damping follows.
             if gained > 0.75 * promised:
-                damping = max(damping / 5, 1e-14 * curvature)
+                damping = max(damping / 5, 1e-14 * curvature)  # less would be lost in the rounding of H0
             elif gained < 0.25 * promised:
                 damping *= 2
             point = objective.canonical(trial)
@@ -86,7 +88,7 @@ class LevenbergMarquardt(Solver):
             if is_torch(h0):
                 diagonal = h0.diagonal()
                 mean = float(diagonal.mean()) + objective.weight_decay
-                root = (diagonal + 1e-3 * mean) ** 0.5
+                root = (diagonal + 1e-3 * mean) ** 0.5  # 1e-3: a dead unit, of diagonal zero, is damped too
                 h = with_decay(h0 + hp, objective.weight_decay)
                 return _Damped(h, point.gradient, mean * root / root.mean())
         return gauss_newton_model(objective, point, self.matrix_free)
@@ -94,13 +96,16 @@ class LevenbergMarquardt(Solver):
 
 @dataclass(frozen=True, eq=False)
 class _Damped(NormalEquations):
-    """The same with H for H0, the damping in units of the mean stiffness, as large for each as these weights say."""
+    """The same model with H instead of H0. Degree of freedom i is damped by damping × weights_i.
+
+    The damping is in units of the mean stiffness, which the weights, (n,), contain.
+    """
 
     h0: Array
     weights: Array
 
     def step(self, damping: float) -> Array:
-        """p = −(H + damping)⁻¹ gradient, or an empty array where that is not positive definite."""
+        """p = −(H + damping × weights)⁻¹ gradient, (n,), or an empty array if that is not positive definite."""
         matrix = self.h0.clone()
         matrix.diagonal().add_(damping * self.weights)
         f = factor_dense(matrix, 0.0)

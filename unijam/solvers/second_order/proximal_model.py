@@ -1,32 +1,48 @@
-"""The quadratic model of an energy with kinks, and of the gaps that a step closes.
+"""The quadratic model of an energy with kinks, and with the gaps that a step closes.
 
-Near w, with H and the gradient g0 of slope zero on a set C of kinks of weight q = ∂U/∂h, and a set G of gaps,
+Let C be a set of kinks of weight q = ∂U/∂h, g0 and H the gradient and Hessian at w with slope zero on all of them, and
+G a set of gaps. Near w
 
     E(w + p) ≈ E + g0·p + ½ pᵀMp + Σ_C q [max(z + ∇z·p, 0) − max(z, 0)] + Σ_G ½ max(Δ + ∇Δ·p, 0)²,   M = H + shift,
 
-convex where q > 0. Its dual is a quadratic in the slopes s of C, in [0, 1], and the forces s ≥ 0 of G,
-p = −M⁻¹(g0 + Σ_C s q ∇z + Σ_G s ∇Δ); kinks with 0 < s < 1 there are those the next point sits on.
+which is convex if q > 0. Its dual is a quadratic in the slopes s of C, in [0, 1], and the forces s ≥ 0 of G, with
+p = −M⁻¹(g0 + Σ_C s q ∇z + Σ_G s ∇Δ). The next point sits on the kinks with 0 < s < 1 at the minimum of the dual.
 """
 
 import math
 from typing import NamedTuple, Self
 
 from ...core.capabilities import gauge_directions, step_unit
+from ...core.derivatives import whole_hessian
 from ...core.kinks import DEGENERATE, Kinks
-from ...core.system import whole_hessian
 from ...linalg import Factor, across_symmetries, factor_dense
 from ...linalg.box_quadratic import minimize_in_box
 from ...support.arrays import Array, namespace
 from ..point import Point
 from .kinked_objective import KinkedObjective
 
-HOLD = 10.0  # stiffness that is added across the held kinks, in units of the mean stiffness
-ASIDE = 1e-6  # of the mean |z|: how far kinks are left that bear no force; of 1: how near their slopes are to a side
-ROUNDS = 8  # of letting kinks and gaps enter the model
+# A stiffness added along ∇z of the held kinks, in units of the mean stiffness.
+HOLD = 10.0
+# A held kink bears no force if its slope equals that of a side to 1e-9 or, if that is larger, to the relative gradient,
+# but at most to this. It is let go, and z is moved to that side by this fraction of the mean |z| (docs/decisions/043).
+ASIDE = 1e-6
+ROUNDS = 8  # a step is solved at most this often; each time kinks and gaps that it crosses enter the model
 
 
 class ProximalStep(NamedTuple):
-    """Where a step leads, the decrease of E promised, the kinks held there, their slopes, and strength × fraction."""
+    """A step that the model proposes.
+
+    Attributes
+    ----------
+    y : (n,) array
+        The point that it leads to.
+    promised : float
+        The decrease of E that the model predicts.
+    members, slopes : (k, 2) integers, (k,) array
+        The kinks held there, and their slopes.
+    pulls : (k,) array
+        Strength × fraction of the slope: the force on each of them.
+    """
 
     y: Array
     promised: float
@@ -36,9 +52,10 @@ class ProximalStep(NamedTuple):
 
 
 class _Pieces(NamedTuple):
-    """The terms of C and G, (k,) each: max(value + row·p, 0) times the weight, or its square over twice the compliance.
+    """The terms of C and G, (k,) each; `rows` is (k, n).
 
-    `kink` numbers the kinks, and is −1 for gaps; `dual` is the slope or the force, at most `upper`.
+    A kink contributes weight × max(value + row·p, 0), a gap max(value + row·p, 0)² / (2 compliance). `kink` is the
+    number of a kink, and −1 for a gap. `dual` is the slope or the force, between 0 and `upper`.
     """
 
     kink: Array
@@ -54,7 +71,7 @@ class _Pieces(NamedTuple):
         return type(self)(*(xp.concat([a, b]) for a, b in zip(self, other, strict=True)))
 
     def energy(self, p: Array) -> float:
-        """What the terms add to E by a step."""
+        """The change of E by these terms for a step p, (n,)."""
         pressed, before = (self.value + self.rows @ p).clip(0), self.value.clip(0)
         gap = self.compliance > 0
         squares = pressed[gap] ** 2 / self.compliance[gap]
@@ -62,7 +79,7 @@ class _Pieces(NamedTuple):
 
 
 class ProximalModel:
-    """The model at a point; steps are at most `max_step` long, in units of |y| or of `step_unit` if larger."""
+    """The model at a point. Steps are at most `max_step` long, in units of |y|, or of `step_unit` if that is larger."""
 
     def __init__(self, objective: KinkedObjective, point: Point, max_step: float) -> None:
         self.objective, self.point = objective, point
@@ -81,7 +98,8 @@ class ProximalModel:
         rows = self._rows(self.kinks.held)
         mean = max(float(abs(xp.diagonal(h)).mean()), float((h * h).sum()) ** 0.5 / len(h))
         size = max(float(point.y @ point.y) ** 0.5, step_unit(objective.system))
-        self.stiffness = mean or float(point.gradient @ point.gradient) ** 0.5 / size or 1.0  # U linear
+        # a typical stiffness; if H vanishes (U is linear) one that makes a step about as long as x
+        self.stiffness = mean or float(point.gradient @ point.gradient) ** 0.5 / size or 1.0
         self.longest = max_step * size
         if objective.conjugate is not None:
             loading = c.loading() / objective.scale_weight
@@ -94,16 +112,19 @@ class ProximalModel:
             h = h + (HOLD * self.stiffness / float((rows * rows).sum(1).mean())) * (rows.T @ rows)
         self.matrix = h
         scale = abs(xp.diagonal(h))
-        scale = (scale + 1e-3 * self.stiffness) ** 0.5
+        scale = (scale + 1e-3 * self.stiffness) ** 0.5  # 1e-3: what has no stiffness is damped too
         self.damping = self.stiffness * scale / scale.mean()
         q = self.kinks.strengths[self.kinks.held]
         convex = q > 0
-        side = 1.0 * (~convex & (self.kinks.values[self.kinks.held] > 0))  # concave kinks go to one side
+        side = 1.0 * (~convex & (self.kinks.values[self.kinks.held] > 0))  # a concave kink goes to one side
         self.base = point.gradient + ((side - fractions) * q) @ rows
         self.start = self._kinked(self.kinks.held[convex], rows[convex], fractions[convex])
 
     def step(self, shift: float) -> ProximalStep | None:
-        """What the model proposes; None where it has no minimum near, or needs too many pieces."""
+        """The minimum of the model with H shifted by `shift` × a typical stiffness.
+
+        None if the model has no minimum within the longest step, or needs more terms than there are unknowns.
+        """
         xp, objective, y = self.xp, self.objective, self.point.y
         matrix = self.matrix.clone()
         matrix.diagonal().add_(shift * self.damping)
@@ -141,8 +162,8 @@ class ProximalModel:
         held = xp.nonzero((pieces.kink >= 0) & (pieces.dual > 0) & (pieces.dual < 1))[0]
         index, rows, s = pieces.kink[held], pieces.rows[held], pieces.dual[held]
         near = min(max(DEGENERATE, self.point.residual), ASIDE)
-        aside = 1.0 * (s > 1 - near) - 1.0 * (s < near)  # those that bear no force: off, to their side
-        if len(held):  # second order: back to z = 0
+        aside = 1.0 * (s > 1 - near) - 1.0 * (s < near)  # ±1: the side of a kink without force
+        if len(held):  # z is not linear in y: a second step takes the held z back to zero
             left = objective.value(y + p)[1][index] - ASIDE * aside * abs(self.kinks.values).mean()
             across = factor.solve(rows.T)
             inner = factor_dense(rows @ across, 0.0)
@@ -156,7 +177,10 @@ class ProximalModel:
 
     @property
     def _gaps(self) -> Array:
-        """Mask of the constraints that bear no force but would if they closed; jumps of u' at Δ = 0 are kinks."""
+        """Mask of the gaps, (m,): constraints that would bear force if they closed.
+
+        If u' jumps at Δ = 0 there are none: the constraints are kinks then.
+        """
         potential, delta = self.constraints.system.potential, self.constraints.delta
         return (delta <= 0) & (potential.finite_range and not potential.kink)
 
@@ -165,7 +189,7 @@ class ProximalModel:
         return _Pieces(index, rows, self.kinks.strengths[index], z, 0 * z, fractions, 0 * z + 1)
 
     def _closing(self, select: Array, reached: Array) -> _Pieces:
-        """Gaps that a step closes, as stiff as u is where it leads."""
+        """The terms of gaps that a step closes; their stiffness gives the right u at the Δ `reached`, (m,)."""
         c = self.constraints
         rows, delta = c.jacobian(select), c.delta[select]
         if self.objective.conjugate is not None:

@@ -1,4 +1,4 @@
-"""Newton's method for energies with kinks (ReLU, |·|, max): the model keeps them, and a minimum may sit on them."""
+"""Newton's method for energies with kinks (ReLU, |·|, max): the model contains them, and a minimum may sit on them."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -14,29 +14,29 @@ from .kinked_objective import KinkedObjective
 from .proximal_model import ProximalModel, ProximalStep
 from .trust_region_newton import leave_saddle
 
-FLOOR = 1e-13  # of the shift, in units of the mean stiffness
-ON_KINK = 1e-11  # of the typical z: a held z as small as this vanishes
-LOST = 1e-10  # of E: a decrease below this is lost in rounding, and the gradient decides
-CHANGED, EDGE = (
-    0.3,
-    1e-3,
-)  # change of ∂U/∂h after which slopes are made anew; how near 0 and 1 they may come then
+FLOOR = 1e-13  # the smallest shift, in units of the mean stiffness: what rounding of H amounts to
+ON_KINK = 1e-11  # a held z vanishes if it is below this fraction of the typical z
+# A decrease below this fraction of E is lost in rounding; the gradient decides then whether a step is accepted.
+LOST = 1e-10
+# If a step changes the pull on some kink by more than the first fraction, slopes are computed again from the pulls, and
+# kept inside (0, 1) by the second number.
+CHANGED, EDGE = 0.3, 1e-3
 
 
 @dataclass(frozen=True)
 class ProximalNewton(Solver):
-    """Proximal Newton steps with the kinks in the model; ends at minima of U, on kinks or off them.
+    """Proximal Newton steps with the kinks in the model. It ends at minima of U, on kinks or off them.
 
     `relative_gradient` of the result is the directional stationarity: the gradient with the best slopes on the kinks
-    that the result's system holds. A point is converged only where these slopes are between those of the two sides, by
-    1e-9 at least (as `certify` asks), every held z vanishes, and H on the tangent space has no negative mode.
+    that the result's system holds. A point is converged only if these slopes lie between those of the two sides, by at
+    least 1e-9 (as `certify` asks), every held z vanishes, and H on the tangent space has no negative mode.
 
     Attributes
     ----------
     max_step : float
         The longest step, in units of |x|, or of the system's `step_unit` where |x| is smaller.
     initial_shift : float
-        In units of the mean diagonal of H.
+        The shift of H after the whole step has been refused for the first time, in units of the mean stiffness.
 
     Examples
     --------
@@ -69,14 +69,14 @@ class ProximalNewton(Solver):
         return KinkedObjective.of(objective)
 
     def converged(self, objective: Objective, point: Point) -> bool:
-        """Whether the gradient is small with slopes strictly inside, and every held z vanishes."""
+        """Whether the gradient of a point is small, its slopes are strictly inside, and every held z vanishes."""
         return super().converged(objective, point) and _on_kinks(objective, point)
 
     def iterate(self, objective: Objective, point: Point) -> Iterator[Point]:
         assert isinstance(objective, KinkedObjective)
-        shift, first = FLOOR, True  # near a minimum the whole step is right
+        shift, first = FLOOR, True  # the whole step is tried first (docs/decisions/022)
         while True:
-            if self.converged(objective, point):  # asked to go on from here: a saddle
+            if self.converged(objective, point):  # the loop did not end here, so this is a saddle
                 reached = leave_saddle(objective, point, newton_model(objective, point).lowest_mode())
                 if reached is None:
                     return
@@ -92,6 +92,7 @@ class ProximalNewton(Solver):
                 if step is not None:
                     gained = value - objective.value(step.y)[0]
                     lost = step.promised < LOST * abs(value)
+                    # a step is tried if E falls by at least 1e-4 of what the model promises
                     if lost or gained > 1e-4 * step.promised:
                         reached = objective.holding(step.y, (step.members, step.slopes))
                         if (
@@ -100,11 +101,13 @@ class ProximalNewton(Solver):
                             or self.converged(objective, reached)
                         ):
                             break
+                # the shift grows faster with each refusal: from the floor the right one is many orders away
                 shift = max(growth * shift, self.initial_shift if first else 0.0)
                 first, growth = False, 2 * growth
-                if shift > 1e10:
+                if shift > 1e10:  # no step descends, however short
                     return
             first = False
+            # The model is good if E falls by more than 3/4 of its promise, and bad below 1/4: the shift follows.
             if gained > 0.75 * step.promised:
                 shift = max(shift / (16 if gained > 0.9 * step.promised else 4), FLOOR)
             elif gained < 0.25 * step.promised:
@@ -114,6 +117,7 @@ class ProximalNewton(Solver):
 
 
 def _on_kinks(objective: Objective, point: Point) -> bool:
+    """Whether every held z of a point vanishes, on a convex kink with a slope that is not degenerate."""
     assert isinstance(objective, KinkedObjective)
     kinks, held = objective.kinks(point), objective.system_at(point).kinks
     if held is None or not len(held[1]):
@@ -125,7 +129,10 @@ def _on_kinks(objective: Objective, point: Point) -> bool:
 
 
 def _with_pulls(objective: KinkedObjective, point: Point, step: ProximalStep) -> Point:
-    """The point with slopes that keep the pull on the kinks, where ∂U/∂h has changed much since the step was made."""
+    """The point with slopes that keep the pulls on its kinks, if the step has changed ∂U/∂h much.
+
+    The pulls, not the slopes, stay the same along a branch (docs/decisions/022).
+    """
     kinks = objective.kinks(point)
     if not len(kinks.held):
         return point

@@ -1,7 +1,7 @@
-"""Newton's method with a trust region kept by a shift of H (Levenberg-Moré), and a line search on the slope.
+"""Newton's method with a trust region, realised by a shift of H (Levenberg-Moré), and a line search on the slope.
 
-Near jamming E is lost in rounding long before its slope is, so a step is accepted where the slope along it has
-fallen, and E is asked only not to rise.
+Near jamming changes of E are lost in rounding long before its slope is. A step is therefore accepted if the slope along
+it has fallen; E must only not rise (docs/decisions/005).
 """
 
 import math
@@ -22,23 +22,25 @@ from ..point import Point
 
 @dataclass(frozen=True)
 class TrustRegionNewton(Solver):
-    """Newton steps, exact (sparse or dense) or by conjugate gradients (matrix-free); saddles are left downhill.
+    """Newton steps, exact (sparse or dense H) or by conjugate gradients (matrix-free H). Saddles are left downhill.
 
-    Exact ones are shifted until positive definite. Matrix-free ones are solved to √(relative gradient) (at most
-    0.1), and follow negative curvature where they meet it; converged means there that Lanczos' method found no
-    negative mode.
+    For an exact step H is shifted until it is positive definite. A matrix-free step is solved to a residual of
+    √(relative gradient), at most 0.1, and follows negative curvature if it meets any; "converged" then means that
+    Lanczos' method found no negative mode.
 
     Attributes
     ----------
     max_step : float
         The largest change of a degree of freedom that is tried at first, in units of the system's `step_unit`.
     patience, fall : int, float
-        Steps within which the relative gradient must fall to this share of the least so far, else the method ends;
-        0 steps: no such test.
+        The method ends if `patience` steps do not lower the relative gradient to this share of its lowest value so
+        far; 0: no such test.
     loose : ConjugateGradient or None
-        Relaxes what bears no force, alone, before each step: a rattler pinched between two particles that bear
-        force slips out slowly, and would keep everything waiting. None, or where that is more than half of all
-        degrees of freedom: it is left to the steps.
+        The solver that relaxes the degrees of freedom that bear no force before each step, with all others fixed: a
+        rattler pinched between two particles that bear force slips out slowly, and would delay all others. It is not
+        used if they are more than half of all degrees of freedom. None: Newton steps move them too.
+    initial_shift : float
+        The first shift of H, in units of its mean diagonal entry and of a typical force.
 
     Notes
     -----
@@ -80,21 +82,24 @@ class TrustRegionNewton(Solver):
             model = newton_model(objective, point)
             if shift < 0:
                 shift = self.initial_shift * model.rho * min(1.0, point.typical_force / objective.force_unit)
-            if self.converged(objective, point):  # asked to go on from here: a saddle
+            if self.converged(objective, point):  # the loop did not end here, so this is a saddle
                 reached = leave_saddle(objective, point, model.lowest_mode())
                 if reached is None:
                     return
             else:
+                # of a matrix-free step: far from the minimum a rough step is enough (docs/decisions/016)
                 accuracy = min(0.1, point.residual**0.5)
+                # a step may be ten times too long: the search below shortens it
                 step, shift = model.step(point.gradient, shift, 10 * max_step, accuracy)
                 reached, t = _search(objective, point, step, min(1.0, max_step / float(abs(step).max())))
+                # The shift follows the search: smaller after a whole step, larger after less than a quarter of one.
                 if t > 0.9:
                     shift = max(shift / 4, model.floor)
                 elif t < 0.25:
                     shift = max(2 * shift, 100 * model.floor)
-                if reached is None:
+                if reached is None:  # no point along the step was accepted
                     failures, shift = failures + 1, max(10 * shift, 1e-6 * model.rho)
-                    if failures > 6:
+                    if failures > 6:  # shifts a million times larger did not help
                         return
                     continue
             failures = 0
@@ -107,13 +112,13 @@ class TrustRegionNewton(Solver):
                 return
 
     def _eased(self, objective: Objective, point: Point) -> Point:
-        """What bears no force moved, at fixed scale, to where nothing presses on it."""
+        """The point after the degrees of freedom that bear no force have been relaxed, at fixed scale, by `loose`."""
         if self.loose is None:
             return point
         loose = ~objective.constraints_at(point).bearing()[0]
         pressed = point.gradient[: len(loose)][loose]
         at_rest = float(pressed @ pressed) ** 0.5 <= self.loose.gradient_tolerance * point.force
-        if at_rest or len(pressed) > 0.5 * len(loose):  # of so many it is contacts that are missing
+        if at_rest or len(pressed) > 0.5 * len(loose):  # of so many, contacts are missing
             return point
         alone = objective.going_on(objective.system_at(point), conjugate=None, mask=loose)
         reached = self.loose.run(alone, objective.x(point.y), watch=SPARSE)
@@ -124,18 +129,18 @@ class TrustRegionNewton(Solver):
 
 
 def _search(objective: Objective, point: Point, step: Array, t: float) -> tuple[Point | None, float]:
-    """A point along the step, and how far along it lies.
+    """A point along the step, and the fraction of the step at which it lies; (None, 0.0) if none is found.
 
-    Its E has not risen, and its slope has fallen to a fifth or its gradient to a half.
+    E has not risen there by more than its rounding error, and the slope has fallen to a fifth or the gradient to a
+    half. If no point has both, it is the farthest point met at which E has not risen and still falls.
     """
+    # the rounding error of E: a tighter bound stalled stages near jamming (docs/decisions/005)
     start = float(point.gradient @ step)
     slack = 1e-10 * point.energy + 5 * objective.system.resolution(objective.x(point.y)) * point.force
     halved = 0.5 * point.residual * point.force
     low, low_slope = 0.0, start
-    high, high_slope = (
-        math.inf,
-        0.0,
-    )  # the nearest point too far; its slope where that is known to be positive
+    # the nearest point that is too far, and its slope; 0 if only E is known to have risen there
+    high, high_slope = math.inf, 0.0
     fallback: tuple[Point | None, float] = (None, 0.0)
     for _ in range(8):
         trial = objective(point.y + t * step)
@@ -154,16 +159,21 @@ def _search(objective: Objective, point: Point, step: Array, t: float) -> tuple[
             t = 0.5 * (low + high)
         else:
             secant = low + (high - low) * low_slope / (low_slope - high_slope)
+            # at least a tenth of the interval from both ends, so that the interval shrinks
             t = min(max(secant, low + 0.1 * (high - low)), high - 0.1 * (high - low))
     return fallback
 
 
 def leave_saddle(objective: Objective, point: Point, mode: Array) -> Point | None:
-    """The lowest point met along a direction of negative curvature, doubling the distance while E falls."""
+    """The lowest point found along a direction of negative curvature, (n,): the distance is doubled while E falls.
+
+    The first distance is a typical overlap. While E has not fallen yet the distance is divided by four; None after 40
+    trials.
+    """
     if float(point.gradient @ mode) > 0:
         mode = -mode
     typical = objective.unit * (point.typical_force / objective.force_unit)
-    best, t = None, typical / max(float(abs(mode).max()), 1e-300)
+    best, t = None, typical / max(float(abs(mode).max()), 1e-300)  # 1e-300: a guard against a mode of zeros
     for _ in range(40):
         trial = objective(point.y + t * mode)
         if trial.value >= (best or point).value:

@@ -1,1 +1,1 @@
-"""Methods made of others: stages, rounds, paths from softplus to ReLU, searches for U = 0."""
+"""Methods that are sequences of solvers: stages, rounds, paths from softplus to ReLU, searches for U = 0."""

@@ -1,4 +1,4 @@
-"""A search for U = 0: networks smoothed and held by weight decay, freed as far as they fit, then sharpened."""
+"""A search for U = 0 from a smooth network: weight decay is lowered first, then softplus is sharpened to ReLU."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -18,21 +18,23 @@ from ..second_order.levenberg_marquardt import LevenbergMarquardt
 from ..second_order.newton import newton_for
 from .softplus_to_relu import SHARPEST, rising, softplus_to_relu
 
-NEAR, FAR = 0.1, 4.0  # U over the energy of weight decay at which a fit is near, and at which none is
-LEAST_DECAY = 3e-3
-QUICK_DECAY = 0.3  # of the quick try
+# U over the energy ½μ|x|² of weight decay: below the first a fit is near, and weight decay is switched off; above the
+# second the try is given up (docs/decisions/038).
+NEAR, FAR = 0.1, 4.0
+LEAST_DECAY = 3e-3  # weight decay below this is switched off in any case
+QUICK_DECAY = 0.3  # weight decay of the quick try
 
 
 @dataclass(frozen=True)
 class FitSearch(Method):
-    """A search for U = 0 of networks with free weights; where it fails, a minimum.
+    """A search for U = 0 of networks with free weights; if it fails, a path to a minimum.
 
-    First a quick try: softplus of sharpness β at weight decay 0.3, then at none. Where that fails, a thorough one:
-    at μ until five steps gain less than 0.1 %, then at ever smaller decay until U is a tenth of its energy ½μ|x|² (a
-    fit is near, and found without decay) or four times that (none is). From a fit β is doubled again and again,
-    U = 0 kept by Levenberg-Marquardt, up to ReLU; networks that are smooth stay as they are. Reheats are thorough
-    too, each from the end of the last with noise added. The lowest state of a search that failed goes on to a
-    minimum, or to U = 0 after all, by `softplus_to_relu`.
+    First comes a quick try: softplus of sharpness β at weight decay 0.3, then without. If it fails, a thorough try
+    follows: at weight decay μ until five steps gain less than 0.1 %, then at smaller and smaller decay, until U is a
+    tenth of ½μ|x|² (a fit is near, and is found without decay) or four times that (the try has failed). From a fit at
+    β, the sharpness is doubled repeatedly, up to ReLU, and Levenberg-Marquardt keeps U = 0. A network without ReLU
+    stays as it is. Reheats are thorough tries, each from the end of the last one with noise added. If all fail,
+    `softplus_to_relu` takes the lowest state to a minimum, or to U = 0 after all.
 
     Attributes
     ----------
@@ -41,15 +43,15 @@ class FitSearch(Method):
     weight_decay : float or None
         μ; by default P over 16 times the number of hidden units: 3 at N = 325, P = 1150.
     reheats : int
-        Searches from noisy states at most.
+        The largest number of tries from noisy states.
     noise : float
-        Of a reheat, in units of the root mean square weight.
+        The noise of a reheat, in units of the root mean square weight.
     seed : int
-        Of the noise.
+        Seed of the noise.
     quick : bool
         Whether to begin with the quick try.
     finish : bool
-        Whether a failed search goes on to a minimum.
+        Whether a failed search continues to a minimum.
 
     Examples
     --------
@@ -77,7 +79,7 @@ class FitSearch(Method):
         require(self.noise > 0, "noise", self.noise, "positive")
 
     def run(self, objective: Objective, x: Array, progress: bool = False) -> MinimizeResult:
-        """Search until the system is satisfied, reheats are used up, or the search is interrupted."""
+        """Search until U = 0, until the reheats are used up, or until an interrupt; parameters as in `Method.run`."""
         system, random = objective.system, np.random.default_rng(self.seed)
         results: list[MinimizeResult] = []
         lowest: MinimizeResult | None = None
@@ -106,7 +108,7 @@ class FitSearch(Method):
 
     @staticmethod
     def finished(state: MinimizeResult) -> MinimizeResult:
-        """What `softplus_to_relu` makes of a state that the search missed (Newton's method, of a smooth network)."""
+        """The minimum to which `softplus_to_relu` takes a state with U > 0; of a smooth network, Newton's method."""
         system, beta = state.system, softest(state.system)
         way = newton_for(system) if beta is None else softplus_to_relu(rising(beta))
         return way.run(Objective(system), state.x)
@@ -115,7 +117,7 @@ class FitSearch(Method):
         soft, beta = self._softened(system)
         yield (held := _QUICKLY.run(Objective(soft, QUICK_DECAY), x))
         yield (free := _FIT.run(Objective(soft), held.x))
-        yield from _sharpened(system, free, beta, 4.0)
+        yield from _sharpened(system, free, beta, 4.0)  # a factor 4 may lose the fit, 2 did not: decision 038
 
     def _thorough_try(self, system: ConstrainedSystem, x: Array) -> Iterator[MinimizeResult]:
         soft, beta = self._softened(system)
@@ -124,43 +126,48 @@ class FitSearch(Method):
         while True:
             yield (held := _THOROUGHLY.run(Objective(soft, mu), x))
             x = held.x
-            ratio = held.energy / max(0.5 * mu * float(x @ x), 1e-300)
+            ratio = held.energy / max(0.5 * mu * float(x @ x), 1e-300)  # x may have shrunk to zero
             if ratio > FAR:
                 return
             if ratio < NEAR or mu < LEAST_DECAY:
                 break
-            mu /= 2 if ratio > 0.5 else 5
+            mu /= 2 if ratio > 0.5 else 5  # slowly where U is not small yet (docs/decisions/038)
         yield (free := _THOROUGHLY.run(Objective(soft), x))
         yield from _sharpened(system, free, beta, 2.0)
 
     def _softened(self, system: ConstrainedSystem) -> tuple[ConstrainedSystem, float]:
-        """Softplus for ReLU, and its β; a smooth network itself."""
+        """The network with softplus instead of ReLU, and β; a smooth network itself, and SHARPEST."""
         if not isinstance(system, Softened) or system.softest is None:
             return system, SHARPEST
         beta = self.sharpness or system.softest
         return system.softened(beta), beta
 
     def _heated(self, x: Array, random: np.random.Generator) -> Array:
+        """x, (n_dof,), with Gaussian noise."""
         noise: Any = random.standard_normal(len(x))
         if is_torch(x):
             noise = namespace(x).asarray(noise, dtype=x.dtype, device=x.device)
         return x + self.noise * float(x @ x / len(x)) ** 0.5 * noise
 
 
+# Solvers of the stages. Five steps must gain 3 %, 0.1 % or 1 % of E, else the stage ends (docs/decisions/038).
 _QUICKLY = LevenbergMarquardt(gradient_tolerance=1e-2, max_steps=100, least_gain=0.03, prestress=True)
 _THOROUGHLY = LevenbergMarquardt(gradient_tolerance=1e-2, max_steps=200, least_gain=1e-3, prestress=True)
 _FIT = LevenbergMarquardt(max_steps=150, least_gain=0.01)
 
 
 def _softened(system: ConstrainedSystem, target: ConstrainedSystem) -> bool:
-    """Whether a system is the target made smooth."""
+    """Whether a system is the smooth form of the target, not the target itself."""
     return softest(system) != softest(target)
 
 
 def _sharpened(
     system: ConstrainedSystem, free: MinimizeResult, beta: float, factor: float
 ) -> Iterator[MinimizeResult]:
-    """From U = 0 of a soft network to that of the system itself, β times a factor at a time, while it is kept."""
+    """The states from U = 0 of a soft network to the system itself; β is multiplied by `factor` each time.
+
+    It ends early when U = 0 is lost.
+    """
     assert isinstance(system, Softened) or not _softened(free.system, system)
     while _softened(free.system, system) and (free.fitted or free.status in ("converged", "step-limit")):
         beta *= factor

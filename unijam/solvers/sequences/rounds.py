@@ -1,4 +1,4 @@
-"""Rounds of descent and Newton's method, for sparse systems: contacts rearrange in the one, the other ends it."""
+"""Rounds for sparse systems: descent, in which contacts rearrange, then Newton's method, which converges."""
 
 from dataclasses import dataclass, field, replace
 
@@ -13,27 +13,34 @@ from ..objective import Objective
 from ..result import MinimizeResult, joined
 from ..second_order.trust_region_newton import TrustRegionNewton
 
-HANDOVER = 1e-4  # of relative gradient, of systems that do not say it themselves
-NEARER = 0.5  # relative gradient below which such steps that fail have come nearer all the same
+# Relative gradient at which the first round hands over to Newton's method, if the system does not define `handover` or
+# descent is not compiled (docs/decisions/033).
+HANDOVER = 1e-4
+# If a first attempt of Newton's method fails, but its relative gradient is below this, descent begins where it ended
+# (docs/decisions/034).
+NEARER = 0.5
 
 
 @dataclass(frozen=True)
 class Rounds(Method):
-    """Conjugate gradients to a residual, then Newton's method; where that gets nowhere, again to a smaller residual.
+    """Conjugate gradients to some residual, then Newton's method; if that fails, again to a smaller residual.
 
-    Before each step of Newton's method what bears no force is relaxed alone.
+    Before each step of Newton's method, the degrees of freedom that bear no force are relaxed with all others fixed.
 
     Attributes
     ----------
     gradient_tolerance : float
-        Of the result.
+        The relative gradient asked for.
     first_residual : float or None
-        Relative gradient at which the first round hands over to Newton's method. None: the system's `handover` where
-        descent runs in bursts (thousands of iterations then cost what a few factors do), 1e-4 elsewhere.
+        The relative gradient at which the first round hands over to Newton's method. None: the system's `handover` if
+        descent is compiled (thousands of iterations then cost as much as a few factorisations), else 1e-4.
     newton_first : bool
-        Whether a few Newton steps are tried before the first round: from a nearby state of the same branch they
-        are all there is, unless many contacts break.
+        Whether a few Newton steps are tried before the first round. From a nearby state of the same branch they are
+        enough, unless many contacts break.
     max_rounds : int
+        The largest number of rounds.
+    descent : ConjugateGradient
+        The solver of the first part of a round; its `gradient_tolerance` is not used.
 
     Examples
     --------
@@ -60,11 +67,14 @@ class Rounds(Method):
         require(self.max_rounds >= 1, "max_rounds", self.max_rounds, "at least 1")
 
     def run(self, objective: Objective, x: Array, progress: bool = False) -> MinimizeResult:
-        """Run rounds until one converges."""
+        """Run rounds until one converges; parameters as in `Method.run`."""
         tolerance, first = self.gradient_tolerance, HANDOVER
         if objective.in_bursts and isinstance(objective.system, Rearranging):
             first = objective.system.handover
+        # degrees of freedom that bear no force are relaxed to a tenth of the tolerance
         loose = replace(self.descent, gradient_tolerance=0.1 * tolerance, max_steps=2000)
+        # Newton's method is given up after two steps without gain; after a rough descent, as of ellipses, after five
+        # (docs/decisions/033).
         newton = TrustRegionNewton(tolerance, 60, patience=5 if first > 1e-5 else 2, loose=loose)
         results: list[MinimizeResult] = []
         system, residual = objective.system, max(self.first_residual or first, tolerance)
@@ -83,5 +93,6 @@ class Rounds(Method):
                     return joined(results)
             if reached.status == "converged":
                 break
+            # The next descent goes further than the last one, and than the point that Newton's method reached.
             residual = max(0.3 * min(residual, reached.relative_gradient), tolerance)
         return joined(results)

@@ -17,16 +17,16 @@ from ..second_order.trust_region_newton import TrustRegionNewton
 
 @dataclass(frozen=True)
 class Stage:
-    """One stage: what changes in the system (given to `system.at`), with which solver, at which weight decay μ.
+    """One stage of a path: changes of the system, a solver, and a weight decay μ.
 
-    Where a `sharpness` β is given, `system.softened(β)` stands for the system in this stage.
+    If a `sharpness` β is given, the stage uses `system.softened(β)` instead of the system.
 
     Attributes
     ----------
     changes : mapping of str to values
-        Given to `system.at`.
+        The arguments of `system.at`; the changes stay for later stages.
     solver : Solver
-        `TrustRegionNewton()` unless given.
+        `TrustRegionNewton()` by default.
     weight_decay : float
         μ of ½ μ |x|², which is added to U.
     sharpness : float or None
@@ -57,7 +57,7 @@ class Stage:
 
 @dataclass(frozen=True)
 class Stages(Method):
-    """A path of stages; each starts where the last one stopped. The last stage has no weight decay.
+    """A path of stages. Each stage starts from the result of the last one; the final stage has no weight decay.
 
     Attributes
     ----------
@@ -84,7 +84,10 @@ class Stages(Method):
         require(last.sharpness is None, "sharpness", last.sharpness, "None in the last stage")
 
     def run(self, objective: Objective, x: Array, progress: bool = False) -> MinimizeResult:
-        """Run every stage; a satisfied or interrupted one ends the path where nothing is to change any more."""
+        """Run every stage; parameters as in `Method.run`.
+
+        The path ends early after an interrupt, and when the system is satisfied and later stages change nothing.
+        """
         system, results = objective.system, []
         for k, stage in enumerate(self.stages):
             system = system.at(**stage.changes) if stage.changes else system
@@ -94,7 +97,7 @@ class Stages(Method):
             there, x = results[-1].system, results[-1].x
             if stage.sharpness is None:
                 system = there
-            else:  # the softened one has no more to tell than a scale that moved
+            else:  # the next stage starts from the system itself; only the scale of the softened one is kept
                 system = released(system)
                 system = system if objective.conjugate is None else system.at(scale=there.scale)
             nothing_left = not any(s.changes or s.weight_decay or s.sharpness for s in self.stages[k:])
@@ -104,7 +107,8 @@ class Stages(Method):
 
 
 def _softened(system: ConstrainedSystem, beta: float) -> ConstrainedSystem:
-    """The system with softplus for ReLU, or a sentence that says why there is none."""
+    """The system with softplus instead of ReLU; a `ValueError` if its class is not `Softened`."""
     kind = type(system).__name__
     require(isinstance(system, Softened), "sharpness", beta, f"None for {kind}, whose class is not Softened")
-    return system.softened(beta)  # type: ignore[attr-defined]
+    soft: ConstrainedSystem = system.softened(beta)  # type: ignore[attr-defined]
+    return soft

@@ -1,1 +1,1 @@
-"""What each study says and draws."""
+"""The report of each study: its table, checks and figures."""

@@ -1,4 +1,4 @@
-"""What a comparison of jammed systems says: the table, the caption, the JSON, each from what was measured."""
+"""The report of a comparison of jammed systems: table, caption and JSON, all from measured values."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -25,9 +25,9 @@ EXPONENT_SOURCE = (
     "Charbonneau et al., Nat. Commun. 5, 3725 (2014); with localised forces PRL 114, 125504 (2015)"
 )
 TALK = {"θ": 0.3, "γ": 0.2}  # networks near N*: the smallest exponents that compete with a regular law
-NEAR = 0.15  # off its reference by less, an exponent may differ by finite size; by more, it disagrees
-FLAT = 2.5  # modes missing below the softest, up to which a spectrum counts as flat (1 to 2 expected)
-GAPPED = 5.0  # factor in ω between soft and stiff band, from which a spectrum counts as gapped
+NEAR = 0.15  # an exponent that misses its reference by less may differ by finite size; by more, it disagrees
+FLAT = 2.5  # modes missing below the softest one up to which a spectrum counts as flat (1 to 2 expected)
+GAPPED = 5.0  # factor in ω between soft and stiff band above which a spectrum counts as gapped
 NAMES = {"spheres": "discs", "ellipses": "ellipses", "network": "network", "perceptron": "perceptron"}
 
 
@@ -38,9 +38,9 @@ class Summary(Brief):
     Attributes
     ----------
     samples : sequence of JammedSample
-        Those that are quoted: `jam` converged, and the relative gradient is at most 1e-6.
+        The samples that are quoted: `jam` converged, and the relative gradient is at most 1e-6.
     left_out : int
-        How many others there were.
+        The number of other samples.
     """
 
     samples: Sequence[JammedSample]
@@ -48,7 +48,7 @@ class Summary(Brief):
 
     @classmethod
     def of(cls, name: str, samples: Sequence[JammedSample]) -> "Summary":
-        """Sort out what did not jam; a `ValueError` where nothing did."""
+        """The summary of the samples that jammed; a `ValueError`, which names the system, where none did."""
         jammed = [s for s in samples if s.status == "converged" and s.relative_gradient <= QUOTED]
         require(
             len(jammed) > 0,
@@ -60,28 +60,31 @@ class Summary(Brief):
 
     @cached_property
     def law(self) -> DeltaStatistics:
-        """θ and γ."""
+        """θ and γ, from Δ of all seeds."""
         return delta_statistics([s.delta for s in self.samples])
 
     @property
     def kind(self) -> Kind | None:
-        """Isostatic, hypostatic or hyperstatic, as at least 95 % of the seeds are; None where they differ."""
+        """The kind of at least 95 % of the seeds, "isostatic", "hypostatic" or "hyperstatic"; else None."""
         return common_kind(self.samples)
 
     @property
     def isostatic(self) -> bool:
-        """N_Δ + N_kink = N_eff + 1 in at least 95 % of the seeds."""
+        """Whether at least 95 % of the seeds are isostatic, N_Δ + N_kink = N_eff + 1."""
         return self.kind == "isostatic"
 
     @property
     def missing(self) -> tuple[float, float]:
-        """Modes missing below the stiff band, mean and standard error."""
+        """The number of modes missing below the softest mode of H0 (`missing_modes`): mean and standard error."""
         values = np.array([missing_modes(s.eigenvalues_h0) for s in self.samples])
         return float(values.mean()), float(values.std() / np.sqrt(len(values)))
 
     @property
     def gap(self) -> float | None:
-        """Factor in ω between the band that Hp lifts off the kernel of H0 and the stiff band of H (geometric mean)."""
+        """Factor in ω between the band that Hp lifts off the kernel of H0 and the stiff band of H.
+
+        It is the geometric mean over seeds; None where the kernels are empty.
+        """
         factors = []
         for s in self.samples:
             k, values = s.kernel_prestress.size, np.sort(s.eigenvalues)
@@ -97,23 +100,26 @@ class Summary(Brief):
         return "flat" if self.missing[0] < FLAT else "neither"
 
     def mean(self, field: str) -> float:
-        """Mean of a field over the seeds."""
+        """The mean over the seeds of a field of `JammedSample` that is a number."""
         return float(np.mean([getattr(s, field) for s in self.samples]))
 
     def kernel(self, field: str = "kernel_prestress") -> tuple[float, float] | None:
-        """Lowest and highest eigenvalue of Hp on the kernel of H0 (over the typical overlap), all seeds."""
+        """Lowest and highest eigenvalue, over all seeds, of Hp on the kernel of H0 over the typical overlap.
+
+        None where the kernels are empty.
+        """
         values = np.concatenate([getattr(s, field) for s in self.samples])
         return (float(values.min()), float(values.max())) if values.size else None
 
 
 class Comparison:
-    """Jammed samples of several systems, side by side."""
+    """The report: jammed samples of several systems, by name, side by side."""
 
     def __init__(self, samples: Mapping[str, Sequence[JammedSample]]) -> None:
         self.systems = {name: Summary.of(name, some) for name, some in samples.items()}
 
     def print_table(self) -> None:
-        """The table in the terminal."""
+        """Print the table in the terminal."""
         from rich.console import Console
         from rich.table import Table
 
@@ -127,7 +133,7 @@ class Comparison:
 
     @property
     def caption(self) -> str:
-        """What is the same and what is not, from what was measured, and where that differs from the talk."""
+        """The caption of the figure: what the systems share, where they differ, and how this compares with the talk."""
         systems = self.systems.items()
         isostatic = [NAMES[n] for n, s in systems if s.isostatic]
         hypostatic, others = (
@@ -170,19 +176,19 @@ class Comparison:
         return ", ".join(excluded) or "none"
 
     def _copies(self) -> str:
-        """How many of the network's kernel modes are held only weakly."""
+        """A sentence about the number of kernel modes of the network that are held only weakly."""
         if "network" not in self.systems:
             return ""
         weak = np.mean([(s.kernel_prestress < 1e-2).sum() for s in self.systems["network"].samples])
         return f" Of the network's kernel modes {weak:.0f}, merged hidden units, have less than 1 % of the overlap."
 
     def _left_out(self) -> str:
-        """Which seeds are not in the figure."""
+        """A sentence about the seeds that are not in the figure."""
         left = [f"{s.left_out} of {NAMES[name]}" for name, s in self.systems.items() if s.left_out]
         return f" Seeds that did not reach jamming are left out: {', '.join(left)}." if left else ""
 
     def _against_the_talk(self) -> str:
-        """Whether the network's intervals contain the talk's exponents."""
+        """Words that say whether the intervals of the network contain the exponents of the talk."""
         if "network" not in self.systems:
             return ""
         law, words = self.systems["network"].law, []
@@ -193,7 +199,7 @@ class Comparison:
         return f": {', '.join(words)}" if words else ""
 
     def write(self, output: Path, configuration: Mapping[str, Any], seconds: float) -> list[Path]:
-        """Write figure and JSON into a folder; the path of the figure. `seconds` are this run's, kept samples apart."""
+        """Write figure and JSON into a folder, and return the path of the figure; `seconds` as in `write_record`."""
         from ...figures.comparison import comparison_figure
 
         samples = {name: s.samples for name, s in self.systems.items()}
@@ -203,7 +209,7 @@ class Comparison:
         return write_study(output, "spheres_vs_nets", {"": figure}, *of, systems=entries)
 
     def checks(self) -> list[dict[str, Any]]:
-        """Measured values against reference numbers."""
+        """Checks of measured values against reference numbers, by name; see `record.check`."""
         known, checks = JAMMING_EXPONENTS, []
         for name in self.systems.keys() & {"spheres", "perceptron"}:
             s = self.systems[name]

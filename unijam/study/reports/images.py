@@ -1,4 +1,4 @@
-"""The report of the study `images_transition`: N*(P) of images in classes, by depth."""
+"""The report of the study `images_transition`: N*(P) for images in ten classes, by depth."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -19,24 +19,24 @@ Bracket = tuple[int, int]  # N that misses, N that fits
 
 @dataclass(frozen=True, eq=False, repr=False)
 class ImagesReport(Brief):
-    """Brackets of N* by (depth, P), one a seed; `search` names how nets were fitted."""
+    """Brackets of N* by (depth, P), one for each seed; `search` is the key in `TITLES` of the search that fitted."""
 
     brackets: Mapping[tuple[int, int], Sequence[Bracket]]
     search: str
 
     @property
     def depths(self) -> tuple[int, ...]:
-        """Hidden layers, ascending."""
+        """Numbers of hidden layers, ascending."""
         return tuple(sorted({depth for depth, _ in self.brackets}))
 
     @property
     def sizes(self) -> tuple[int, ...]:
-        """P, ascending."""
+        """Numbers of images P, ascending."""
         return tuple(sorted({n_data for _, n_data in self.brackets}))
 
     @property
     def checks(self) -> list[dict[str, Any]]:
-        """N* of the deepest nets over that of the shallowest, at each P; from bracket to bracket."""
+        """Checks of N* of the deepest nets over N* of the shallowest, at each P; intervals follow from the brackets."""
         first, last, found = self.depths[0], self.depths[-1], []
         for n_data in self.sizes:
             one, deep = (np.array(self.brackets[depth, n_data]) for depth in (first, last))
@@ -46,14 +46,14 @@ class ImagesReport(Brief):
         return found
 
     def print_table(self) -> None:
-        """The brackets and the checks in the terminal."""
+        """Print the brackets and the checks in the terminal."""
         for (depth, n_data), brackets in self.brackets.items():
             text = ", ".join(f"{low}–{high}" for low, high in brackets)
             print(f"depth {depth}, P = {n_data}: N* = {text}")
         print_checks(self.checks)
 
     def figure(self) -> Figure:
-        """N* against P by depth, every seed's bracket a line."""
+        """The figure: N* against P by depth; the bracket of each seed is a line."""
         import matplotlib.pyplot as plt
 
         from ...figures.comparison import GREY, STYLE
@@ -79,7 +79,7 @@ class ImagesReport(Brief):
         return figure
 
     def write(self, output: Path, configuration: Mapping[str, Any], seconds: float) -> list[Path]:
-        """Write the figure and the JSON into a folder; the path of the figure."""
+        """Write the figure and the JSON into a folder, and return the path of the figure."""
         name, brackets = f"images_transition_{self.search}", []
         for (depth, n_data), some in self.brackets.items():
             brackets.append({"depth": depth, "P": n_data, "brackets": some})

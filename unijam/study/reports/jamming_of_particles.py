@@ -20,7 +20,7 @@ BySize = Mapping[int, Sequence[BranchSample]]
 
 @dataclass(frozen=True, eq=False, repr=False)
 class ParticlesReport(Brief):
-    """What was measured on packings, by curve.
+    """The report: samples of packings for each curve.
 
     Attributes
     ----------
@@ -33,9 +33,9 @@ class ParticlesReport(Brief):
     shapes : mapping of size -> aspect ratio -> samples
         Ellipses at one low pressure, the smaller ones with spectra; the first size has all aspect ratios.
     spectra : mapping of "discs", "ellipses" -> samples
-        With spectra, at the same pressures.
+        Samples with spectra, at the same pressures.
     energies : samples
-        Of ellipses.
+        Energies along kernel modes of ellipses.
     """
 
     scaling: Mapping[str, Sequence[BranchSample]]
@@ -47,7 +47,7 @@ class ParticlesReport(Brief):
 
     @cached_property
     def checks(self) -> list[dict[str, Any]]:
-        """Measured values against published ones."""
+        """Checks of measured values against published ones; see `record.check`."""
         return [*self._laws(), *self._counts(), *self._thresholds(), *self._shapes(), *self._spectra()]
 
     def _laws(self) -> Iterator[dict[str, Any]]:
@@ -144,7 +144,7 @@ class ParticlesReport(Brief):
 
     @property
     def by_decade(self) -> list[dict[str, Any]]:
-        """Exponents decade by decade, towards jamming."""
+        """Exponents for each decade of pressure towards jamming, as entries for JSON."""
         return [
             {"kind": name, "n": samples[0].n, "from": above, "to": below}
             | {symbol: [*map(number, _values(law))] for symbol, law in found.items()}
@@ -153,11 +153,11 @@ class ParticlesReport(Brief):
         ]
 
     def print_table(self) -> None:
-        """The checks in the terminal."""
+        """Print the checks in the terminal."""
         print_checks(self.checks)
 
     def write(self, output: Path, configuration: Mapping[str, Any], seconds: float) -> list[Path]:
-        """Write figures and JSON into a folder; the paths of the figures."""
+        """Write figures and JSON into a folder, and return the paths of the figures."""
         from .packing_figures import ellipses_figure, scaling_figure, spectra_figure
 
         figures = {
@@ -172,7 +172,7 @@ class ParticlesReport(Brief):
 def _against(
     name: str, found: Estimate, reference: float, tolerance: float, source: str, otherwise: str = "disagrees"
 ) -> dict[str, Any]:
-    """A check that agrees where the interval meets reference ± tolerance; without a value packings are too small."""
+    """A check that agrees where the interval meets reference ± tolerance; "finite-size" where there is no value."""
     if np.isnan(found.value):
         return check(name, *_values(found), reference, source, "finite-size", "no pressure is in the window")
     return check(name, *_values(found), reference, source, tolerance=tolerance, otherwise=otherwise)

@@ -15,7 +15,7 @@ MARKERS = {0: "v", 1: "^", 2: "o", 3: "s", 5: "D"}
 
 
 def margins_figure(curves: Mapping[int, MarginCurve]) -> Figure:
-    """κ_J(P/N) on a linear and on a logarithmic scale; below the first, where it reaches zero."""
+    """The figure of κ_J(P/N) by depth, on a linear and on a logarithmic scale; below the first, its zeros."""
     with plt.rc_context(STYLE):
         figure, axes = plt.subplots(1, 2, figsize=(9.6, 3.9))
         for depth, curve in sorted(curves.items()):
@@ -54,7 +54,7 @@ def margins_figure(curves: Mapping[int, MarginCurve]) -> Figure:
 
 
 def _plot_zeros(ax: Axes, curves: Mapping[int, MarginCurve]) -> None:
-    """Where each margin reaches zero, one line a depth below the axis."""
+    """Draw the P/N at which each margin reaches zero, one line for each depth, below the axis."""
     for row, (depth, curve) in enumerate(sorted(curves.items())):
         zero, y = curve.zero, -0.18 - 0.035 * row
         if not np.isfinite(zero.value):

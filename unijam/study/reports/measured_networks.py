@@ -1,4 +1,4 @@
-"""What the study `transition_of_networks` measured: runs of Adam and of the search, transitions, jammed networks."""
+"""The samples of the study `transition_of_networks`: runs of Adam and of the search, transitions, jammed networks."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -22,16 +22,16 @@ class MeasuredNetworks(Brief):
     Attributes
     ----------
     times : tuple of int
-        Steps of Adam at which it was looked at.
+        The numbers of steps of Adam after which its states were measured.
     transitions : mapping of (depth, width) -> Transition
     descents : mapping of P -> samples
-        Of Adam; the last state of each run is the minimum below.
+        Runs of Adam; the last state of each run is the minimum below.
     minima : mapping of P -> samples
-        Of the search.
+        Results of the search.
     jammed : mapping of activation -> samples
-        Spherical weights.
+        Jammed networks with spherical weights.
     margins : mapping of depth -> MarginCurve
-        Of spherical tanh networks.
+        Jamming margins of spherical tanh networks.
     """
 
     times: tuple[int, ...]
@@ -43,17 +43,17 @@ class MeasuredNetworks(Brief):
 
     @cached_property
     def n_effective(self) -> int:
-        """N_eff of the networks of `descents` and `minima`."""
+        """N_eff of the networks in `descents` and `minima`, an int."""
         every = [*self.descents.values(), *self.minima.values()]
         return max(int(s.n_effective.max()) for some in every for s in some)
 
     def by_load(self, samples: ByData) -> dict[float, Sequence[LandscapeSample]]:
-        """The same samples by P/N_eff."""
+        """Samples by P/N_eff, ascending, from samples by P."""
         return {p / self.n_effective: samples[p] for p in sorted(samples)}
 
     @cached_property
     def kinds(self) -> dict[str, of.States]:
-        """States whose Δ and spectra are compared, those that fit their data left out."""
+        """The states whose Δ and spectra are compared, by name; states that fit their data are left out."""
         found = {
             f"Adam, {steps} steps": self.all_states(self.descents, k) for k, steps in enumerate(self.times)
         }
@@ -62,12 +62,12 @@ class MeasuredNetworks(Brief):
         return found
 
     def all_states(self, samples: ByData, state: int) -> of.States:
-        """The states of all loads, those that fit their data left out."""
+        """State number `state` of every run at all loads; states that fit their data are left out."""
         return [one for p in sorted(samples) for one in of.states(samples[p], state)]
 
     @cached_property
     def exponents(self) -> dict[str, dict[str, Exponent]]:
-        """θ and γ by kind: of all loads and of each; θ also with the smallest overlaps left out."""
+        """θ and γ by kind of state, over all loads and for each load; θ also without the smallest overlaps."""
         found = {}
         for name, states in self.kinds.items():
             theta, gamma = of.exponents(states)

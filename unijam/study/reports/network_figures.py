@@ -16,16 +16,16 @@ from ...theory.ground_states import linear_network_ground_state
 from .measured_networks import MeasuredNetworks
 
 NETWORK, BELOW = COLOURS["network"], "#8c510a"
-GREYS = ("#c4c4c4", "#8a8a8a", "#303030")  # Adam, the later the darker
+GREYS = ("#c4c4c4", "#8a8a8a", "#303030")  # states of Adam: later ones are darker
 SPHERICAL = {"softplus": "#f4a582", "tanh": "#a63603", "relu": "#c2417c"}
-UNITS = {"relu": "ReLU"}  # as they are written, where not as they are called
+UNITS = {"relu": "ReLU"}  # spelling in labels, where it differs from the name of the activation
 MARKERS = {1: "^", 2: "o", 3: "s", 5: "D"}
-SHOWN = 0.8  # of θ and γ
+SHOWN = 0.8  # largest |θ| and |γ| shown
 RNG = np.random.default_rng(0)
 
 
 def transition_figure(report: MeasuredNetworks) -> Figure:
-    """N* against P by depth, the fraction of runs that fit, and N_Δ/N_eff through the transition."""
+    """The figure of N* against P by depth, the fraction of runs that fit, and N_Δ/N_eff through the transition."""
     with plt.rc_context(STYLE):
         figure, axes = plt.subplots(1, 3, figsize=(12.5, 4.1), width_ratios=(1, 1, 1.25))
         _plot_thresholds(axes[0], report)
@@ -131,14 +131,14 @@ def _plot_counts(ax: Axes, report: MeasuredNetworks) -> None:
 
 
 def _plot_broken(ax: Axes, x: list[float], y: list[float], *, label: str, **style: Any) -> None:
-    """A line that is broken between states without overlaps and with: no state lies on the way."""
+    """Draw a line that is broken between states without and with overlaps, since no state lies between."""
     for without in (True, False):
         shown = [(a, b) for a, b in zip(x, y, strict=True) if (b == 0) == without]
         ax.plot(*zip(*shown, strict=True) if shown else ([], []), label="" if without else label, **style)
 
 
 def _plot_just_above(ax: Axes, report: MeasuredNetworks) -> None:
-    """Minima of the search at the smallest P that a start misses, of the same depth."""
+    """Draw minima of the search at the smallest P that a start misses, at depth 2."""
     found = [t for (depth, _), t in report.transitions.items() if depth == 2]
     samples = [s for t in found for s in t.samples if s.certified]
     if samples:
@@ -149,7 +149,7 @@ def _plot_just_above(ax: Axes, report: MeasuredNetworks) -> None:
 
 
 def landscape_figure(report: MeasuredNetworks) -> Figure:
-    """The spectra of Hp, H0 and H where Adam stopped and in the minima below, and Hp on the kernel of H0."""
+    """The figure of the spectra of Hp, H0 and H where Adam stopped and in minima, and of Hp on the kernel of H0."""
     last, below = f"Adam, {report.times[-1]} steps", "minima below Adam"
     kinds = {last: GREYS[-1], below: BELOW, "minima of the search": NETWORK}
     with plt.rc_context(STYLE):
@@ -237,7 +237,7 @@ def _plot_kernels(ax: Axes, report: MeasuredNetworks, kinds: dict[str, str]) -> 
 
 
 def exponents_figure(report: MeasuredNetworks) -> Figure:
-    """P₊ and P₋ of the kinds of states, and θ and γ of each with their intervals."""
+    """The figure of P₊ and P₋ by kind of state, and of θ and γ with their intervals."""
     with plt.rc_context(STYLE):
         figure, grid = plt.subplots(2, 2, figsize=(10.5, 9), height_ratios=(1, 0.9))
         axes = grid.ravel()
@@ -313,7 +313,7 @@ def _plot_exponents(ax: Axes, report: MeasuredNetworks, symbol: str, known: floa
         error = [[e.value - e.low], [e.high - e.value]]
         ax.errorbar(e.value, row, xerr=error, fmt="o", ms=5, color=colour, capsize=2)
         for end, off, arrow in ((-SHOWN, e.low < -SHOWN, "<"), (SHOWN, e.high > SHOWN, ">")):
-            if off:  # the interval goes on
+            if off:  # the interval extends beyond the axes
                 ax.plot(end, row, arrow, ms=6, color=colour, clip_on=False)
     ax.axvline(of.TALK_EXPONENTS[symbol], color=THEORY, lw=2, zorder=1)
     ax.axvline(known, color=GREY, lw=1, ls="--", zorder=1)

@@ -31,7 +31,7 @@ def scaling_figure(
     counting: Mapping[str, BySize],
     thresholds: Mapping[str, BySize],
 ) -> Figure:
-    """U/n and p, z − z_iso, the moduli, G/K, the collapse of n(z − z_iso), and φ_J against n."""
+    """The figure of scaling laws: U/n and p, z − z_iso, moduli, G/K, collapse of n(z − z_iso), and φ_J against n."""
     with plt.rc_context(STYLE):
         figure, axes = plt.subplots(2, 3, figsize=(12, 7.4))
         levels = axes[0, 1].inset_axes([0.6, 0.13, 0.37, 0.3])
@@ -137,7 +137,7 @@ def _plot_thresholds(ax: Axes, name: str, by_size: BySize) -> None:
 def ellipses_figure(
     shapes: Mapping[int, Mapping[float, Sequence[BranchSample]]], energies: Sequence[KernelEnergySample]
 ) -> Figure:
-    """φ_J(α), z(α), and the energy along the modes of ker H0."""
+    """The figure of ellipses: φ_J(α), z(α), and the energy along the modes of ker H0."""
     with plt.rc_context(STYLE):
         figure, axes = plt.subplots(1, 3, figsize=(12, 3.9))
         _plot_densities(axes[0], next(iter(shapes.values())))
@@ -199,7 +199,7 @@ def _plot_energies(ax: Axes, energies: Sequence[KernelEnergySample]) -> None:
 
 
 def spectra_figure(spectra: Mapping[str, Sequence[BranchSample]]) -> Figure:
-    """D(ω) of discs and of ellipses at several pressures, ω* against z − z_iso, and the soft band against p."""
+    """The figure of spectra: D(ω) of discs and ellipses at several pressures, ω*(z − z_iso), and the soft band(p)."""
     with plt.rc_context(STYLE):
         figure, axes = plt.subplots(2, 2, figsize=(9, 7.4))
         for ax, letter, (name, samples) in zip(axes[0], "ab", spectra.items(), strict=True):
@@ -259,7 +259,7 @@ def _plot_band(ax: Axes, samples: Sequence[BranchSample]) -> None:
 
 
 def _guide(ax: Axes, x: np.ndarray, y: np.ndarray, power: float, label: str | None = None) -> None:
-    """A power law of a given exponent through points, where there are any."""
+    """Draw a power law of a given exponent through points, if there are any."""
     if not x.size:
         return
     level = np.exp(np.mean(np.log(y) - power * np.log(x)))

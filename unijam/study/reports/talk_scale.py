@@ -1,4 +1,4 @@
-"""The report of the study `talk_scale_on_gpu`: up to which load a homotopy fits, beside Adam's transition."""
+"""The report of the study `talk_scale_on_gpu`: the loads that a homotopy can fit, beside the transition of Adam."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -13,11 +13,11 @@ from ..record import check, write_study
 
 SOURCE = "the talk; example released with arXiv:1809.09349, 1e7 steps of Adam"
 ADAM = (2.80, 3.31)  # P/N_eff at 22 000 and 26 000 data
-FITTED = 1e-20  # U/P up to which all data are
+FITTED = 1e-20  # U/P up to which all data count as fitted
 
 
 class Fit(Protocol):
-    """Where the homotopy ended."""
+    """The end of one homotopy."""
 
     p_over_n: float  # P/N_eff
     loss: float  # U/P
@@ -28,7 +28,10 @@ class Fit(Protocol):
 
 @dataclass(frozen=True, eq=False, repr=False)
 class TalkScaleReport(Brief):
-    """Fits by name of their load; `title` is the figure's, `finite` where nets are smaller than the talk's."""
+    """The report: fits by name of their load.
+
+    `title` is the title of the figure; `finite` says that nets are smaller than those of the talk.
+    """
 
     samples: Mapping[str, Sequence[Fit]]
     title: str
@@ -36,12 +39,15 @@ class TalkScaleReport(Brief):
 
     @property
     def fits(self) -> list[Fit]:
-        """Of all loads."""
+        """The fits of all loads."""
         return [fit for found in self.samples.values() for fit in found]
 
     @property
     def bracket(self) -> tuple[float, float]:
-        """The largest load up to which every seed was fitted, the least from which none was; 0 and ∞ where unseen."""
+        """The largest load up to which every seed was fitted, and the least load from which none was.
+
+        They are 0 and ∞ where there is no such load.
+        """
         failed = [f.p_over_n for f in self.fits if f.loss > FITTED]
         fitted = [f.p_over_n for f in self.fits if f.loss <= FITTED]
         low = max((load for load in fitted if load < min(failed, default=np.inf)), default=0.0)
@@ -50,14 +56,14 @@ class TalkScaleReport(Brief):
 
     @property
     def checks(self) -> list[dict[str, Any]]:
-        """The middle of the bracket against the middle of Adam's."""
+        """The check of the middle of the bracket against the middle of that of Adam."""
         low, high = self.bracket
         name = "P/N_eff up to which all seeds were fitted, and from which none was: their mean"
         verdict = "finite-size" if self.finite else ""
         return [check(name, (low + high) / 2, low, high, 3.06, SOURCE, verdict)]
 
     def print_table(self) -> None:
-        """U/P, steps and seconds by load in the terminal."""
+        """Print U/P, steps and seconds by load in the terminal."""
         for name, found in self.samples.items():
             text = ", ".join(f"{f.loss:.1e} ({f.n_steps} steps, {f.seconds:.0f} s)" for f in found)
             print(f"{name}: U/P = {text}")
@@ -65,7 +71,7 @@ class TalkScaleReport(Brief):
         print(f"fitted up to P/N_eff = {low:.2f} for all seeds; none from {high:.2f}")
 
     def figure(self) -> Figure:
-        """U/P and N_Δ/N_eff where the homotopy ended, against P/N_eff."""
+        """The figure: U/P and N_Δ/N_eff at the end of the homotopy, against P/N_eff."""
         import matplotlib.pyplot as plt
 
         from ...figures.comparison import COLOURS, GREY
@@ -86,6 +92,6 @@ class TalkScaleReport(Brief):
         return figure
 
     def write(self, output: Path, configuration: Mapping[str, Any], seconds: float) -> list[Path]:
-        """Write the figure and the JSON into a folder; the path of the figure."""
+        """Write the figure and the JSON into a folder, and return the path of the figure."""
         of = (configuration, seconds, self.checks)
         return write_study(output, "talk_scale_on_gpu", {"": self.figure()}, *of)

@@ -21,7 +21,7 @@ KINKED = "minima on kinks, which bear force as overlaps do; counts are of overla
 
 
 class NetworksReport(MeasuredNetworks):
-    """The checks, the table and the figures of what was measured."""
+    """The report: checks, table and figures."""
 
     @cached_property
     def _lines(self) -> list[dict[str, Any]]:
@@ -30,12 +30,12 @@ class NetworksReport(MeasuredNetworks):
 
     @property
     def checks(self) -> list[dict[str, Any]]:
-        """Measured values beside the talk's; reported with what is known of a difference, not asserted."""
+        """Checks of measured values beside those of the talk, with what is known about a difference."""
         return [line for line in self._lines if line["reference"] is not None]
 
     @property
     def measured(self) -> list[dict[str, Any]]:
-        """Values that the talk has no number for."""
+        """Measured values, in the form of checks, for which the talk has no number."""
         return [line for line in self._lines if line["reference"] is None]
 
     def _thresholds(self) -> Iterator[dict[str, Any]]:
@@ -165,11 +165,11 @@ class NetworksReport(MeasuredNetworks):
                     yield _beside(name, about, exact, 0.05, why, "Gardner, J. Phys. A 21, 257 (1988)")
 
     def print_table(self) -> None:
-        """The checks in the terminal."""
+        """Print the checks in the terminal."""
         print_checks([*self.checks, *self.measured])
 
     def write(self, output: Path, configuration: Mapping[str, Any], seconds: float) -> list[Path]:
-        """Write figures and JSON into a folder; the paths of the figures."""
+        """Write figures and JSON into a folder, and return the paths of the figures."""
         from .margin_figure import margins_figure
         from .network_figures import exponents_figure, landscape_figure, transition_figure
 
