@@ -1,6 +1,7 @@
 """What all tests share: one thread, the systems of the contract, jammed states computed once, helpers."""
 
-from collections.abc import Callable
+import signal
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import cache
 
@@ -41,7 +42,7 @@ class BreathingDiscs(uj.AutodiffSystem):
 class UsersPerceptron(uj.AutodiffSystem):
     """What a user writes: a perceptron by `delta` alone, with its margin as control.
 
-    `at_call(k)` is called with the number of each evaluation of Δ.
+    `at_call(k)` is called with the number of each evaluation of Δ, at the position `met[k - 1]`; copies share both.
     """
 
     control = "margin"
@@ -50,11 +51,11 @@ class UsersPerceptron(uj.AutodiffSystem):
         random = np.random.default_rng(seed)
         self.data = torch.from_numpy(random.standard_normal((round(load * n), n)))
         self.initial, self.margin = random.standard_normal(n), margin
-        self.calls, self.at_call = [0], lambda k: None
+        self.met, self.at_call = [], lambda k: None
 
     def delta(self, x: torch.Tensor) -> torch.Tensor:
-        self.calls[0] += 1
-        self.at_call(self.calls[0])
+        self.met.append(tuple(x.tolist()))
+        self.at_call(len(self.met))
         return self.margin - self.data @ x / x.norm()
 
 
@@ -129,9 +130,37 @@ def breathing_discs() -> type[uj.AutodiffSystem]:
     return BreathingDiscs
 
 
+@pytest.fixture
+def ctrl_c() -> Iterator[Callable[[], None]]:
+    """Presses Ctrl-C, which is Python's own within the test, whatever the shell left."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield lambda: signal.raise_signal(signal.SIGINT)
+    signal.signal(signal.SIGINT, before)
+
+
 @pytest.fixture(scope="session")
 def hertzian() -> uj.Potential:
     return Hertzian()
+
+
+@pytest.fixture(scope="session")
+def stiffer() -> Callable[[type[uj.Potential], float], uj.Potential]:
+    """The potential times a number, as a user may write it."""
+
+    def make(kind, k):
+        class Stiffer(kind):
+            def energy(self, delta):
+                return k * super().energy(delta)
+
+            def force(self, delta):
+                return k * super().force(delta)
+
+            def stiffness(self, delta):
+                return k * super().stiffness(delta)
+
+        return Stiffer()
+
+    return make
 
 
 @pytest.fixture(scope="session")

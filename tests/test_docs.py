@@ -22,7 +22,7 @@ QUICK, ALL = (rf"^```{tag}[^\n]*\n(.*?)^```" for tag in ("python", "py"))
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
 def test_blocks_run(page, tmp_path, monkeypatch):
-    run(page, QUICK, tmp_path, monkeypatch)
+    assert run(page, QUICK, tmp_path, monkeypatch) == opened(page, "```python")
 
 
 @pytest.mark.slow
@@ -30,7 +30,7 @@ def test_blocks_run(page, tmp_path, monkeypatch):
     "page", [page for page in PAGES if "```py\n" in page.read_text("utf-8")], ids=lambda page: page.name
 )
 def test_long_blocks_run(page, tmp_path, monkeypatch):
-    run(page, ALL, tmp_path, monkeypatch)
+    assert run(page, ALL, tmp_path, monkeypatch) == opened(page, "```py")
 
 
 @pytest.mark.parametrize("name", MODULES)
@@ -39,13 +39,21 @@ def test_examples_of_docstrings_print_what_they_say(name, tmp_path, monkeypatch)
     assert doctest.testmod(importlib.import_module(name)).failed == 0
 
 
+def opened(page, fence):
+    """How many blocks of code begin with a fence, indented or not."""
+    return sum(line.strip().startswith(fence) for line in page.read_text(encoding="utf-8").splitlines())
+
+
 def run(page, pattern, tmp_path, monkeypatch):
+    """How many blocks of a page ran."""
     pyplot = pytest.importorskip("matplotlib.pyplot")
     pyplot.switch_backend("agg")
     monkeypatch.chdir(tmp_path)  # figures and tables go there
     text, namespace = page.read_text(encoding="utf-8"), {"__name__": "page"}
-    for match in re.finditer(pattern, text, re.MULTILINE | re.DOTALL):
+    blocks = list(re.finditer(pattern, text, re.MULTILINE | re.DOTALL))
+    for match in blocks:
         line = text[: match.start(1)].count("\n")
         code = compile("\n" * line + match.group(1), str(page), "exec")  # errors name the line of the page
         exec(code, namespace)
     pyplot.close("all")
+    return len(blocks)

@@ -156,29 +156,43 @@ def test_a_start_of_ones_own_is_taken(jammed):
     assert again.threshold == pytest.approx(packing.threshold, rel=1e-7)
 
 
-def test_an_interrupt_keeps_the_states(users_perceptron):
-    """Wherever the interrupt comes, jam returns what it has."""
+def jam_interrupted(users_perceptron, call, **target):
+    """What jam returns, None where the KeyboardInterrupt at a call escapes; positions met before and after it."""
+
+    def at_call(k):
+        if k == call:
+            raise KeyboardInterrupt
+
     system = users_perceptron(n=6)
-    whole = uj.jam(system)
+    system.at_call = at_call
+    try:
+        result = uj.jam(system, **target)
+    except KeyboardInterrupt:
+        result = None
+    return result, system.met[:call], system.met[call:]
+
+
+@pytest.mark.parametrize("aimed", [False, True])
+def test_an_interrupt_ends_the_way_and_keeps_its_states(users_perceptron, aimed):
+    """Wherever it comes: the states are those met until then, bit by bit, and nothing new is evaluated any more.
+
+    It presses at each eleventh call until a run ends before, and at the last one, which only reports.
+    """
+    target = {"margin": uj.jam(users_perceptron(n=6)).threshold + 0.05} if aimed else {}
+    whole, every, _ = jam_interrupted(users_perceptron, None, **target)
     assert whole.status == "converged"
-    calls, kept = system.calls[0], []
-    for call in {int(k) for k in np.linspace(8, calls - 2, 30)}:
-        system = users_perceptron(n=6)
-
-        def interrupt(k, call=call):
-            if k == call:
-                raise KeyboardInterrupt
-
-        system.at_call = interrupt
-        try:
-            result = uj.jam(system)
-        except KeyboardInterrupt:
-            pytest.fail(f"the interrupt at call {call} of {calls} escaped, and with it all states")
-        # the last calls only report, and an interrupt there comes too late to matter
-        assert result.status == "interrupted" or (result.status == "converged" and call > 0.9 * calls)
-        assert len(result.states) <= len(whole.states) and result.x.shape == whole.x.shape
+    start, kept = every[0], []
+    for call in [*range(1, len(every), 11), len(every)]:
+        result, before, after = jam_interrupted(users_perceptron, call, **target)
+        if result is None:
+            assert set(before) == {start}, "it escaped, and with it what was reached"
+            continue
+        assert result.status == "interrupted" and result.interrupted and result.reason
+        assert set(after) <= {*before, tuple(result.x.tolist())}
+        for state, same in zip(result.states, whole.states, strict=False):
+            assert (state.x == same.x).all() and state.energy == same.energy
         kept.append(len(result.states))
-    assert max(kept) >= len(whole.states) - 1
+    assert kept == sorted(kept) and (kept[0], kept[-1]) == (0, len(whole.states))
 
 
 @pytest.mark.parametrize("make", ["tanh free", "breathing discs"])
@@ -307,26 +321,6 @@ def test_a_control_in_which_distances_are_not_linear_is_refused():
 
     with pytest.raises(ValueError, match=r"control = 'size' is not valid: it must be .* linear"):
         uj.jam(Square())
-
-
-def test_an_interrupt_on_the_way_to_a_target_is_not_forgotten(users_perceptron):
-    """Wherever it comes, jam stops there and says so; only the last calls, which report, come too late."""
-    whole = users_perceptron(n=6)
-    target = uj.jam(whole).threshold + 0.05
-    aimed = users_perceptron(n=6)
-    uj.jam(aimed, margin=target)
-    calls_to_target = aimed.calls[0]
-    for call in range(10, calls_to_target, max(calls_to_target // 25, 1)):
-        system = users_perceptron(n=6)
-
-        def interrupt(k, call=call):
-            if k == call:
-                raise KeyboardInterrupt
-
-        system.at_call = interrupt
-        result = uj.jam(system, margin=target)
-        assert result.status == "interrupted" or call > 0.9 * calls_to_target
-        assert system.calls[0] < call + 30
 
 
 @pytest.mark.parametrize("name", ["discs", "ellipses"])

@@ -136,24 +136,8 @@ def test_micrometres_near_jamming_are_not_satisfied():
     assert result.status == "converged" and result.n_overlaps > 50
 
 
-def stiffer(kind, k):
-    """The potential times a number, as a user may write it."""
-
-    class Stiffer(kind):
-        def energy(self, delta):
-            return k * super().energy(delta)
-
-        def force(self, delta):
-            return k * super().force(delta)
-
-        def stiffness(self, delta):
-            return k * super().stiffness(delta)
-
-    return Stiffer()
-
-
 @pytest.mark.parametrize("name", ["discs", "ellipses"])
-def test_a_stiffness_is_but_a_unit_of_energy(name):
+def test_a_stiffness_is_but_a_unit_of_energy(name, stiffer):
     system, k = PACKINGS[name].at(potential=stiffer(uj.Harmonic, 1.0)), 2.0**20
     for run in (uj.minimize, uj.jam):
         one = run(system)

@@ -86,6 +86,15 @@ def test_a_change_elsewhere_costs_no_compilation(package):
     assert answers(started(package)) == [123.0, 1]
 
 
+def test_the_order_of_sets_costs_no_compilation(package):
+    """Flags are a set of words, whose order is another one in each process."""
+    source = package / "inner.py"
+    flags = '@loop(fastmath={"nsz", "arcp", "contract", "nnan"})'
+    source.write_text(source.read_text().replace("@loop\ndef scaled", f"{flags}\ndef scaled"))
+    hits = [answers(started(package, PYTHONHASHSEED=str(seed))) for seed in range(4)]
+    assert hits == [[123.0, float(seed > 0)] for seed in range(4)]
+
+
 def test_old_code_is_removed(package):
     answers(started(package))
     kept = len(list(package.parent.glob("cache/**/*.nbc")))

@@ -70,29 +70,16 @@ def test_bad_input(call, sentence):
         call()
 
 
-class OwnHertzian(uj.Potential):
-    """Three functions and no exponent, as in docs/your_own_system.md."""
-
-    def energy(self, delta):
-        return 0.4 * (delta * (delta > 0)) ** 2.5
-
-    def force(self, delta):
-        return (delta * (delta > 0)) ** 1.5
-
-    def stiffness(self, delta):
-        return 1.5 * (delta * (delta > 0)) ** 0.5
-
-
-def test_the_exponent_of_a_potential_of_ones_own_is_read_off_it():
-    assert OwnHertzian().exponent == pytest.approx(2.5, rel=1e-12)
+def test_the_exponent_of_a_potential_of_ones_own_is_read_off_it(hertzian):
+    assert hertzian.exponent == pytest.approx(2.5, rel=1e-12)
     discs = uj.SoftSpheres.random(n=32, radii="uniform", seed=2)
-    own, known = (uj.jam(discs.at(potential=u), pressure=1e-4) for u in (OwnHertzian(), uj.Hertzian(2.5)))
+    own, known = (uj.jam(discs.at(potential=u), pressure=1e-4) for u in (hertzian, uj.Hertzian(2.5)))
     assert own.threshold == pytest.approx(known.threshold, rel=1e-4)
     assert own.states[-1].typical_overlap == pytest.approx(known.states[-1].typical_overlap, rel=1e-2)
 
 
-def test_a_potential_that_is_no_power_of_small_overlaps_is_asked_for_its_exponent():
-    class DeadZone(OwnHertzian):
+def test_a_potential_that_is_no_power_of_small_overlaps_is_asked_for_its_exponent(hertzian):
+    class DeadZone(type(hertzian)):
         def energy(self, delta):
             return super().energy(delta - 0.1)
 
@@ -103,8 +90,8 @@ def test_a_potential_that_is_no_power_of_small_overlaps_is_asked_for_its_exponen
         assert DeadZone().exponent
 
 
-def test_the_law_of_small_overlaps_is_found_in_any_unit_and_of_any_stiffness():
-    class OfTensors(OwnHertzian):
+def test_the_law_of_small_overlaps_is_found_in_any_unit_and_of_any_stiffness(hertzian, stiffer):
+    class OfTensors(type(hertzian)):
         def force(self, delta):
             return torch.relu(delta) ** 1.5
 
@@ -121,26 +108,13 @@ def test_the_law_of_small_overlaps_is_found_in_any_unit_and_of_any_stiffness():
         def stiffness(self, delta):
             return np.cosh(delta.clip(0) / self.width) / self.width**2 * (delta > 0)
 
-    def stiffer(kind, k):
-        class Stiffer(kind):
-            def energy(self, delta):
-                return k * super().energy(delta)
-
-            def force(self, delta):
-                return k * super().force(delta)
-
-            def stiffness(self, delta):
-                return k * super().stiffness(delta)
-
-        return Stiffer
-
     assert (OfTensors().exponent, OfTensors().modulus) == pytest.approx((2.5, 1.0), rel=1e-12)
     for width in (1e-6, 1.0, 1e6):
         assert (Cosh(width).exponent, Cosh(width).modulus) == pytest.approx((2.0, width**-2.0), rel=1e-4)
         assert uj.LinearHinge(width).modulus == pytest.approx(1 / width, rel=1e-12)
     for kind, exponent in ((uj.Harmonic, 2.0), (uj.Hertzian, 2.5)):
         for k in (1e-3, 1e6):
-            soft = stiffer(kind, k)()
+            soft = stiffer(kind, k)
             assert (soft.exponent, soft.modulus) == pytest.approx((exponent, k), rel=1e-12)
             u = float(soft.energy(np.array([1e-7]))[0])
             assert soft.typical_overlap(3 * u, 3) == pytest.approx(1e-7, rel=1e-12)

@@ -42,23 +42,6 @@ def test_an_order_that_fills_is_given_up():
     assert elimination.factor(other, 0.0).positive and elimination.order is None
 
 
-def test_the_coordinates_of_a_particle_are_one_node():
-    """Panels as wide as allowed and narrower ones, many to a particle, against dense algebra; known patterns again."""
-    rng = np.random.default_rng(2)
-    for n, d in ((5, 1), (40, 2), (60, 3), (30, 5)):
-        links = np.triu(rng.random((n, n)) < 8 / n, 1)
-        blocks = np.kron(links + links.T + np.eye(n), np.ones((d, d)))
-        dense = blocks * rng.uniform(-1.0, 1.0, blocks.shape)
-        shuffled = rng.permutation(n * d)
-        dense = (dense + dense.T + 4 * np.diag(rng.uniform(-1, 8, n * d)))[shuffled][:, shuffled]
-        matrix, elimination = sp.csc_array(dense), Elimination()
-        for shift in (0.0, 2.0, 100.0):
-            factor, rhs = elimination.factor(matrix, shift), rng.normal(size=n * d)
-            assert len(elimination.order) <= n
-            np.testing.assert_allclose(dense @ factor.solve(rhs) + shift * factor.solve(rhs), rhs, atol=1e-8)
-            assert factor.n_negative == (np.linalg.eigvalsh(dense) < -shift).sum()
-
-
 def test_a_singular_matrix_has_no_inertia():
     assert Elimination().factor(sp.csc_array(np.zeros((4, 4))), 0.0).n_negative is None
     assert Elimination().factor(sp.csc_array(np.full((2, 2), np.nan)), 0.0).n_negative is None

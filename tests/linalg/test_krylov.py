@@ -14,7 +14,6 @@ from unijam.linalg import (
     extreme_modes,
     lanczos,
     mean_diagonal,
-    projection,
 )
 from unijam.support.arrays import to_numpy
 
@@ -30,16 +29,6 @@ def symmetric(n, seed, shift=0.0):
 def operator(matrix, memory=2**30):
     like = matrix[0]
     return Operator(lambda v: matrix @ v, like, memory)
-
-
-@pytest.mark.parametrize("kind", KINDS)
-def test_sums_shifts_and_columns_are_those_of_matrices(kind):
-    a, b, v = (KINDS[kind](m) for m in (symmetric(9, 0), symmetric(9, 1), symmetric(9, 2)[:, :4].copy()))
-    total = (operator(a) + operator(b)).shifted(0.3)
-    expected = to_numpy(a + b) + 0.3 * np.eye(9)
-    np.testing.assert_allclose(to_numpy(total.dense()), expected, atol=1e-13)
-    np.testing.assert_allclose(to_numpy(total @ v), expected @ to_numpy(v), atol=1e-13)
-    assert total.shape == (9, 9)
 
 
 @settings(max_examples=20)
@@ -74,10 +63,14 @@ def test_extreme_modes_are_those_of_the_matrix(kind, seed, lowest, small):
 
 
 def test_a_search_ends_where_an_eigenvalue_is_known_to_be_low_enough():
-    a, calls = np.diag(np.linspace(-1, 1, 500)), []
-    counted = Operator(lambda v: (calls.append(1), a @ v)[1], a[0])
-    values, _, _ = extreme_modes(counted, enough=-0.1)
-    assert values[0] < -0.1 and len(calls) < 200
+    """Of an evenly filled spectrum some vectors know in a moment that it reaches below −0.1, not where it ends."""
+    a, products = np.diag(np.linspace(-1, 1, 500)), {}
+    for enough in (-0.1, None):
+        counted = Operator(lambda v, enough=enough: (products[enough].append(1), a @ v)[1], a[0])
+        products[enough] = []
+        values, _, residuals = extreme_modes(counted, enough=enough)
+        assert -1 <= values[0] < -0.1 and (enough is not None or residuals[0] < 1e-8)
+    assert len(products[-0.1]) < len(products[None]) / 2
 
 
 @pytest.mark.parametrize("memory", [2**30, 0])
@@ -100,20 +93,6 @@ def test_lanczos_stops_where_the_start_spans_no_more():
 
 def test_mean_diagonal_of_a_diagonal_matrix_is_exact():
     assert mean_diagonal(operator(np.diag(np.arange(7.0)))) == pytest.approx(3.0)
-
-
-@pytest.mark.parametrize("dependent", [False, True])
-def test_projection_off_sparse_rows_is_that_off_dense_ones(dependent):
-    random = np.random.default_rng(0)
-    rows = random.standard_normal((5, 40)) * (random.random((5, 40)) < 0.3)
-    if dependent:
-        rows[4] = rows[0] - 2 * rows[1]
-    v = torch.from_numpy(random.standard_normal(40))
-    dense, rank = projection(torch.from_numpy(rows))
-    sparse, same = projection(torch.from_numpy(rows).to_sparse())
-    assert rank == same == 5 - dependent
-    torch.testing.assert_close(sparse(v), dense(v), atol=1e-11, rtol=0)
-    assert float((torch.from_numpy(rows) @ sparse(v)).abs().max()) < 1e-10
 
 
 @settings(max_examples=10)

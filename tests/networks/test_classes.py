@@ -7,6 +7,7 @@ import pytest
 import torch
 
 import unijam as uj
+from tests.networks.points import moved
 from unijam.networks import FullyConnected
 
 KINDS = list(itertools.product(("tanh", "softplus", "relu"), ("spherical", "free"), (True, False), (0, 1, 2)))
@@ -21,11 +22,6 @@ def network(activation="tanh", weights="free", bias=True, depth=2, n_data=17, **
     return FullyConnected.from_data(
         inputs, labels, depth, activation=activation, weights=weights, bias=bias, **options
     )
-
-
-def moved(system, noise=0.3):
-    random = torch.Generator().manual_seed(1)
-    return system.initial + noise * torch.randn(system.n_dof, generator=random, dtype=torch.float64)
 
 
 def logits(system):

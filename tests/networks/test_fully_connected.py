@@ -10,16 +10,11 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tests.networks.points import moved
 from unijam.core.derivatives import energy, gradient, hessian
 from unijam.networks import FullyConnected, Perceptron
 
 SMALL = {"depth": 2, "width": 5, "input_dimension": 4, "n_data": 23, "seed": 3}
-
-
-def moved(system, noise=0.3):
-    random = torch.Generator().manual_seed(1)
-    step = torch.randn(system.n_dof, generator=random, dtype=torch.float64)
-    return system.initial + noise * step.to(system.initial)
 
 
 def test_random_data_and_weights():
@@ -149,11 +144,16 @@ def test_nothing_becomes_a_numpy_array_on_the_way(activation, weights, monkeypat
 
     for name in ("numpy", "__array__", "cpu"):
         monkeypatch.setattr(torch.Tensor, name, refuse)
-    everything(system, x)
-    system.evaluator()(x)
+    found = everything(system, x)
+    assert all(isinstance(value, torch.Tensor) and value.dtype == x.dtype for value in found)
+    value, gradient, *_ = system.evaluator()(x)
+    assert isinstance(gradient, torch.Tensor) and value == pytest.approx(
+        float(energy(system, system.constraints(x)))
+    )
 
 
 def test_an_evaluation_leaves_the_device_once(monkeypatch):
+    """One transfer for all scalars: each further one would wait for the device."""
     system = FullyConnected.random(**SMALL)
     x, calls = moved(system), []
     evaluate = system.evaluator()

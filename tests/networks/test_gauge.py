@@ -6,6 +6,7 @@ import pytest
 import torch
 
 import unijam as uj
+from tests.networks.points import moved
 from unijam.networks import FullyConnected
 
 KINDS = list(itertools.product(("tanh", "relu"), ("spherical", "free"), (True, False), range(4)))
@@ -13,11 +14,6 @@ KINDS = list(itertools.product(("tanh", "relu"), ("spherical", "free"), (True, F
 
 def network(activation, weights, bias, depth, n_data=40):
     return FullyConnected.random(depth, 5, 4, n_data, activation, 1.0, weights, bias=bias, seed=3)
-
-
-def moved(system, seed=1, noise=0.3):
-    random = torch.Generator().manual_seed(seed)
-    return system.initial + noise * torch.randn(system.n_dof, generator=random, dtype=torch.float64)
 
 
 @pytest.mark.parametrize("kind", KINDS, ids=str)

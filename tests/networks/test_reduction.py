@@ -4,6 +4,7 @@ import pytest
 import torch
 
 import unijam as uj
+from tests.networks.points import moved
 from unijam.networks import FullyConnected
 
 
@@ -19,11 +20,6 @@ def layers_of(system, x):
 
 def flat(layers):
     return torch.cat([theta.reshape(-1) for theta in layers])
-
-
-def moved(system):
-    random = torch.Generator().manual_seed(1)
-    return system.initial + 0.3 * torch.randn(system.n_dof, generator=random, dtype=torch.float64)
 
 
 def agree(system, x, reduced):

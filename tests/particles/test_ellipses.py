@@ -299,14 +299,24 @@ def test_at_checks_what_it_is_given(wrong):
         draw().at(**wrong)
 
 
+@pytest.mark.parametrize("alpha", [1.0001, 1.003, 1.4, 4.0])
+def test_in_lengths_a_turn_is_as_stiff_as_a_move_however_round(alpha):
+    """So that solvers see one scale: in radians the ratio of the typical entries of diag H falls as α − 1."""
+    system = draw(alpha, packing_fraction=0.97)
+    x = uj.minimize(system).x
+    stiffness = sum(hessian(system, system.constraints(x))).diagonal()
+    moves, turns = stiffness[: 2 * system.n], stiffness[2 * system.n :]
+    lengths = system.lengths(x)[2 * system.n :]
+    assert 0.1 < np.median(turns / lengths**2) / np.median(moves) < 10
+    assert alpha > 1.01 or np.median(turns) / np.median(moves) < alpha - 1
+
+
 @pytest.mark.parametrize("alpha", [1.001, 1.003])
-def test_nearly_round_ellipses_jam_as_fast_as_others(alpha):
-    """With angles in radians they took 40 000 and 23 000 evaluations (medians of six), and 1024 did not jam."""
-    found = [
-        uj.jam(Ellipses.random(n=48, aspect_ratio=alpha, packing_fraction=0.97, seed=s)) for s in range(4)
-    ]
-    assert all(packing.status == "converged" for packing in found)
-    assert np.median([sum(s.n_evaluations for s in packing.states) for packing in found]) < 10_000
+def test_nearly_round_ellipses_jam(alpha):
+    """With angles in radians, 1024 of them did not."""
+    for seed in range(4):
+        packing = uj.jam(Ellipses.random(n=48, aspect_ratio=alpha, packing_fraction=0.97, seed=seed))
+        assert packing.status == "converged"
 
 
 @pytest.mark.parametrize("alpha", [1.0, 1.003, 1.4, 6.0])

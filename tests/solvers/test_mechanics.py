@@ -51,37 +51,49 @@ def raise_at(call):
 
 @pytest.mark.parametrize("solver", SOLVERS, ids=name_of)
 def test_an_interrupt_returns_what_was_reached(users_perceptron, solver):
+    """At each of the first calls, at some later ones, and at the last; it escapes only before there is a point."""
     system = users_perceptron()
     start = uj.energy(system, system.constraints(system.initial))
-    system.calls[0] = 0
+    system.met.clear()
     whole = uj.minimize(system, None, solver)
-    calls = system.calls[0]
-    for call in sorted(
-        {*range(4, min(30, calls)), *np.linspace(30, calls - 1, 10, dtype=int)} & set(range(calls))
-    ):
+    last, returned = len(system.met), False
+    for call in sorted({*range(1, min(last, 30)), *np.linspace(1, last, 12, dtype=int).tolist()}):
         system = users_perceptron()
         system.at_call = raise_at(call)
         try:
             result = uj.minimize(system, None, solver)
         except KeyboardInterrupt:
-            pytest.fail(f"the interrupt at call {call} of {calls} escaped")
-        system.at_call = raise_at(-1)
+            assert not returned, f"the interrupt at call {call} escaped, and with it what was reached"
+            continue
+        system.at_call, returned = raise_at(-1), True
         assert result.status == "interrupted"
         assert result.n_steps <= whole.n_steps and result.energy <= start * (1 + 1e-12)
         assert result.energy == pytest.approx(
             uj.energy(system, system.constraints(result.x)), rel=1e-9, abs=1e-25
         )
         assert result.history[-1].step == result.n_steps
+        same = [(r.step, r.energy) for r in whole.history if r.step < result.n_steps]
+        assert [(r.step, r.energy) for r in result.history[: len(same)]] == same
+    assert returned
 
 
-def test_an_interrupt_ends_the_stages(users_perceptron):
-    system = users_perceptron()
-    path = uj.Stages(
-        (uj.Stage(solver=uj.GradientDescent(max_steps=20)), uj.Stage(solver=uj.Fire(max_steps=20)))
-    )
-    system.at_call = raise_at(35)
-    result = uj.minimize(system, None, path)
-    assert result.status == "interrupted" and 20 <= result.n_steps < 40
+def test_an_interrupt_ends_the_stages(users_perceptron, ctrl_c):
+    """Pressed in the first, the second is not begun; all positions are those of an undisturbed run."""
+    stages = (uj.Stage(solver=uj.GradientDescent(max_steps=20)), uj.Stage(solver=uj.Fire(max_steps=20)))
+
+    def run(number, path):
+        system = users_perceptron()
+        system.at_call = lambda k: ctrl_c() if k == number else None
+        return uj.minimize(system, None, path), system.met
+
+    (whole, every), (_, first) = run(0, uj.Stages(stages)), run(0, uj.Stages(stages[:1]))
+    assert (whole.status, whole.n_steps) == ("step-limit", 40)
+    for number in range(1, len(every), 4):
+        result, met = run(number, uj.Stages(stages))
+        assert result.interrupted and (result.status == "interrupted" or torch.equal(result.x, whole.x))
+        assert set(met) <= set(first if result.n_steps < 20 else every)
+        same = [(r.step, r.energy) for r in whole.history if r.step < result.n_steps]
+        assert [(r.step, r.energy) for r in result.history[: len(same)]] == same
 
 
 def test_histories_are_logarithmically_spaced():

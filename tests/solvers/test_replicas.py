@@ -69,11 +69,12 @@ def test_starts_along_two_axes_share_their_data():
     ids=lambda s: type(s).__name__,
 )
 def test_a_finished_replica_is_frozen(solver):
-    """Few data: all are fitted, each after a number of steps of its own, and stay where they were then."""
+    """Few data: all are fitted, each after steps of its own (one at the start), and stay where they were."""
     singles = networks(n=4, n_data=12, activation="tanh")
+    singles[1] = singles[1].at(initial=uj.minimize(singles[1]).x)
     result = uj.minimize(uj.FullyConnected.stack(singles), None, solver)
     assert set(result.status) == {"satisfied"}
-    assert len(set(result.n_steps.tolist())) > 1
+    assert result.n_steps[1] == 0 < result.n_steps[0]
     for k, system in enumerate(singles):
         assert uj.energy(system, system.constraints(result.x[k])) == pytest.approx(
             result.energy[k], abs=1e-20

@@ -1,5 +1,7 @@
 """The paths from softplus to ReLU; Levenberg-Marquardt without matrices against the one with them."""
 
+import itertools
+
 import pytest
 import torch
 
@@ -41,20 +43,26 @@ def test_levenberg_marquardt_without_matrices_fits_as_well():
 
 
 def test_steps_of_the_whole_hessian_converge_quadratically_where_those_of_h0_do_not():
-    """A minimum with U > 0: Hp is no small part of H, and Newton's steps reach 1e-10 in fewer of them."""
+    """A minimum with U > 0: Hp is no small part of H, without which each step shrinks the gradient by a part only."""
     system = network(300, activation="tanh")
     start = uj.minimize(system, solver=uj.Stages((uj.Stage({}, uj.LevenbergMarquardt(max_steps=60), 0.0),))).x
-    objective, steps = Objective(system, 0.3), {}
+    objective, last = Objective(system, 0.3), {}
     for prestress in (False, True):
-        result = uj.LevenbergMarquardt(max_steps=400, prestress=prestress).run(objective, start)
-        steps[prestress] = result.n_steps
+        solver = uj.LevenbergMarquardt(max_steps=400, prestress=prestress)
+        result = solver.run(objective, start, watch=uj.Watch(keep=tuple(range(401))))
+        last[prestress] = [r.relative_gradient for r in result.history if r.relative_gradient]
         assert result.status == "converged" or not prestress
-    assert steps[True] < steps[False] / 2
+    best = {k: min(b / a for a, b in itertools.pairwise(last[k][-6:])) for k in last}
+    assert best[True] < 1e-3 and best[False] > 0.01  # by how much one of the last steps shrinks the gradient
 
 
 def test_a_run_that_gains_too_little_ends():
     system = network(400, activation="tanh", weights="spherical")
     patient = uj.minimize(system, solver=uj.LevenbergMarquardt(max_steps=200))
     hasty = uj.minimize(system, solver=uj.LevenbergMarquardt(max_steps=200, least_gain=0.05))
-    assert hasty.status == "stalled" and hasty.n_steps < patient.n_steps
+    assert hasty.status == "stalled" and "five steps" in hasty.reason
+    ends = (uj.LevenbergMarquardt(max_steps=hasty.n_steps - k) for k in (5, 0))
+    before, there = (uj.minimize(system, solver=solver) for solver in ends)
+    assert torch.equal(there.x, hasty.x)  # the beginning of the run without that test
+    assert before.energy - hasty.energy < 0.05 * hasty.energy
     assert hasty.energy < 1.5 * patient.energy

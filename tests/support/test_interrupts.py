@@ -16,9 +16,8 @@ from unijam.support.interrupts import deferred, pressed, uncut
 
 
 @pytest.fixture
-def press():
-    """A counter of calls that presses Ctrl-C at the n-th; Ctrl-C is Python's own, whatever the shell left."""
-    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+def press(ctrl_c):
+    """A counter of calls that presses Ctrl-C at the n-th."""
 
     class Counter:
         calls, nth = 0, 0
@@ -29,14 +28,13 @@ def press():
         def __call__(self, *_):
             self.calls += 1
             if self.calls == self.nth:
-                signal.raise_signal(signal.SIGINT)
+                ctrl_c()
 
         @property
         def reached(self):
             return self.calls >= self.nth
 
-    yield Counter()
-    signal.signal(signal.SIGINT, before)
+    return Counter()
 
 
 @pytest.fixture

@@ -88,7 +88,7 @@ def _reach(function: Callable[..., Any]) -> tuple[set[str], set[str], set[Callab
         name, value = waiting.pop()
         value = getattr(value, "_defn", value)  # of an intrinsic: its definition in Python
         if hasattr(value, "targetoptions"):  # a compiled function: the flags it is compiled with
-            constants.add(f"{name}: {sorted(value.targetoptions.items(), key=str)}")
+            constants.add(f"{name}: {_flags(value)}")
             value = value.py_func
         if isinstance(value, int | float | complex | str | bytes | tuple | None):
             constants.add(f"{name} = {value!r}")
@@ -104,6 +104,12 @@ def _reach(function: Callable[..., Any]) -> tuple[set[str], set[str], set[Callab
                 files.add(value.__code__.co_filename)
                 waiting += _names(value, packages)
     return files, constants, bodies
+
+
+def _flags(compiled: Any) -> str:
+    """The flags a function is compiled with, told the same in every process: the order of a set is not."""
+    told = {flag: sorted(v) if isinstance(v, set) else v for flag, v in compiled.targetoptions.items()}
+    return str(sorted(told.items(), key=str))
 
 
 def _names(value: FunctionType, packages: set[str]) -> Iterator[tuple[str, Any]]:

@@ -90,8 +90,9 @@ def apart(
     futures: dict[Future[Sample | Failure], Key] = {}
     try:
         for key, recipe in tasks.items():
-            futures[pool.submit(_sample, recipe, key, measurement)] = key
-            workers |= set(multiprocessing.active_children()) - others
+            with deferred():  # a process that is begun is known, so that it can be ended
+                futures[pool.submit(_sample, recipe, key, measurement)] = key
+                workers |= set(multiprocessing.active_children()) - others
         for future in as_completed(list(futures)):
             with deferred():  # Ctrl-C does not strike while a sample is stored
                 _kept(future, futures.pop(future), tasks, keep)

@@ -1,0 +1,71 @@
+"""Factors by supernodes: their nodes, their panels and L D Lᵀ itself, against dense algebra."""
+
+import numpy as np
+import pytest
+import scipy.linalg
+import scipy.sparse as sp
+
+from unijam.linalg import Elimination
+from unijam.linalg.supernodes import Panels, analyse, factorise, graph_of, nodes_of, solve
+
+
+def particles(n, d, rng):
+    """A symmetric matrix of blocks of d × d, without a zero in them, on a random graph of n particles."""
+    links = np.triu(rng.random((n, n)) < 4 / n, 1)
+    blocks = np.kron(links + links.T + np.eye(n), np.ones((d, d)))
+    dense = blocks * rng.uniform(-1.0, 1.0, blocks.shape)
+    return dense + dense.T + np.diag(rng.uniform(4, 20, n * d))
+
+
+def test_the_coordinates_of_a_particle_are_one_node():
+    """Panels as wide as allowed and narrower ones, many to a particle, against dense algebra; known patterns again."""
+    rng = np.random.default_rng(2)
+    for n, d in ((5, 1), (40, 2), (60, 3), (30, 5)):
+        links = np.triu(rng.random((n, n)) < 8 / n, 1)
+        blocks = np.kron(links + links.T + np.eye(n), np.ones((d, d)))
+        dense = blocks * rng.uniform(-1.0, 1.0, blocks.shape)
+        shuffled = rng.permutation(n * d)
+        dense = (dense + dense.T + 4 * np.diag(rng.uniform(-1, 8, n * d)))[shuffled][:, shuffled]
+        matrix, elimination = sp.csc_array(dense), Elimination()
+        for shift in (0.0, 2.0, 100.0):
+            factor, rhs = elimination.factor(matrix, shift), rng.normal(size=n * d)
+            assert len(elimination.order) <= n
+            np.testing.assert_allclose(dense @ factor.solve(rhs) + shift * factor.solve(rhs), rhs, atol=1e-8)
+            assert factor.n_negative == (np.linalg.eigvalsh(dense) < -shift).sum()
+
+
+@pytest.mark.parametrize(("n", "d"), [(6, 1), (12, 2), (9, 3)])
+@pytest.mark.parametrize("shift", [0.0, 0.7])
+def test_the_panels_hold_the_factors_of_the_ordered_matrix(n, d, shift):
+    """L and D written out from the panels: P (A + shift) Pᵀ = L D Lᵀ, which is unique for a given order."""
+    rng = np.random.default_rng(n)
+    dense = particles(n, d, rng)
+    matrix = sp.csc_array(dense)
+    pattern = matrix.indices, matrix.indptr
+    node, first = nodes_of(*pattern)
+    assert len(first) == len(set(node.tolist())) <= n
+    assert all(
+        (dense[:, a] != 0).tolist() == (dense[:, b] != 0).tolist()
+        for a in range(n * d)
+        for b in range(n * d)
+        if node[a] == node[b]
+    )
+    order = rng.permutation(len(first))
+    panels = Panels(*analyse(*graph_of(*pattern, node, first), order, node))
+    values, n_negative = factorise(matrix.data, *pattern, shift, panels)
+    size = n * d
+    lower = np.zeros((size, size))
+    for s in range(len(panels.columns) - 1):
+        rows = panels.rows[panels.starts[s] : panels.starts[s + 1]]
+        for k, column in enumerate(range(panels.columns[s], panels.columns[s + 1])):
+            held = values[panels.offsets[s] + k * len(rows) :][: len(rows)]
+            lower[rows[k:], column] = held[k:]
+    diagonal = lower.diagonal().copy()
+    np.fill_diagonal(lower, 1.0)
+    back = np.argsort(panels.place)
+    moved = (dense + shift * np.eye(size))[back][:, back]
+    np.testing.assert_allclose(lower * diagonal @ lower.T, moved, atol=1e-9)
+    assert n_negative == (np.linalg.eigvalsh(moved) < 0).sum() == (diagonal < 0).sum()
+    rhs = rng.standard_normal(size)
+    expected = scipy.linalg.solve(dense + shift * np.eye(size), rhs)
+    np.testing.assert_allclose(solve(values, panels, rhs), expected, rtol=1e-8, atol=1e-10)
