@@ -13,13 +13,16 @@ import numpy as np
 import scipy.sparse as sp
 import scipy.sparse.linalg as spla
 
-from ..compiled import loop
+from ..compiled import inline, loop
 from ..support.arrays import Array
 
 LEAF = 100  # nodes; of smaller pieces minimum degree finds orders as good
 COARSE = 60  # nodes of the graph that is cut first
 STARTS = 6  # first cuts that are tried
-UNEVEN = 0.58  # of the weight may lie on one side: a smaller separator is worth a little
+UNEVEN = 0.65  # of the weight may lie on one side: a smaller separator is worth that much
+# What a difference between the sides costs: a separator that leaves all on one side would count double. Entries of L
+# differ by some per cent between 0 and 2.
+IMBALANCE = 1.0
 PATIENCE = 60  # moves that improve nothing, before a pass of the refinement ends
 PASSES = 4  # of the refinement on each graph; most gain is in the first two
 SEPARATOR = 2  # the label of a separator beside those of the two sides, 0 and 1
@@ -238,9 +241,15 @@ def _grown(indices: Array, indptr: Array, edges: Array, weights: Array, start: i
     return label
 
 
+@inline
+def _cost(part: Array) -> float:
+    """What a separator costs: its weight, and more where the sides differ, whose own separators are then larger."""
+    return float(part[SEPARATOR] * (1.0 + IMBALANCE * abs(part[0] - part[1]) / (part[0] + part[1] + 1.0)))
+
+
 @loop
-def _refine(indices: Array, indptr: Array, edges: Array, weights: Array, label: Array, most: int) -> int:
-    """Improve a separator in place, node by node, also across states that are worse; its weight.
+def _refine(indices: Array, indptr: Array, edges: Array, weights: Array, label: Array, most: int) -> float:
+    """Improve a separator in place, node by node, also across states that are worse; return its cost.
 
     A node that leaves the separator for one side draws its neighbours of the other side into it.
     """
@@ -264,7 +273,7 @@ def _refine(indices: Array, indptr: Array, edges: Array, weights: Array, label: 
                     other = indices[place]
                     if label[other] != SEPARATOR:
                         drawn_by[1 - label[other], k] += weights[other]
-        least, uneven = part[SEPARATOR], abs(part[0] - part[1])
+        least = _cost(part)
         before, n_moves, n_best, n_drawn = least, 0, 0, 0
         while n_moves < n and n_moves - n_best <= PATIENCE:
             chosen, to, gain = -1, 0, 0
@@ -311,8 +320,8 @@ def _refine(indices: Array, indptr: Array, edges: Array, weights: Array, label: 
                             drawn_by[1 - label[third], other] += weights[third]
             moved[n_moves], sides[n_moves], upto[n_moves] = chosen, to, n_drawn
             n_moves += 1
-            if part[SEPARATOR] < least or (part[SEPARATOR] == least and abs(part[0] - part[1]) < uneven):
-                least, uneven, n_best = part[SEPARATOR], abs(part[0] - part[1]), n_moves
+            if _cost(part) < least:
+                least, n_best = _cost(part), n_moves
         for k in range(n_moves - 1, n_best - 1, -1):  # back to the best state
             node, side = moved[k], sides[k]
             label[node] = SEPARATOR
@@ -322,6 +331,6 @@ def _refine(indices: Array, indptr: Array, edges: Array, weights: Array, label: 
                 label[drawn[j]] = 1 - side
                 part[SEPARATOR] -= weights[drawn[j]]
                 part[1 - side] += weights[drawn[j]]
-        if part[SEPARATOR] >= before:
+        if least >= before:
             break
-    return int(part[SEPARATOR])
+    return _cost(part)

@@ -19,7 +19,9 @@ from .symbolic import Panels, analyse, graph_of, nodes_of
 # If L has 1.3 times as many entries as it had when the order was found, a new order is found for the next matrix: the
 # work of a factorisation grows faster than the entries of L, and soon exceeds the work of finding an order.
 WORSE = 1.3
-SMALL = 3000  # nodes of a graph that is also ordered by minimum degree: in the plane it is the better order up to there
+# Nodes of a graph up to which minimum degree is tried too: in the plane it is the better order there, by up to a
+# fifth of the entries of L.
+SMALL = 3000
 
 
 @dataclass(frozen=True, eq=False)
