@@ -137,7 +137,13 @@ def test_a_digest_holds_what_is_imported_and_no_more():
         return seen
 
     discs, net = modules(uj.SoftSpheres, measure_jammed), modules(uj.FullyConnected, measure_jammed)
-    for name in ("core.system", "branches.jam", "solvers.loop", "spectra.decomposition", "linalg.supernodes"):
+    for name in (
+        "core.system",
+        "branches.jam",
+        "solvers.loop",
+        "spectra.decomposition",
+        "linalg.multifrontal",
+    ):
         assert f"unijam.{name}" in discs & net
     assert "unijam.networks.layered.passes" in net - discs
     assert "unijam.particles.kernels.neighbours" in discs - net

@@ -9,15 +9,19 @@ from dataclasses import dataclass
 
 import numpy as np
 import scipy.sparse as sp
-import scipy.sparse.linalg as spla
 
 from ..compiled import loop
 from ..support.arrays import Array
-from .supernodes import Panels, analyse, factorise, graph_of, nodes_of, solve
+from .dissection import dissected, least_degree
+from .multifrontal import factorise, solve
+from .symbolic import Panels, analyse, graph_of, nodes_of
 
 # If L has 1.3 times as many entries as it had when the order was found, a new order is found for the next matrix: the
 # work of a factorisation grows faster than the entries of L, and soon exceeds the work of finding an order.
 WORSE = 1.3
+# Nodes of a graph up to which minimum degree is tried too: in the plane it is the better order there, by up to a
+# fifth of the entries of L.
+SMALL = 3000
 
 
 @dataclass(frozen=True, eq=False)
@@ -76,15 +80,23 @@ class Elimination:
         node, first = nodes_of(indices, indptr)
         graph = graph_of(indices, indptr, node, first)
         if self.order is not None and len(self.order) == len(first):
-            panels = Panels(*analyse(*graph, self.order, node))
+            panels = analyse(*graph, self.order, node)
         else:
-            self.order = _order(*graph)
-            panels = Panels(*analyse(*graph, self.order, node))
-            self.filled = WORSE * int(panels.offsets[-1])
-        if panels.offsets[-1] > self.filled:
+            self.order, panels = _best_order(*graph, node)
+            self.filled = WORSE * panels.entries
+        if panels.entries > self.filled:
             self.order = None
         self.pattern, self.panels = (indices, indptr), panels
         return panels
+
+
+def _best_order(indices: np.ndarray, indptr: np.ndarray, node: np.ndarray) -> tuple[np.ndarray, Panels]:
+    """The order of the nodes of a graph with the fewest entries of L, and its panels."""
+    orders = [dissected(indices, indptr, np.bincount(node))]
+    if len(indptr) <= SMALL:
+        orders.append(np.argsort(least_degree(indices, indptr)))
+    found = [(order, analyse(indices, indptr, order, node)) for order in orders]
+    return min(found, key=lambda pair: pair[1].entries)
 
 
 def factor_sparse(matrix: sp.csc_array, shift: float) -> Factor:
@@ -102,17 +114,6 @@ def with_diagonal(matrix: sp.csc_array, values: Array) -> sp.csc_array:
     changed = sp.csc_array((data, matrix.indices, matrix.indptr), shape=matrix.shape)
     changed.has_canonical_format = True
     return changed
-
-
-def _order(indices: np.ndarray, indptr: np.ndarray) -> np.ndarray:
-    """The nodes of a graph in the order of multiple minimum degree, (k,).
-
-    SciPy offers this order only as a part of SuperLU, so SuperLU factors the Laplacian + 1, which has the same graph.
-    """
-    degrees = np.diff(indptr)
-    laplacian = sp.csc_array((np.full(len(indices), -1.0), indices, indptr), shape=(len(degrees),) * 2)
-    how = {"permc_spec": "MMD_AT_PLUS_A", "diag_pivot_thresh": 0.0, "options": {"SymmetricMode": True}}
-    return np.argsort(spla.splu(with_diagonal(laplacian, degrees + 1.0), **how).perm_c)
 
 
 @loop

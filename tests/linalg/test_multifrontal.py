@@ -1,4 +1,4 @@
-"""Factors by supernodes: their nodes, their panels and L D Lᵀ itself, against dense algebra."""
+"""Factors by fronts: their nodes, their panels and L D Lᵀ itself, against dense algebra."""
 
 import numpy as np
 import pytest
@@ -6,7 +6,8 @@ import scipy.linalg
 import scipy.sparse as sp
 
 from unijam.linalg import Elimination
-from unijam.linalg.supernodes import Panels, analyse, factorise, graph_of, nodes_of, solve
+from unijam.linalg.multifrontal import BLOCK, STRIP, THIN, factorise, solve
+from unijam.linalg.symbolic import analyse, graph_of, nodes_of
 
 
 def particles(n, d, rng):
@@ -34,7 +35,7 @@ def test_the_coordinates_of_a_particle_are_one_node():
             assert factor.n_negative == (np.linalg.eigvalsh(dense) < -shift).sum()
 
 
-@pytest.mark.parametrize(("n", "d"), [(6, 1), (12, 2), (9, 3)])
+@pytest.mark.parametrize(("n", "d"), [(6, 1), (12, 2), (9, 3), (120, 3)])
 @pytest.mark.parametrize("shift", [0.0, 0.7])
 def test_the_panels_hold_the_factors_of_the_ordered_matrix(n, d, shift):
     """L and D written out from the panels: P (A + shift) Pᵀ = L D Lᵀ, which is unique for a given order."""
@@ -51,7 +52,8 @@ def test_the_panels_hold_the_factors_of_the_ordered_matrix(n, d, shift):
         if node[a] == node[b]
     )
     order = rng.permutation(len(first))
-    panels = Panels(*analyse(*graph_of(*pattern, node, first), order, node))
+    panels = analyse(*graph_of(*pattern, node, first), order, node)
+    assert panels.entries <= panels.offsets[-1]
     values, n_negative = factorise(matrix.data, *pattern, shift, panels)
     size = n * d
     lower = np.zeros((size, size))
@@ -69,3 +71,30 @@ def test_the_panels_hold_the_factors_of_the_ordered_matrix(n, d, shift):
     rhs = rng.standard_normal(size)
     expected = scipy.linalg.solve(dense + shift * np.eye(size), rhs)
     np.testing.assert_allclose(solve(values, panels, rhs), expected, rtol=1e-8, atol=1e-10)
+
+
+def test_the_last_matrices_reach_blocks_strips_and_products():
+    """The widest panel of 120 particles in space: loops, blocks, strips and BLAS all take part in the test above."""
+    rng = np.random.default_rng(120)
+    matrix = sp.csc_array(particles(120, 3, rng))
+    node, first = nodes_of(matrix.indices, matrix.indptr)
+    order = rng.permutation(len(first))
+    panels = analyse(*graph_of(matrix.indices, matrix.indptr, node, first), order, node)
+    widths = np.diff(panels.columns)
+    assert widths.min() <= THIN < BLOCK < STRIP < widths.max()
+
+
+def test_updates_wait_in_the_room_that_was_counted():
+    """Chains, stars and forests: children of one parent, of many, and none."""
+    rng = np.random.default_rng(4)
+    for n in (1, 2, 7, 50):
+        for kind in ("chain", "star", "forest", "alone"):
+            links = np.zeros((n, n))
+            for k in range(1, n):
+                parent = {"chain": k - 1, "star": 0, "forest": rng.integers(0, k), "alone": k}[kind]
+                links[k, parent] = links[parent, k] = -1.0
+            dense = links + np.diag(rng.uniform(5, 60, n))
+            rhs = rng.standard_normal(n)
+            factor = Elimination().factor(sp.csc_array(dense), 0.0)
+            np.testing.assert_allclose(factor.solve(rhs), scipy.linalg.solve(dense, rhs), rtol=1e-10)
+            assert factor.n_negative == (np.linalg.eigvalsh(dense) < 0).sum()
