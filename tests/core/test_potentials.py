@@ -187,18 +187,18 @@ def test_a_jump_of_the_force_that_the_potential_does_not_name_is_refused():
     assert discs.at(potential=Yukawa(shifted=True)).potential.exponent == pytest.approx(2, rel=1e-3)
 
 
-def test_a_potential_without_a_jump_is_not_refused():
+def test_a_potential_without_a_jump_is_not_refused(hertzian):
     """Rounding errors of a shifted force, plateaus, slow powers and single tensors are no jumps."""
 
-    class Slow(OwnHertzian):
+    class Slow(type(hertzian)):
         def force(self, delta):
             return delta.clip(0) ** 0.05
 
-    class OfTensors(OwnHertzian):
+    class OfTensors(type(hertzian)):
         def force(self, delta):
             return torch.relu(delta) ** 1.5
 
-    class Shifted(OwnHertzian):
+    class Shifted(type(hertzian)):
         def force(self, delta):
             return (delta > 0) * (np.exp(delta) - 1 + 3e-17)
 

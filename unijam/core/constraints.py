@@ -114,8 +114,9 @@ class Constraints(Brief, ABC):
 
         A degree of freedom bears force if an overlap moves or bends along it: if the norm of its column of J, taken
         over the stressed constraints, or of its column of Hp exceeds 1e-12 of the largest one. (At the top of
-        1 + cos b nothing moves along b, and a saddle would be taken for a minimum.) If one coordinate of a group (`system.coordinates`: a particle, say) bears force,
-        the whole group does; the mask therefore does not depend on the orientation of the axes.
+        1 + cos b nothing moves along b, and a saddle would be taken for a minimum.) If one coordinate of a group
+        (`system.coordinates`: a particle, say) bears force, the whole group does; the mask therefore does not depend
+        on the orientation of the axes.
         """
         columns = self._column_norms()
         largest = columns.max() if int(self.stressed.sum()) else 0.0

@@ -61,8 +61,8 @@ class Rescalings:
     def balanced(self, x: Tensor) -> Tensor:
         """x, (N,), with every unit rescaled to ‖[w_in|b]‖ = ‖w_out‖; x itself where it is so already.
 
-        Units without weights on one side stay as they are. Deep networks need many sweeps, about the square of their
-        depth times five: if 1000 do not suffice, the last x is returned with a `RuntimeWarning`.
+        Units without weights on one side stay as they are. Deep networks need many sweeps (20 layers: a few hundred):
+        if 1000 do not suffice, the last x is returned with a `RuntimeWarning`.
         """
         if not self.entering:
             return x
