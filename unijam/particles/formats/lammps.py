@@ -194,10 +194,10 @@ def _atoms(data: DataFile, n: int, types: dict[str, int]) -> tuple[np.ndarray, n
             False, f"{data.path}: the number of lines under Atoms", len(rows), f"{n}, as many as its atoms"
         )
     width = len(rows[0][1])
+    wanted = "7 or 10, as in the other lines: id type diameter density x y z, and images"
     for line, words in rows:
-        wanted = "7 or 10, as in the other lines: id type diameter density x y z, and images"
-        field = place.format(line, "the number of values")
-        require(len(words) in (7, 10) and len(words) == width, field, len(words), wanted)
+        if len(words) not in (7, 10) or len(words) != width:
+            require(False, place.format(line, "the number of values"), len(words), wanted)
     columns = list(zip(*(words for _, words in rows), strict=True))
 
     def check(column: int, name: str, fits: Callable[[str], Any], wanted: str) -> None:
