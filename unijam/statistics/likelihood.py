@@ -119,5 +119,6 @@ class CutOffPowerLaw:
 
     def quantile(self, parameters: np.ndarray, fraction: float) -> float:
         """The x below which this fraction (0 to 1) of the law with these parameters, (k,), lies."""
-        cumulative = np.cumsum(self._probabilities(parameters)[0])
+        probabilities = self._probabilities(parameters)[0]
+        cumulative = np.cumsum(probabilities) - 0.5 * probabilities  # half of a node's own lies below it
         return float(self.upper * np.exp(np.interp(fraction, cumulative, self._grid[0])))
