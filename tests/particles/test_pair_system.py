@@ -287,11 +287,11 @@ def test_faulty_shapes_are_refused_in_one_sentence():
     refused("the shape of .*bounding_radius", bounding_radius=lambda self: np.ones(3))
     bent = "linear in a common factor"
     refused(bent, delta=lambda self, a, b, r: (a.radius + b.radius) ** 2 - (r * r).sum(dim=1))
-    with pytest.raises(ValueError, match="largest diameter .* half the box side"):
+    with pytest.raises(ValueError, match=r"largest diameter .* half the box side"):
         Capsules.random(n=4)
-    with pytest.raises(ValueError, match="parameter = 'aspekt'"):
+    with pytest.raises(ValueError, match="aspekt"):
         Capsules.random(n=20, aspekt=3.0)
-    with pytest.raises(AttributeError, match="a body has no 'aspekt'"):
+    with pytest.raises(AttributeError, match="a body has no"):
         bodies(2, 0)[0].aspekt  # noqa: B018
     with pytest.raises(ValueError, match="SoftSpheres or Ellipses to be written"):
         system = Capsules.random(n=20)

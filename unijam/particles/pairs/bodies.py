@@ -85,14 +85,21 @@ class Body:
 
     def inward(self, vectors: Tensor) -> Tensor:
         """Vectors of the box, (m, d) or (m, k, d), in the body's frame."""
-        return self._turned(vectors, self.rotation.transpose(1, 2))
+        return self._turned(vectors, backwards=True)
 
     def outward(self, vectors: Tensor) -> Tensor:
         """Vectors of the body's frame, (m, d), (m, k, d) or (k, d), in the box's."""
-        return self._turned(vectors, self.rotation)
+        return self._turned(vectors, backwards=False)
 
-    def _turned(self, vectors: Tensor, rotation: Tensor) -> Tensor:
-        if vectors.ndim == 2 and len(vectors) == len(rotation):
+    def _turned(self, vectors: Tensor, backwards: bool) -> Tensor:
+        of_each = vectors.ndim == 2 and len(vectors) == len(self.radius)
+        if self.orientation.shape[1] == 1:  # by components: small matrices are slow
+            cos, sin = self.axis.unbind(dim=1) if of_each else self.axis[:, None].unbind(dim=2)
+            sin = -sin if backwards else sin
+            x, y = vectors.unbind(dim=-1)
+            return torch.stack((cos * x - sin * y, sin * x + cos * y), dim=-1)
+        rotation = self.rotation.transpose(1, 2) if backwards else self.rotation
+        if of_each:
             return (rotation @ vectors[:, :, None])[:, :, 0]
         return vectors @ rotation.transpose(1, 2)
 

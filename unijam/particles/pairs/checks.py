@@ -1,6 +1,6 @@
 """A user's `delta` on random pairs: what is wrong with it is said in one sentence, where the system is made."""
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import torch
@@ -11,9 +11,6 @@ from ...support.validation import require
 from .bodies import Body
 from .pairs import checked_delta
 
-if TYPE_CHECKING:
-    from ..pair_system import PairSystem
-
 PAIRS = 1000
 ROUNDING = 1e-8  # of R: iterations of a user's own may end a little earlier than rounding
 # R by which bodies may overlap beyond their bounding radii: a radius given to five digits is right
@@ -22,7 +19,7 @@ KNOWN = 64  # shapes whose check is remembered
 _known: dict[Any, float] = {}
 
 
-def torque_arm(system: "PairSystem") -> float:
+def torque_arm(system: Any) -> float:
     """Check `delta` and the bounding radius on random pairs; return the typical ∂Δ/∂angle at contact, in units of R.
 
     It is looked at once for each class and shape: copies with other radii or another start are not checked again.
@@ -42,14 +39,14 @@ def torque_arm(system: "PairSystem") -> float:
     return _known[key]
 
 
-def _identity(system: "PairSystem") -> Any:
+def _identity(system: Any) -> Any:
     fixed, rows = system.shape_fields
     parts: list[Any] = [(name, repr(value)) for name, value in fixed.items()]
     parts += [(name, value.numpy().tobytes()) for name, value in rows.items()]
     return type(system), system.dimension, tuple(parts)
 
 
-def _checked(system: "PairSystem") -> float:
+def _checked(system: Any) -> float:
     name = f"{type(system).__name__}.delta(a, b, r)"
     rng, d, o = np.random.default_rng(0), system.dimension, system.orientations
     mean = system.radii.mean()

@@ -3,7 +3,7 @@
 import math
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING
+from typing import Any
 
 import numpy as np
 import scipy.sparse as sp
@@ -13,9 +13,6 @@ from ...support.arrays import Array
 from ..packing import HasContacts
 from ..rattlers import bearing_particles
 from .pairs import Pairs
-
-if TYPE_CHECKING:
-    from ..pair_system import PairSystem
 
 
 @dataclass(frozen=True, eq=False, kw_only=True, repr=False)
@@ -40,7 +37,7 @@ class PairConstraints(Constraints, HasContacts):
         k, the distances that `delta` gives of each pair.
     """
 
-    system: "PairSystem"
+    system: Any
     x: Array
     delta: Array
     members: Array

@@ -1,6 +1,6 @@
 """U and ∇U for first-order methods: a list of near pairs with a skin, and one backward pass over all of them."""
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import torch
@@ -9,9 +9,6 @@ from ...core.tolerances import OVERLAP_RESOLUTIONS
 from ...support.arrays import Array
 from ..kernels.neighbours import neighbour_pairs
 from .pairs import Pairs
-
-if TYPE_CHECKING:
-    from ..pair_system import PairSystem
 
 FIRST_SKIN = 0.1  # in mean diameters
 # Skin in mean diameters × evaluations that a list serves, as of ellipses; an evaluation costs as much as ten
@@ -31,7 +28,7 @@ class NearPairs:
         How often the list was made.
     """
 
-    def __init__(self, system: "PairSystem") -> None:
+    def __init__(self, system: Any) -> None:
         self.system = system
         self.pairs: Pairs | None = None
         self.threshold = OVERLAP_RESOLUTIONS * system.resolution(system.initial)

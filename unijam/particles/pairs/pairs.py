@@ -6,7 +6,7 @@ Rows do not know each other, so that one backward pass gives ∂Δ/∂z of all p
 
 from collections.abc import Iterator
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import torch
@@ -15,9 +15,6 @@ from torch import Tensor
 from ...core.recording import recording
 from ...support.validation import require
 from .bodies import Body
-
-if TYPE_CHECKING:
-    from ..pair_system import PairSystem
 
 BATCH = 2**14  # pairs in one pass: its graph takes some 100 MB where Δ has ten distances a pair
 
@@ -30,7 +27,7 @@ class Pairs:
     first, second : (m,) int64 arrays
     """
 
-    def __init__(self, system: "PairSystem", first: np.ndarray, second: np.ndarray) -> None:
+    def __init__(self, system: Any, first: np.ndarray, second: np.ndarray) -> None:
         self.system, self.first, self.second = system, first, second
 
     def __len__(self) -> int:
@@ -178,7 +175,7 @@ class Pairs:
     _gathered: tuple[slice, list[tuple[Tensor, dict[str, Any]]]] | None = None
 
 
-def checked_delta(system: "PairSystem", a: Body, b: Body, r: Tensor) -> Tensor:
+def checked_delta(system: Any, a: Body, b: Body, r: Tensor) -> Tensor:
     """Δ of a user's class, (m, k), or one sentence that says what is wrong with it."""
     delta, field, m = system.delta(a, b, r), f"{type(system).__name__}.delta(a, b, r)", len(r)
     wanted = "a tensor, made of a, b and r by functions of torch"

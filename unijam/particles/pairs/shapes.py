@@ -105,9 +105,7 @@ class Capsules(PairSystem):
 
     def delta(self, a: Body, b: Body, r: Tensor) -> Tensor:
         core = torch.tensor([[1.0 - self.aspect, 0.0], [self.aspect - 1.0, 0.0]], dtype=r.dtype)
-        of_a, of_b = (body.radius[:, None, None] * body.outward(core) for body in (a, b))
-        sigma = a.radius + b.radius
-        return sigma[:, None] * (1.0 - touching_polygons(r, of_a, of_b, sigma))
+        return (a.radius + b.radius)[:, None] * (1.0 - touching_polygons(a, b, r, core, 1.0))
 
     def outline(self) -> np.ndarray:
         return _rounded([[1.0 - self.aspect, 0.0], [self.aspect - 1.0, 0.0]], 1.0, 4 * ROUNDED)
@@ -155,9 +153,7 @@ class RoundedPolygons(PairSystem):
 
     def delta(self, a: Body, b: Body, r: Tensor) -> Tensor:
         core = torch.from_numpy(self.core)
-        of_a, of_b = (body.radius[:, None, None] * body.outward(core) for body in (a, b))
-        sigma = a.radius + b.radius
-        return sigma[:, None] * (1.0 - touching_polygons(r, of_a, of_b, self.rounding * sigma))
+        return (a.radius + b.radius)[:, None] * (1.0 - touching_polygons(a, b, r, core, self.rounding))
 
     def outline(self) -> np.ndarray:
         return _rounded(self.core, self.rounding, ROUNDED)

@@ -5,7 +5,7 @@
 for other bodies A. Donev, S. Torquato, F. H. Stillinger, J. Comput. Phys. 202, 737 (2005), section 3.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import cached_property
 from typing import Any
 
@@ -241,9 +241,17 @@ def touching_discs(r: Tensor, of_a: Tensor, of_b: Tensor, reach: Tensor) -> Tens
         The sum of both radii.
     """
     apart = of_b - of_a
-    square, along = (r * r).sum(dim=-1), (r * apart).sum(dim=-1)
-    root = along * along - square * ((apart * apart).sum(dim=-1) - reach * reach)
-    touches = root > 1e-6 * square * reach * reach  # there, where they but graze each other, s has no slope
-    inverse = (torch.where(touches, root, square * reach * reach).sqrt() - along) / square
+    return discs_by_components(r.unbind(dim=-1), apart.unbind(dim=-1), reach)
+
+
+def discs_by_components(r: Sequence[Tensor], apart: Sequence[Tensor], reach: Tensor) -> Tensor:
+    """`touching_discs` of the components of r and of of_b − of_a."""
+    square = sum((c * c for c in r[1:]), r[0] * r[0])
+    along = sum((c * e for c, e in zip(r[1:], apart[1:], strict=True)), r[0] * apart[0])
+    free = reach * reach - sum((e * e for e in apart[1:]), apart[0] * apart[0])
+    root = along * along + square * free
+    usual = square * reach * reach
+    touches = root > 1e-6 * usual  # there, where they but graze each other, s has no slope
+    inverse = (torch.where(touches, root, usual).sqrt() - along) / square
     touches = touches & (inverse > 1.0 / NEVER)
     return torch.where(touches, 1.0 / torch.where(touches, inverse, 1.0), NEVER)
