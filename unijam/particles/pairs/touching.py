@@ -48,6 +48,11 @@ def touching_scale(a: Body, b: Body, r: Tensor, surface: Surface) -> Tensor:
     (m,) tensor
         s, twice differentiable where the bodies are curved.
 
+    Raises
+    ------
+    ValueError
+        Where r is not of the plane.
+
     Examples
     --------
     Discs touch where they are scaled by r/(R_a + R_b):
@@ -239,6 +244,19 @@ def touching_discs(r: Tensor, of_a: Tensor, of_b: Tensor, reach: Tensor) -> Tens
         The centre of each disc, seen from that of its body.
     reach : (…) tensor
         The sum of both radii.
+
+    Returns
+    -------
+    (…) tensor
+        s.
+
+    Examples
+    --------
+    >>> import torch
+    >>> import unijam as uj
+    >>> r, none, one = torch.tensor([[3.0, 0.0]]), torch.zeros(1, 2), torch.ones(1)
+    >>> uj.touching_discs(r, none, none, 2 * one)
+    tensor([1.5000])
     """
     apart = of_b - of_a
     return discs_by_components(r.unbind(dim=-1), apart.unbind(dim=-1), reach)
