@@ -11,6 +11,7 @@ import torch
 from hypothesis import HealthCheck, settings
 
 import unijam as uj
+from unijam.particles.pairs.shapes import Capsules, Superellipses
 
 torch.set_num_threads(1)
 settings.register_profile(
@@ -94,6 +95,8 @@ SYSTEMS: dict[str, Callable[[int], uj.ConstrainedSystem]] = {
         n=32, dimension=3, packing_fraction=0.8, radii="uniform", seed=seed
     ),
     "ellipses": lambda seed: uj.Ellipses.random(n=20, aspect_ratio=1.6, packing_fraction=1.1, seed=seed),
+    "superellipses": lambda seed: Superellipses.random(n=16, packing_fraction=1.1, seed=seed),
+    "capsules": lambda seed: Capsules.random(n=16, packing_fraction=1.1, seed=seed),
     "tanh spherical": network(),
     "tanh free": network(weights="free"),
     "softplus free": network(activation="softplus", beta=2.0, weights="free"),

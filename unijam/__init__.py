@@ -54,6 +54,9 @@ if TYPE_CHECKING:  # the names of `_LAZY`, for type checkers and editors
     from .networks import DataSet, FullyConnected, Network, Perceptron, accuracy, datasets, test_error
     from .particles.formats.gsd import read_gsd, write_gsd
     from .particles.formats.lammps import lammps_input, read_lammps, write_lammps
+    from .particles.pair_system import PairSystem
+    from .particles.pairs.rounded import touching_polygons
+    from .particles.pairs.touching import touching_discs, touching_scale
 
 __version__ = "0.1.0"
 
@@ -63,6 +66,7 @@ _LAZY = {
     "DataSet": ".networks",
     "FullyConnected": ".networks",
     "Network": ".networks",
+    "PairSystem": ".particles.pair_system",
     "Perceptron": ".networks",
     "accuracy": ".networks",
     "animate_jamming": ".figures",
@@ -72,6 +76,9 @@ _LAZY = {
     "read_gsd": ".particles.formats.gsd",
     "read_lammps": ".particles.formats.lammps",
     "test_error": ".networks",
+    "touching_discs": ".particles.pairs.touching",
+    "touching_polygons": ".particles.pairs.rounded",
+    "touching_scale": ".particles.pairs.touching",
     "write_gsd": ".particles.formats.gsd",
     "write_lammps": ".particles.formats.lammps",
 }
@@ -106,6 +113,7 @@ __all__ = [
     "Method",
     "MinimizeResult",
     "Network",
+    "PairSystem",
     "Perceptron",
     "Potential",
     "ProximalNewton",
@@ -149,6 +157,9 @@ __all__ = [
     "softplus_to_relu",
     "stress",
     "test_error",
+    "touching_discs",
+    "touching_polygons",
+    "touching_scale",
     "vibrational_modes",
     "write_gsd",
     "write_lammps",

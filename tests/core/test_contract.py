@@ -31,10 +31,16 @@ def point(system, seed):
     return stretch * x + like(system, 0.02 * random.standard_normal(system.n_dof))
 
 
+def named(c):
+    """The members of each constraint, and which of the distances of these it is where they have several."""
+    members = to_numpy(c.members)
+    return np.column_stack([members, c.which]) if hasattr(c, "which") else members
+
+
 def known_delta(system, x, pairs, reach):
     """Δ at x of the constraints with these members, in this order."""
     c = system.constraints(x, reach)
-    found = {tuple(k): d for k, d in zip(to_numpy(c.members).tolist(), to_numpy(c.delta), strict=True)}
+    found = {tuple(k): d for k, d in zip(named(c).tolist(), to_numpy(c.delta), strict=True)}
     return np.array([found[tuple(pair)] for pair in pairs.tolist()])
 
 
@@ -81,7 +87,7 @@ def test_derivatives_are_those_of_finite_differences(make_system, seed):
     x, reach = point(system, seed), 0.1
     assume(far_from_kinks(system, x, reach))
     c = system.constraints(x, reach)
-    members = to_numpy(c.members)
+    members = named(c)
     jacobian = to_numpy(c.jacobian())
     expected = columns(lambda y: known_delta(system, y, members, reach + 0.1), x)
     np.testing.assert_allclose(jacobian, expected, atol=1e-6 * np.abs(expected).max())
@@ -143,12 +149,12 @@ def test_products_and_weighted_curvature_agree_with_the_jacobian(make_system, se
     chosen = to_numpy(c.delta) > 0
     rows = to_numpy(c.jacobian(torch.from_numpy(chosen) if is_torch(x) else chosen))
     np.testing.assert_allclose(rows, jacobian[chosen], atol=1e-13)
-    members = to_numpy(c.members)
+    members = named(c)
 
     def weighted(y):  # Σ w Δ, forces held, gaps included
         there = system.constraints(y, 0.2)
         known = {tuple(k): weight for k, weight in zip(members.tolist(), w, strict=True)}
-        held = [known.get(tuple(k), 0.0) for k in to_numpy(there.members).tolist()]
+        held = [known.get(tuple(k), 0.0) for k in named(there).tolist()]
         return to_numpy(there.vjp(like(system, held)))
 
     expected = sum(weight * weighted(x + times * STEP * like(system, v)) for times, weight in STENCIL) / STEP
@@ -197,7 +203,7 @@ def test_delta_is_linear_in_the_scale_and_loading_is_its_slope(make_scaled_syste
     x = point(system, seed)
     c, other = system.constraints(x, 0.1), system.at(scale=system.scale + change)
     assert other.scale == pytest.approx(system.scale + change, rel=1e-14)
-    moved = known_delta(other, x, to_numpy(c.members), 0.3) - to_numpy(c.delta)
+    moved = known_delta(other, x, named(c), 0.3) - to_numpy(c.delta)
     np.testing.assert_allclose(moved, change * to_numpy(c.loading()), atol=1e-14 * system.initial.shape[0])
 
 
@@ -217,7 +223,8 @@ def test_symmetries_move_no_delta(make_system, seed):
 
 @pytest.mark.parametrize(
     ("name", "rank"),
-    [("discs", 2), ("spheres", 3), ("ellipses", 2), ("tanh spherical", 3), ("tanh free", 0), ("gelu spherical", 4),
+    [("discs", 2), ("spheres", 3), ("ellipses", 2), ("capsules", 2),
+     ("tanh spherical", 3), ("tanh free", 0), ("gelu spherical", 4),
      ("relu free", 10), ("three classes", 6), ("perceptron", 1), ("breathing discs", 3), ("user's perceptron", 1)],
 )  # fmt: skip
 def test_number_of_symmetries(systems, name, rank):
@@ -232,14 +239,15 @@ def test_the_gauge_changes_no_delta_and_is_reached_at_once(make_system, seed):
     system = make_system(seed)
     x = point(system, seed)
     kept = system.canonical(x)
-    members = to_numpy(system.constraints(x, 0.1).members)
+    members = named(system.constraints(x, 0.1))
     before, after = (known_delta(system, y, members, 0.2) for y in (x, kept))
     np.testing.assert_allclose(after, before, atol=1e-12 * max(1.0, np.abs(before).max()))
     np.testing.assert_allclose(to_numpy(system.canonical(kept)), to_numpy(kept), rtol=1e-12, atol=1e-14)
 
 
 @pytest.mark.parametrize(
-    "name", ["discs", "spheres", "ellipses", "tanh spherical", "perceptron", "user's perceptron"]
+    "name",
+    ["discs", "spheres", "ellipses", "superellipses", "tanh spherical", "perceptron", "user's perceptron"],
 )
 def test_energy_along_the_branch_has_the_slope_of_the_conjugate_force(systems, name):
     """dU_min/dλ = Σ u'c (Hellmann-Feynman)."""
@@ -254,7 +262,7 @@ def test_energy_along_the_branch_has_the_slope_of_the_conjugate_force(systems, n
     assert uj.conjugate_force(system, here.x) == pytest.approx(slope, rel=1e-6)
 
 
-@pytest.mark.parametrize("name", ["discs", "spheres", "ellipses"])
+@pytest.mark.parametrize("name", ["discs", "spheres", "ellipses", "superellipses"])
 def test_virial_connects_conjugate_force_and_pressure(systems, name):
     """λτ = dVp + Σ u'Δ, with p = −dU/dV of the box and all positions stretched, radii held."""
     system = systems[name](1)

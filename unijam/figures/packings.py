@@ -35,7 +35,7 @@ def plot_packing(
 
     Parameters
     ----------
-    system : SoftSpheres or Ellipses
+    system : SoftSpheres, Ellipses or PairSystem
         In two or three dimensions.
     x : (n_dof,) array
     ax : Axes, optional
@@ -71,7 +71,10 @@ def plot_packing(
     1.0
     """
     require(
-        isinstance(system, Packing), "system", type(system).__name__, "a packing: SoftSpheres or Ellipses"
+        isinstance(system, Packing),
+        "system",
+        type(system).__name__,
+        "a packing: SoftSpheres, Ellipses or a PairSystem",
     )
     require(system.dimension in (2, 3), "dimension", system.dimension, "2 or 3 for a picture")
     x = np.asarray(require_positions(system, x), dtype=np.float64)
@@ -101,26 +104,33 @@ def proportions(system: Packing) -> np.ndarray:
 
 
 def _draw_flat(ax: Axes, scene: Scene, forces: bool) -> None:
-    """Discs or ellipses, with their images, cut off at the box."""
+    """Discs, ellipses or polygons, with their images, cut off at the box."""
     outline = Rectangle((0, 0), *scene.sides, fill=False, ec=INK, lw=1.0, zorder=5)
     ax.add_patch(outline)
     cos, sin = np.cos(scene.angles), np.sin(scene.angles)
     wide, high = np.hypot(scene.long * cos, scene.short * sin), np.hypot(scene.long * sin, scene.short * cos)
-    half = np.column_stack([wide, high])
+    half = np.column_stack([wide, high]) if scene.outlines is None else np.abs(scene.outlines).max(axis=1)
     at, whose = images(scene.centres, half, scene.sides)
     thin = float(np.clip(9.0 / np.sqrt(len(at)), 0.15, 0.6))
-    particles = EllipseCollection(
-        2 * scene.long[whose],
-        2 * scene.short[whose],
-        np.degrees(scene.angles[whose]),
-        units="xy",
-        offsets=at,
-        offset_transform=ax.transData,
-        facecolors=scene.colours[whose],
-        edgecolors=0.55 * np.where(scene.held[whose, None], scene.base, 0.9),
-        linewidths=thin,
-        zorder=2,
-    )
+    style: dict[str, Any] = {
+        "facecolors": scene.colours[whose],
+        "edgecolors": 0.55 * np.where(scene.held[whose, None], scene.base, 0.9),
+        "linewidths": thin,
+        "zorder": 2,
+    }
+    particles: Any
+    if scene.outlines is not None:
+        particles = polygons(at[:, None, :] + scene.outlines[whose], **style)
+    else:
+        particles = EllipseCollection(
+            2 * scene.long[whose],
+            2 * scene.short[whose],
+            np.degrees(scene.angles[whose]),
+            units="xy",
+            offsets=at,
+            offset_transform=ax.transData,
+            **style,
+        )
     shown: list[Any] = [particles]
     ax.add_collection(particles, autolim=False)
     if forces and len(scene.links):

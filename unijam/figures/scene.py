@@ -9,7 +9,7 @@ from matplotlib.colors import Normalize, to_rgb
 from ..core.constraints import Constraints
 from ..particles.ellipses import EllipseConstraints, Ellipses
 from ..particles.formats.common import wrapped
-from ..particles.packing import Packing
+from ..particles.packing import Outlined, Packing
 from ..support.validation import require, require_finite
 from .comparison import COLOURS
 
@@ -29,7 +29,8 @@ class Scene:
         self.system, self.mode = system, mode
         self.sides = system.sides
         self.centres = wrapped(system.positions(x), self.sides)[0]
-        self.ellipses = isinstance(system, Ellipses)
+        self.outlines = system.outlines(x) if isinstance(system, Outlined) and d == 2 else None
+        self.ellipses = isinstance(system, Ellipses) or self.outlines is not None
         self.angles = system.angles(x) if isinstance(system, Ellipses) else np.zeros(n)
         if isinstance(system, Ellipses):
             self.long, self.short = system.semi_axes
@@ -65,7 +66,7 @@ class Scene:
             return mapped
         if colour is not None:
             self.base = np.array(to_rgb(colour))
-        if self.mode is not None and self.ellipses:
+        if self.mode is not None and self.system.orientations == 1:
             turns = self.mode[2 * self.system.n :]
             scaled = turns / (np.abs(turns).max() or 1.0)
             return 0.25 + 0.75 * colormaps["RdBu_r"](0.5 + 0.5 * scaled)[:, :3]

@@ -20,7 +20,7 @@ from ..support.printing import Brief
 from ..support.validation import require
 from .ellipses import EllipseConstraints
 from .kernels import perram_wertheim
-from .packing import Packing, require_packing
+from .packing import HasContacts, Packing, require_packing
 from .spheres import SphereConstraints
 
 BALANCE = 1e-4  # relative gradient above which a state is too far from balance for linear response
@@ -120,7 +120,7 @@ def contacts_of(system: Packing, c: Constraints, select: Array) -> Contacts:
     Raises
     ------
     ValueError
-        Where the constraints belong to neither spheres nor ellipses.
+        Where the constraints are not those of particles that unijam knows.
     """
     first, second = c.members[select].T.copy()
     if isinstance(c, SphereConstraints):
@@ -136,9 +136,12 @@ def contacts_of(system: Packing, c: Constraints, select: Array) -> Contacts:
         ends = (first, second, shift.copy(), c.t[select])
         curvature = perram_wertheim.hessians(c.x, *shapes, *ends, -c.sigma[select])
         head, tail = second, first
+    elif isinstance(c, HasContacts):
+        separation, slopes, curvature = c.contacts(select)
+        head, tail = second, first
     else:
         name = type(c).__name__
-        raise ValueError(f"constraints = {name} is not valid: it must be those of spheres or ellipses.")
+        raise ValueError(f"constraints = {name} is not valid: it must be those of particles of a packing.")
     return Contacts(
         force=system.potential.force(c.delta[select]),
         stiffness=system.potential.stiffness(c.delta[select]),

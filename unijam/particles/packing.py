@@ -4,6 +4,7 @@ In a fixed box Δ = λ c − g(x), with λ the mean diameter (discs: c = σ_ij/�
 """
 
 import math
+from abc import ABC, abstractmethod
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Annotated, Any, ClassVar, Self
@@ -276,6 +277,22 @@ class Packing(ConstrainedSystem, HasPressure):
         It is 4e-16 × the longest side of the box, or × the largest coordinate where particles have drifted far away.
         """
         return 4e-16 * max(float(self.sides.max()), float(np.abs(x[: self.n * self.dimension]).max()))
+
+
+class HasContacts(ABC):
+    """Constraints of a user's shapes, of which stress and moduli are made."""
+
+    @abstractmethod
+    def contacts(self, select: Array) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """r, (m, d), ∂Δ/∂q, (m, q), and ∂²Δ/∂q∂q, (m, q, q), of a mask; q = (r, orientation of i, of j)."""
+
+
+class Outlined(ABC):
+    """Its particles are drawn as polygons, not as discs or ellipses."""
+
+    @abstractmethod
+    def outlines(self, x: Array) -> np.ndarray:
+        """Vertices of each particle as it lies at x, (n, v, 2), seen from its centre, in the units of the box."""
 
 
 def require_packing(system: Any) -> None:

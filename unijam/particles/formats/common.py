@@ -18,7 +18,7 @@ from ...core.potentials import Harmonic, Potential
 from ...support.arrays import Array
 from ...support.validation import require
 from ..ellipses import Ellipses
-from ..packing import Packing, require_packing
+from ..packing import Outlined, Packing, require_packing
 from ..spheres import SoftSpheres
 
 
@@ -65,6 +65,8 @@ def require_frame(system: Any, x: Array) -> np.ndarray:
     """
     require_packing(system)
     require(system.dimension in (2, 3), "dimension", system.dimension, "2 or 3 for a file of particles")
+    written = "SoftSpheres or Ellipses to be written into a file of particles; uj.save takes any system"
+    require(not isinstance(system, Outlined), "system", type(system).__name__, written)
     return np.ascontiguousarray(require_positions(system, x), dtype=np.float64)
 
 

@@ -1,0 +1,1 @@
+"""What `PairSystem` is made of: bodies, derivatives of Δ over pairs, sparse matrices, checks; and shapes."""
