@@ -112,19 +112,13 @@ class Constraints(Brief, ABC):
     def bearing(self) -> tuple[Array, Array]:
         """Masks of the degrees of freedom, (n_dof,), and of the constraints, (m,), that bear force.
 
-        A degree of freedom bears force if an overlap moves or bends along it: if the norm of its column of J, taken
-        over the stressed constraints, or of its column of Hp exceeds 1e-12 of the largest one. (At the top of
-        1 + cos b nothing moves along b, and a saddle would be taken for a minimum.) If one coordinate of a group
-        (`system.coordinates`: a particle, say) bears force, the whole group does; the mask therefore does not depend
-        on the orientation of the axes.
+        A degree of freedom bears force if the norm of its column of J, taken over the stressed constraints, exceeds
+        1e-12 of the largest one. If one coordinate of a group (`system.coordinates`: a particle, say) bears force,
+        the whole group does; the mask therefore does not depend on the orientation of the axes.
         """
         columns = self._column_norms()
         largest = columns.max() if int(self.stressed.sum()) else 0.0
-        moved = columns > UNMOVED * largest
-        if not self.system.matrix_free and not bool(moved.all()):
-            bends = column_norms(self.curvature(self.system.potential.force(self.delta) * self.stressed))
-            moved = moved | (bends > UNMOVED * bends.max())
-        moved = together(moved, self.system.coordinates)
+        moved = together(columns > UNMOVED * largest, self.system.coordinates)
         return moved, namespace(self.delta).ones_like(self.delta) > 0
 
     def _column_norms(self) -> Array:

@@ -10,11 +10,12 @@ import numpy as np
 
 from ..core.border import require_constraints
 from ..core.capabilities import coordinate_lengths, gauge_directions
-from ..core.derivatives import energy, gradient, kinks
+from ..core.constraints import Constraints
+from ..core.derivatives import energy, gradient, kinks, whole_hessian
 from ..core.system import ConstrainedSystem
 from ..core.tolerances import STATIONARY
-from ..linalg import orthonormal_rows, rank_of
-from ..support.arrays import Array, namespace, over, to_numpy
+from ..linalg import null_space, orthonormal_rows, rank_of
+from ..support.arrays import Array, is_sparse, namespace, over, over_both, to_numpy
 from .decomposition import HessianDecomposition, decompose_hessian
 
 STEP = 1e-8  # length of a step off a kink, in units of |x|, to see whether U rises
@@ -126,7 +127,7 @@ def certify(system: ConstrainedSystem, x: Array) -> Certificate:
     residual = over(gradient(system, c), coordinate_lengths(system))
     norm = float(residual @ residual) ** 0.5
     h = decompose_hessian(system, x)
-    values, dof = h.eigenvalues("total"), c.bearing()[0]
+    values = h.eigenvalues("total")
     # where U is linear, H vanishes but for rounding: forces and gradients tell its scale
     typical = float(np.abs(h.force) @ (h.jacobian**2).sum(1)) / max(h.jacobian.shape[1], 1)
     largest = max(float(np.abs(values).max(initial=0.0)), typical)
@@ -134,6 +135,9 @@ def certify(system: ConstrainedSystem, x: Array) -> Certificate:
     left = norm / max(h.force.size, 1) ** 0.5 / system.unit  # the gradient that is left, as a stiffness
     zero = max(10 * left, ROUNDING * epsilon * largest)
     rounding = 3.5 * system.resolution(x) * c.sensitivity(coordinate_lengths(system)) / size if size else 0.0
+    curved = _curved(system, c, h, zero)
+    if curved.any():
+        values = _spectrum(system, c, h, curved)
     slopes, n_degenerate = np.empty(0), 0
     if system.kinks is not None:
         held = kinks(c)
@@ -152,8 +156,36 @@ def certify(system: ConstrainedSystem, x: Array) -> Certificate:
         independent=rank_of(np.linalg.svd(h.kinks, compute_uv=False), h.kinks.shape) == n_kinks,
         n_negative=int((values < -zero).sum()),
         n_zero=int((np.abs(values) <= zero).sum()),
-        n_symmetries=orthonormal_rows(gauge_directions(system, x)[:, dof]).shape[0],
+        n_symmetries=orthonormal_rows(to_numpy(gauge_directions(system, x))[:, h.bearing | curved]).shape[0],
     )
+
+
+def _curved(system: ConstrainedSystem, c: Constraints, h: HessianDecomposition, zero: float) -> np.ndarray:
+    """Mask of the degrees of freedom that bear no force, but along which U bends by more than `zero`, (n_dof,).
+
+    At the top of 1 + cos b nothing moves along b, and yet x is no minimum. Rattlers, of sparse systems, do not count:
+    where few contacts pinch one, it is left out on purpose.
+    """
+    if h.bearing.all() or is_sparse(h.h0):
+        return h.bearing & False
+    return ~h.bearing & (np.abs(_hessian(system, c)).max(axis=0) > zero)
+
+
+def _spectrum(
+    system: ConstrainedSystem, c: Constraints, h: HessianDecomposition, curved: np.ndarray
+) -> np.ndarray:
+    """Eigenvalues of H on the tangent space of the kinks, over what bears force and what bends."""
+    chosen = h.bearing | curved
+    kinks_there = np.zeros((h.kinks.shape[0], chosen.size))
+    kinks_there[:, h.bearing] = h.kinks
+    across = null_space(kinks_there[:, chosen])
+    values: np.ndarray = np.linalg.eigvalsh(across.T @ _hessian(system, c)[np.ix_(chosen, chosen)] @ across)
+    return values
+
+
+def _hessian(system: ConstrainedSystem, c: Constraints) -> np.ndarray:
+    """H as a dense matrix, angles counted as lengths, (n_dof, n_dof)."""
+    return to_numpy(over_both(whole_hessian(system, c), coordinate_lengths(system)))
 
 
 def _rise(system: ConstrainedSystem, x: Array, h: HessianDecomposition) -> float:
