@@ -168,7 +168,8 @@ def _curved(system: ConstrainedSystem, c: Constraints, h: HessianDecomposition, 
     """
     if h.bearing.all() or is_sparse(h.h0):
         return h.bearing & False
-    return ~h.bearing & (np.abs(_hessian(system, c)).max(axis=0) > zero)
+    bent: np.ndarray = np.abs(_hessian(system, c)).max(axis=0) > zero
+    return ~h.bearing & bent
 
 
 def _spectrum(
