@@ -168,8 +168,8 @@ def _curved(system: ConstrainedSystem, c: Constraints, h: HessianDecomposition, 
     """
     if h.bearing.all() or is_sparse(h.h0):
         return h.bearing & False
-    bent: np.ndarray = np.abs(_hessian(system, c)).max(axis=0) > zero
-    return ~h.bearing & bent
+    bent: np.ndarray = ~h.bearing & (np.abs(_hessian(system, c)).max(axis=0) > zero)
+    return bent
 
 
 def _spectrum(
