@@ -242,8 +242,10 @@ def test_processes_measure_what_a_call_measures_and_pass_options_on(tmp_path):
         for field in {f.name for f in dataclasses.fields(JammedSample)} - {"seconds"}:
             here, there = getattr(a, field), getattr(b, field)
             if np.issubdtype(np.asarray(here).dtype, np.floating):
-                # the libraries of dense algebra add in an order that depends on where arrays lie in memory
-                np.testing.assert_allclose(here, there, rtol=1e-9, atol=1e-13)
+                # dense algebra adds in an order that depends on where arrays lie in memory; the gradient that is
+                # left at a minimum is rounding alone
+                left = field.startswith("relative_gradient")
+                np.testing.assert_allclose(here, there, rtol=1e-9, atol=1e-6 if left else 1e-13)
             else:
                 np.testing.assert_array_equal(here, there)
 
