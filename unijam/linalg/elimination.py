@@ -22,6 +22,7 @@ WORSE = 1.3
 # Nodes of a graph up to which minimum degree is tried too: in the plane it is the better order there, by up to a
 # fifth of the entries of L.
 SMALL = 3000
+FEW = 1000  # nodes up to which no other order is tried: to find it would take longer than it saves
 
 
 @dataclass(frozen=True, eq=False)
@@ -92,9 +93,9 @@ class Elimination:
 
 def _best_order(indices: np.ndarray, indptr: np.ndarray, node: np.ndarray) -> tuple[np.ndarray, Panels]:
     """The order of the nodes of a graph with the fewest entries of L, and its panels."""
-    orders = [dissected(indices, indptr, np.bincount(node))]
-    if len(indptr) <= SMALL:
-        orders.append(np.argsort(least_degree(indices, indptr)))
+    orders = [np.argsort(least_degree(indices, indptr))] if len(indptr) <= SMALL else []
+    if len(indptr) > FEW:
+        orders.append(dissected(indices, indptr, np.bincount(node)))
     found = [(order, analyse(indices, indptr, order, node)) for order in orders]
     return min(found, key=lambda pair: pair[1].entries)
 
