@@ -1,5 +1,9 @@
 """Factors by fronts: their nodes, their panels and L D Lᵀ itself, against dense algebra."""
 
+import os
+import subprocess
+import sys
+
 import numpy as np
 import pytest
 import scipy.linalg
@@ -98,3 +102,26 @@ def test_updates_wait_in_the_room_that_was_counted():
             factor = Elimination().factor(sp.csc_array(dense), 0.0)
             np.testing.assert_allclose(factor.solve(rhs), scipy.linalg.solve(dense, rhs), rtol=1e-10)
             assert factor.n_negative == (np.linalg.eigvalsh(dense) < 0).sum()
+
+
+FACTOR = """
+import numpy as np
+import scipy.sparse as sp
+from unijam.linalg import Elimination
+rng = np.random.default_rng(0)
+blocks = sp.random_array((60, 60), density=0.1, rng=rng)
+matrix = sp.kron(blocks + blocks.T, np.ones((3, 3))) + sp.diags_array(rng.uniform(20, 40, 180))
+print(Elimination().factor(sp.csc_array(matrix), 0.0).solve(rng.standard_normal(180)).tobytes().hex())
+"""
+
+
+def test_compiled_code_and_code_that_is_loaded_give_the_same_bits(tmp_path):
+    """The second process loads what the first has compiled, and stored in a folder that was empty."""
+    environment = os.environ | {"NUMBA_CACHE_DIR": str(tmp_path), "PYTHONPATH": os.pathsep.join(sys.path)}
+    runs = [
+        subprocess.run(
+            [sys.executable, "-c", FACTOR], env=environment, capture_output=True, text=True, check=True
+        )
+        for _ in range(2)
+    ]
+    assert runs[0].stdout == runs[1].stdout != ""

@@ -23,7 +23,9 @@ THIN = 16  # columns up to which loops are faster than a call of BLAS
 _fast = {"contract", "nsz", "reassoc", "arcp"}
 
 
-@inline
+# The functions below are inlined into `factorise`: as compiled functions of their own they would be optimised once more
+# there, and a process that has just compiled them would run other sums, in their last digits, than one that loads them.
+@inline(fastmath=_fast, forceinline=True)
 def _subtract_columns(
     target: Array, panel: Array, length: int, row: int, first: int, low: int, high: int
 ) -> None:
@@ -50,7 +52,7 @@ def _subtract_columns(
         k += 1
 
 
-@loop(fastmath=_fast)
+@inline(fastmath=_fast, forceinline=True)
 def _subtract(
     target: Array,
     target_row: int,
@@ -84,7 +86,7 @@ def _subtract(
         )  # fmt: skip
 
 
-@loop(fastmath=_fast)
+@inline(fastmath=_fast, forceinline=True)
 def _eliminate(panel: Array, length: int, width: int, work: Array) -> int:
     """Eliminate the columns of a panel among themselves; the number of negative pivots, −1 where one vanishes."""
     n_negative = 0
