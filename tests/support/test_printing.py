@@ -1,6 +1,7 @@
 """Systems and results print as one line, and are equal to themselves alone."""
 
 import unijam as uj
+from unijam.support.printing import brief
 
 
 def of_every_kind(system):
@@ -38,3 +39,14 @@ def test_what_a_line_says(systems):
     )
     own = repr(systems["user's perceptron"](0))
     assert own.startswith("UsersPerceptron(data=array(24, 8), ") and "margin=0.5" in own
+
+
+def test_a_long_value_loses_its_middle_and_a_path_keeps_its_file():
+    path = "/data/" + "folder/" * 30 + "train-images-idx3-ubyte.gz"
+    shown = brief(path)
+    assert (
+        len(shown) == 101
+        and shown.startswith("'/data/folder/")
+        and shown.endswith("train-images-idx3-ubyte.gz'")
+    )
+    assert brief("short") == "'short'"

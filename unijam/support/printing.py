@@ -4,7 +4,8 @@ import dataclasses
 from collections.abc import Mapping
 from typing import Any
 
-LONGEST = 100  # characters of a value that an error shows; the rest is cut off
+LONGEST = 100  # characters of a value that an error shows
+END = 60  # of them from its end, where the name of a file stands
 
 
 class Brief:
@@ -17,11 +18,14 @@ class Brief:
 
 
 def brief(value: Any) -> str:
-    """A value as one line of text for an error: its repr, cut after 100 characters; of an array only the shape."""
+    """A value as one line of text for an error: its repr, of at most 100 characters; of an array only the shape.
+
+    What is longer loses its middle: a path keeps the name of its file.
+    """
     if _is_array(value):
         return f"an array of shape {tuple(value.shape)}"
     text = " ".join(repr(value).split())
-    return text if len(text) <= LONGEST else f"{text[:LONGEST]}…"
+    return text if len(text) <= LONGEST else f"{text[: LONGEST - END]}…{text[-END:]}"
 
 
 def _part(value: Any) -> str:
