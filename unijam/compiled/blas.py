@@ -1,10 +1,15 @@
 """Matrix products inside compiled loops, by the linear algebra that SciPy brings (OpenBLAS, MKL, Accelerate)."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import cache
+from threading import Lock
 from typing import Any
 
 import numpy as np
 from numba import types
 from numba.np.linalg import _BLAS, ensure_blas
+from threadpoolctl import ThreadpoolController
 
 from ..support.arrays import Array
 from .loops import overload
@@ -51,3 +56,29 @@ def _subtract_product(
         )  # fmt: skip
 
     return product
+
+
+_controlled = Lock()  # held by the thread of Python that has set the number of BLAS's threads
+
+
+@cache
+def _controller() -> ThreadpoolController:
+    return ThreadpoolController()  # it looks through all libraries of the process, which takes milliseconds
+
+
+@contextmanager
+def one_thread() -> Iterator[None]:
+    """Let BLAS use one thread.
+
+    Threads of BLAS wait for the next product in a loop that does nothing: with the small products of a sparse factor
+    they cost more time than they save. One thread also sums in one order on every machine.
+    """
+    # The number belongs to the whole process. While one thread of Python has set it, others find it set.
+    if not _controlled.acquire(blocking=False):
+        yield
+        return
+    try:
+        with _controller().limit(limits=1, user_api="blas"):
+            yield
+    finally:
+        _controlled.release()

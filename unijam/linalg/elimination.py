@@ -11,6 +11,7 @@ import numpy as np
 import scipy.sparse as sp
 
 from ..compiled import loop
+from ..compiled.blas import one_thread
 from ..support.arrays import Array
 from .dissection import dissected, least_degree
 from .multifrontal import factorise, solve
@@ -68,7 +69,8 @@ class Elimination:
             matrix.sum_duplicates()
         pattern = (matrix.indices, matrix.indptr)
         panels = self._analysed(*pattern)
-        values, n_negative = factorise(matrix.data, *pattern, shift, panels)
+        with one_thread():
+            values, n_negative = factorise(matrix.data, *pattern, shift, panels)
         if n_negative < 0:
             return Factor(lambda rhs: rhs, None)
         return Factor(lambda rhs: solve(values, panels, np.ascontiguousarray(rhs)), n_negative)
