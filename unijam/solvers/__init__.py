@@ -14,6 +14,7 @@ from .objective import Objective
 from .point import Point
 from .replicas.run import ReplicaResult
 from .result import MinimizeResult, joined
+from .second_order.interior_point import InteriorPoint
 from .second_order.levenberg_marquardt import LevenbergMarquardt
 from .second_order.proximal_newton import ProximalNewton
 from .second_order.trust_region_newton import TrustRegionNewton
@@ -28,6 +29,7 @@ __all__ = [
     "Fire",
     "FitSearch",
     "GradientDescent",
+    "InteriorPoint",
     "LevenbergMarquardt",
     "Method",
     "MinimizeResult",

@@ -67,7 +67,8 @@ class Objective:
         self.scale_weight = 1.0
         self.as_it_is = False  # whether y = x, although the system has lengths
         self.lengths: Array | None = None
-        self.elimination = Elimination()
+        self.elimination = Elimination()  # of contacts
+        self.foreseen = Elimination()  # of contacts and near gaps
         self._sensitivity: float | None = None
         # ‖∇E‖/√N_Δ below which `tolerance` computes the rounding error; None: not needed yet
         self.far: float | None = None
@@ -92,7 +93,8 @@ class Objective:
         """
         made = {"conjugate": self.conjugate, "mask": self.mask} | changes
         other = Objective(system, self.weight_decay, **made, evaluate=self.evaluate if self.scaled else None)
-        other.elimination, other.as_it_is = self.elimination, self.as_it_is
+        other.elimination, other.foreseen = self.elimination, self.foreseen
+        other.as_it_is = self.as_it_is
         return other
 
     def start(self, x: Array, c: Constraints | None = None) -> Array:

@@ -10,9 +10,11 @@ from ...support.validation import require, require_options
 from ..first_order.conjugate_gradient import ConjugateGradient
 from ..history import SPARSE
 from ..kink_probe import KINK, ends_at_kink
+from ..loop import Solver
 from ..method import Method
 from ..objective import Objective
 from ..result import MinimizeResult, joined
+from ..second_order.interior_point import InteriorPoint
 from ..second_order.trust_region_newton import TrustRegionNewton
 
 # Relative gradient at which the first round hands over to Newton's method, if the system does not define `handover` or
@@ -21,6 +23,8 @@ HANDOVER = 1e-4
 # If a first attempt of Newton's method fails, but its relative gradient is below this, descent begins where it ended
 # (docs/decisions/034).
 NEARER = 0.5
+# Typical overlap, in units, below which an interior-point method is tried first (docs/decisions/093).
+FORESEEN = 5e-5
 # A round gains something if it lowers E by more than this share of it, or the relative gradient to that share of its
 # lowest value so far. After this many rounds in a row without gain the run ends. Discs with a force that jumps by 4 at
 # contact lowered E by 4e-3 a round of 20 000 evaluations, and would have gone on so for thirty rounds; of a smooth U a
@@ -87,11 +91,16 @@ class Rounds(Method):
         results: list[MinimizeResult] = []
         system, residual = objective.system, max(self.first_residual or first, tolerance)
         if self.newton_first:
-            tried = replace(newton, patience=1, fall=NEWTON_FALL).run(objective, x)
-            if tried.status in ("converged", "interrupted"):
-                return tried
-            if tried.relative_gradient < NEARER:
-                results, system, x = [tried], tried.system, tried.x
+            firsts: list[Solver] = [replace(newton, patience=1, fall=NEWTON_FALL)]
+            if _nearly_jammed(objective, x):
+                firsts.insert(0, InteriorPoint(tolerance))
+            for solver in firsts:
+                tried = solver.run(objective.going_on(system), x)
+                results.append(tried)
+                if tried.status in ("converged", "interrupted"):
+                    return joined(results)
+                if tried.relative_gradient < NEARER:
+                    system, x = tried.system, tried.x
         lowest, least, idle = math.inf, math.inf, 0
         for _ in range(self.max_rounds):
             gained = False
@@ -116,6 +125,12 @@ class Rounds(Method):
             # The next descent goes further than the last one, and than the point that Newton's method reached.
             residual = max(0.3 * min(residual, reached.relative_gradient), tolerance)
         return _ended(results, f"{self.max_rounds} rounds ran, as many as max_rounds allows.")
+
+
+def _nearly_jammed(objective: Objective, x: Array) -> bool:
+    """Whether overlaps at x are so small that contacts change with hardly any motion."""
+    unit = objective.system.unit
+    return objective.first(x).typical_force < objective.system.potential.force_unit(FORESEEN * unit)
 
 
 def _ended(results: list[MinimizeResult], reason: str) -> MinimizeResult:
