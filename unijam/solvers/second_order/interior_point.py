@@ -22,8 +22,10 @@ FIRST, LAST = 0.09, 1e-8
 # which it grows until H is, and the factor by which the next step begins with less (docs/decisions/093).
 SHIFT, FACTOR = 0.1, 4.0
 INSIDE = 0.99  # of the way to the nearest border that a step may go
-# The method gives up after so many steps in a row that went less than this part of the way.
+# The method gives up after so many steps in a row that went less than this part of the way, and where after so many
+# steps μ, in squares of a typical overlap, has not fallen to the last number: contacts rearrange then.
 SHORT, PATIENCE = 0.02, 6
+PROBE, FALLEN = 20, 0.25
 
 
 @dataclass(frozen=True)
@@ -57,8 +59,8 @@ class InteriorPoint(Solver):
     """
 
     max_steps: int = 60
-    reach: float = 0.05
-    longest: float = 0.3
+    reach: float = 0.01
+    longest: float = 1.0
     sees_curvature: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
@@ -80,7 +82,7 @@ class InteriorPoint(Solver):
         if not len(overlaps):
             return
         s, w = _central(c.delta, FIRST * float((overlaps**2).mean()))
-        shift, short = 0.0, 0
+        shift, short, n_steps = 0.0, 0, 0
         while short < PATIENCE:
             step = _Step(objective, point, c, s, w, shift)
             if step.factor is None:
@@ -105,7 +107,10 @@ class InteriorPoint(Solver):
             typical = float((s * s).mean()) ** 0.5
             # A rattler in a wide cage may be far off; what counts is what is missing of overlaps.
             missing = np.abs((c.delta - s + w) * s / (s + w)).max()
-            if float((s * w).mean()) <= LAST * typical**2 and missing <= 1e-6 * typical:
+            product, n_steps = float((s * w).mean()) / typical**2, n_steps + 1
+            if product <= LAST and missing <= 1e-6 * typical:
+                return
+            if n_steps == PROBE and product > FALLEN:
                 return
 
 
