@@ -17,6 +17,7 @@ from .ellipses import Origin
 from .orientations import FAST, to_coordinates, unit
 from .pair_list import suitable_skin
 from .perram_wertheim_3d import contacts, near_pairs
+from .spheroids import add_forces, axis_contacts, axis_coordinates
 
 STEEPEST = 1.05  # an angle over its chord, for chords of at most one
 
@@ -100,10 +101,15 @@ def forces(listed: EllipsoidList, x: np.ndarray, total: np.ndarray, ratio: float
     root, rows, frame = listed.root, listed.rows, listed.frame
     if not ratio > 0 or outdated(x, ratio, listed.built, listed.built_ratio, listed.skin, radii, shape) > 0:
         return -1.0, 0, 0.0
+    n = len(radii)
+    pushes = np.zeros((n, 6))
+    if len(x) == 6 * n:
+        axis_contacts(x, frame, radii, shape, first, second, listed.shift, listed.t, root, rows)
+        found = add_forces(first, second, radii, ratio, root, rows, listed.threshold, pushes)
+        axis_coordinates(x, n, frame, pushes, total)
+        return found
     contacts(x, frame, radii, shape, first, second, listed.shift, listed.t, root, rows)
-    n, squares, count, load = len(radii), 0.0, 0, 0.0
-    total[:] = 0.0
-    torques = np.zeros((n, 3))
+    squares, count, load = 0.0, 0, 0.0
     for k in range(len(first)):
         if root[k] < ratio:
             i, j = first[k], second[k]
@@ -112,21 +118,27 @@ def forces(listed: EllipsoidList, x: np.ndarray, total: np.ndarray, ratio: float
             squares += delta * delta
             count += delta > listed.threshold
             load += delta * sigma
-            push_pair(total, torques, i, j, rows, k, -delta * sigma)
-    to_coordinates(x, n, frame, torques, total)
+            push_pair(pushes, i, j, rows, k, -delta * sigma)
+    to_coordinates(x, n, frame, pushes, total)
     return squares, count, load
 
 
 @loop(inline="always", fastmath=FAST)
-def push_pair(
-    total: np.ndarray, torques: np.ndarray, i: int, j: int, rows: np.ndarray, k: int, weight: float
-) -> None:
-    """Add weight × rows[:, k] to the positions of i and j in total, (n_dof,), and to their torques, (n, 3)."""
-    for axis in range(3):
-        total[3 * i + axis] -= weight * rows[axis, k]
-        total[3 * j + axis] += weight * rows[axis, k]
-        torques[i, axis] += weight * rows[3 + axis, k]
-        torques[j, axis] += weight * rows[6 + axis, k]
+def push_pair(pushes: np.ndarray, i: int, j: int, rows: np.ndarray, k: int, weight: float) -> None:
+    """Add weight × rows[:, k] to the forces and torques of i and j in pushes, (n, 6)."""
+    gx, gy, gz = weight * rows[0, k], weight * rows[1, k], weight * rows[2, k]
+    pushes[i, 0] -= gx
+    pushes[i, 1] -= gy
+    pushes[i, 2] -= gz
+    pushes[i, 3] += weight * rows[3, k]
+    pushes[i, 4] += weight * rows[4, k]
+    pushes[i, 5] += weight * rows[5, k]
+    pushes[j, 0] += gx
+    pushes[j, 1] += gy
+    pushes[j, 2] += gz
+    pushes[j, 3] += weight * rows[6, k]
+    pushes[j, 4] += weight * rows[7, k]
+    pushes[j, 5] += weight * rows[8, k]
 
 
 @loop(fastmath=FAST)
@@ -139,10 +151,10 @@ def push(
     weights: np.ndarray,
 ) -> np.ndarray:
     """Jᵀ w, (n_dof,), of pairs first, second (m,), rows (9, m) and weights (m,), at x with its frames, (n, 9)."""
-    total, torques = np.zeros(len(x)), np.zeros((len(frame), 3))
+    total, pushes = np.empty(len(x)), np.zeros((len(frame), 6))
     for k in range(len(first)):
-        push_pair(total, torques, first[k], second[k], rows, k, weights[k])
-    to_coordinates(x, len(frame), frame, torques, total)
+        push_pair(pushes, first[k], second[k], rows, k, weights[k])
+    to_coordinates(x, len(frame), frame, pushes, total)
     return total
 
 

@@ -82,12 +82,14 @@ def turns(x: np.ndarray, n: int, frame: np.ndarray, out: np.ndarray) -> None:
 
 
 @loop(fastmath=FAST)
-def to_coordinates(x: np.ndarray, n: int, frame: np.ndarray, torques: np.ndarray, total: np.ndarray) -> None:
-    """Fill total[3n:] with Tᵀ torques, the torques (n, 3) about the rows of each frame, (n, 9)."""
+def to_coordinates(x: np.ndarray, n: int, frame: np.ndarray, pushes: np.ndarray, total: np.ndarray) -> None:
+    """Fill total, (n_dof,), with forces and Tᵀ torques, pushes (n, 6); torques are about the rows of frames, (n, 9)."""
     o = len(x) // n - 3
     for i in range(n):
         start = 3 * n + o * i
-        a, b, c = torques[i, 0], torques[i, 1], torques[i, 2]
+        for k in range(3):
+            total[3 * i + k] = pushes[i, k]
+        a, b, c = pushes[i, 3], pushes[i, 4], pushes[i, 5]
         square = 0.0
         for k in range(o):
             square += x[start + k] * x[start + k]
