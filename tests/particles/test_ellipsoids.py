@@ -15,6 +15,7 @@ from unijam.compiled.dispatch import renewed_list
 from unijam.core.constraints import Constraints
 from unijam.core.derivatives import energy, gradient, hessian
 from unijam.core.system import ConstrainedSystem
+from unijam.measurements import measure_kernel_energies
 
 SHAPES = {"prolate": (1, 1, 1.5), "oblate": (1, 1, 0.7), "triaxial": (1, 1.2, 1.4)}
 FACTORS = {"prolate": 5, "oblate": 5, "triaxial": 6}  # degrees of freedom of a body
@@ -278,6 +279,53 @@ def test_results_have_orientations_of_norm_one(name):
     norms = np.linalg.norm(system.orientations_of(state.x), axis=1)
     np.testing.assert_allclose(norms, 1.0, atol=1e-14)
     assert uj.certify(state.system, state.x).minimum
+
+
+@pytest.mark.parametrize("name", ["prolate", "triaxial"])
+def test_energy_along_kernel_modes_is_quartic_at_jamming(name):
+    """U ~ δ⁴ where Hp no longer counts; the median over five packings, in some of which a gap closes before."""
+    slopes = []
+    for seed in range(5):
+        pushed = measure_kernel_energies(draw(name, n=32, seed=seed), (1e-9,), (3e-3, 6e-3))
+        assert pushed.status == "converged"
+        slopes.append(np.log2(pushed.energy[0, :, 1] / pushed.energy[0, :, 0]))
+    assert np.nanmedian(slopes) == pytest.approx(4.0, abs=0.1)
+
+
+@pytest.mark.parametrize("name", ["oblate", "triaxial"])
+def test_stress_and_bulk_modulus_are_those_of_strained_boxes(name):
+    state = uj.minimize(draw(name, n=40, packing_fraction=0.85))
+    state = uj.minimize(state.system, state.x, uj.TrustRegionNewton(gradient_tolerance=1e-12))
+    system, moduli, step = state.system, uj.elastic_moduli(state.system, state.x), 1e-5
+
+    def strained(strains, relaxed):
+        factors, y = np.exp(strains), state.x.copy()
+        system.positions(y)[:] *= factors
+        there = system.at(box_length=system.sides * factors)
+        if not relaxed:
+            return uj.energy(there, there.constraints(y))
+        rest = uj.minimize(there, y, uj.TrustRegionNewton(gradient_tolerance=1e-12))
+        return there.pressure(there.constraints(rest.x))
+
+    for axis in range(3):
+        along = step * np.eye(3)[axis]
+        slope = (strained(along, False) - strained(-along, False)) / (2 * step)
+        assert moduli.stress[axis, axis] == pytest.approx(-slope / system.volume, rel=1e-6)
+    np.testing.assert_allclose(moduli.stress, moduli.stress.T, atol=1e-10)  # torques balance
+    every = np.full(3, step / 3)
+    slope = (strained(-every, True) - strained(every, True)) / (2 * step)
+    assert moduli.bulk == pytest.approx(slope, rel=1e-5)
+    modes = uj.vibrational_modes(state.system, state.x)
+    values = uj.decompose_hessian(state.system, state.x).eigenvalues("total", symmetries=False)
+    np.testing.assert_allclose(modes.eigenvalues, values, rtol=1e-9, atol=1e-12)
+
+
+def test_what_is_not_drawn_or_written_yet_says_so(tmp_path):
+    system = draw()
+    with pytest.raises(ValueError, match=r"Ellipsoids.* not drawn yet"):
+        uj.plot_packing(system, system.initial)
+    with pytest.raises(ValueError, match=r"Ellipsoids.* uj.save takes any system"):
+        uj.write_gsd(tmp_path / "a.gsd", (system, system.initial))
 
 
 @pytest.mark.parametrize("name", SHAPES)

@@ -12,6 +12,7 @@ from matplotlib.collections import EllipseCollection
 from matplotlib.patches import Rectangle
 
 from ..core.border import require_positions
+from ..particles.ellipsoids import Ellipsoids
 from ..particles.packing import Packing
 from ..support.arrays import Array
 from ..support.validation import require, require_finite
@@ -77,6 +78,8 @@ def plot_packing(
         "a packing: SoftSpheres, Ellipses or a PairSystem",
     )
     require(system.dimension in (2, 3), "dimension", system.dimension, "2 or 3 for a picture")
+    round_in_space = "one whose bodies in space are spheres: ellipsoids are not drawn yet"
+    require(not isinstance(system, Ellipsoids), "system", type(system).__name__, round_in_space)
     x = np.asarray(require_positions(system, x), dtype=np.float64)
     if mode is not None:
         mode = np.asarray(mode, dtype=np.float64)

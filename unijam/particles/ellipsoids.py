@@ -173,7 +173,9 @@ class Ellipsoids(Packing, Rescaled):
     @cached_property
     def angle_length(self) -> float:
         """The length that one radian counts as: (V/n)^(1/3), a float, which does not depend on the radii."""
-        return float((self.volume / self.n) ** (1.0 / 3.0))
+        side = float(self.sides[0])  # powers of ratios alone, so that other units change no other bit
+        proportions = float(self.sides[1] / side) * float(self.sides[2] / side)
+        return float(side * proportions ** (1.0 / 3.0) / self.n ** (1.0 / 3.0))
 
     @property
     def _radians(self) -> float:
@@ -255,7 +257,9 @@ class Ellipsoids(Packing, Rescaled):
         norms = np.zeros((self.n, self.n_dof))
         o = self.orientations
         columns = 3 * self.n + o * np.arange(self.n)[:, None] + np.arange(o)
-        np.put_along_axis(norms, columns, self.orientations_of(np.asarray(x, dtype=np.float64)), axis=1)
+        # over the length of a turn, so that the rows are as long as translations when turns count as lengths
+        rows = self.orientations_of(np.asarray(x, dtype=np.float64)) / self.angle_length
+        np.put_along_axis(norms, columns, rows, axis=1)
         return np.concatenate((super().symmetries(x), norms))
 
     def canonical(self, x: Array) -> Array:
