@@ -40,6 +40,13 @@ def test_random_packing_is_as_asked():
     np.testing.assert_allclose(np.linalg.norm(system.orientations_of(x), axis=1), 1.0)
 
 
+def test_places_and_orientations_are_groups_of_their_own():
+    spheroids = uj.Ellipsoids.random(n=2, aspect_ratios=(1, 1, 1.1), packing_fraction=0.1)
+    assert spheroids.coordinates.tolist() == [0, 0, 0, 1, 1, 1, 2, 2, 2, 3, 3, 3]
+    bodies = uj.Ellipsoids.random(n=2, aspect_ratios=(1, 1.05, 1.1), packing_fraction=0.1)
+    assert bodies.coordinates.tolist() == [0, 0, 0, 1, 1, 1, 2, 2, 2, 2, 3, 3, 3, 3]
+
+
 @pytest.mark.parametrize("ratios", [(3, 2, 2), (2, 3, 2), (2, 2, 3)])
 def test_the_axis_of_a_spheroid_is_the_odd_one(ratios):
     system = uj.Ellipsoids.random(n=64, aspect_ratios=ratios)

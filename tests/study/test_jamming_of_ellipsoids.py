@@ -60,7 +60,7 @@ def test_exact_counts_and_published_numbers_are_told(tmp_path):
     assert {check["verdict"] for check in found.values()} == {"agrees"}
     assert "α = 0.6" in found["oblate spheroids: largest φ_J"]["explanation"]
     assert found["triaxial ellipsoids: largest φ_J"]["value"] == pytest.approx(0.732)
-    assert found["spheroids: largest N_Δ/N_eff"]["value"] == pytest.approx(485 / 497)
+    assert found["spheroids: largest z"]["value"] == pytest.approx(9.7)
     (figure,) = made.write(tmp_path, {"n": 100}, 1.0)
     written = json.loads((tmp_path / "jamming_of_ellipsoids.json").read_text())
     assert figure.exists() and len(written["checks"]) == len(found)
@@ -71,6 +71,7 @@ def test_exact_counts_and_published_numbers_are_told(tmp_path):
     "changes",
     [
         {"self_stresses": np.array([2.0])},
+        {"n_overlaps": np.array([599])},
         {"n_effective": np.array([596])},
         {"kernel_prestress": np.full((1, 700), np.nan)},
         {"kernel_prestress": -sample(0.73, 11.2, 6).kernel_prestress},
