@@ -1,4 +1,4 @@
-"""Pictures of packings: discs and ellipses to scale in their periodic box, force chains, modes; spheres in perspective.
+"""Pictures of packings: discs and ellipses in their periodic box, force chains, modes; spheres in perspective.
 
 Everything is drawn in the units of the box, so that a picture can be zoomed. Particles, links and arrows are one
 collection each, so that a thousand particles take well under a second.
@@ -12,7 +12,6 @@ from matplotlib.collections import EllipseCollection
 from matplotlib.patches import Rectangle
 
 from ..core.border import require_positions
-from ..particles.ellipsoids import Ellipsoids
 from ..particles.packing import Packing
 from ..support.arrays import Array
 from ..support.validation import require, require_finite
@@ -31,12 +30,12 @@ def plot_packing(
 ) -> Axes:
     """Draw a packing to scale: particles, force chains, rattlers in grey, and a mode.
 
-    Discs and ellipses are cut off at the box, where the other half of each appears at the opposite side. Spheres
-    are drawn whole, shaded, in perspective; with forces or a mode they are shrunk, so that one sees inside.
+    Discs and ellipses are cut off at the box, where the other half of each appears at the opposite side. Spheres and
+    ellipsoids are drawn whole, shaded, in perspective; with forces or a mode they are shrunk, so that one sees inside.
 
     Parameters
     ----------
-    system : SoftSpheres, Ellipses or PairSystem
+    system : SoftSpheres, Ellipses, Ellipsoids or PairSystem
         In two or three dimensions.
     x : (n_dof,) array
     ax : Axes, optional
@@ -78,8 +77,6 @@ def plot_packing(
         "a packing: SoftSpheres, Ellipses or a PairSystem",
     )
     require(system.dimension in (2, 3), "dimension", system.dimension, "2 or 3 for a picture")
-    round_in_space = "one whose bodies in space are spheres: ellipsoids are not drawn yet"
-    require(not isinstance(system, Ellipsoids), "system", type(system).__name__, round_in_space)
     x = np.asarray(require_positions(system, x), dtype=np.float64)
     if mode is not None:
         mode = np.asarray(mode, dtype=np.float64)
