@@ -29,7 +29,7 @@ from .rattlers import bearing_particles
 
 FIRST_SKIN = 0.1  # in mean diameters; later skins follow from use
 WORTH = 8.0  # skin in mean diameters × number of evaluations that a list serves, as of ellipses
-LARGEST_RATIO = 10.0  # of two axes; beyond, rounding of F would exceed `resolution`
+LARGEST_RATIO = 10.0  # of two axes: up to here the rounding of Δ was measured (docs/decisions/092)
 HOLDING = (
     4  # contacts that hold a body: fewer normals leave a direction along which the curved bodies give way
 )

@@ -220,8 +220,10 @@ def ellipsoids_figure(
             axes[1].axhline(isostatic, color=GREY, lw=1, ls="--", zorder=1)
         axes[1].plot([], color=GREY, lw=1, ls="--", label="isostatic, z = 10 and 12")
         axes[1].axhline(6, color=GREY, lw=1, ls=":", zorder=1, label="spheres, z = 6")
-        for ax, letter, symbol in zip(axes, "ab", (r"$\langle\phi_J\rangle$", r"$z$"), strict=True):
-            _finish(ax, f"({letter})", r"aspect ratio $\alpha$", symbol, y="linear", loc="lower right")
+        aspect = r"aspect ratio $\alpha$"
+        _finish(axes[0], "(a)", aspect, r"$\langle\phi_J\rangle$", y="linear", loc="lower right")
+        _finish(axes[1], "(b)", aspect, r"$z$", y="linear", loc=(0.55, 0.12))
+        for ax in axes:
             ax.set_xticks([0.4, 0.6, 1, 1.5, 2, 3], ["0.4", "0.6", "1", "1.5", "2", "3"])
             ax.minorticks_off()
         figure.tight_layout()
