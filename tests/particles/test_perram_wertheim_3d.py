@@ -10,6 +10,7 @@ from scipy.spatial.transform import Rotation
 from unijam.particles.kernels import orientations as turning
 from unijam.particles.kernels import perram_wertheim as plane
 from unijam.particles.kernels import perram_wertheim_3d as pw
+from unijam.particles.kernels.perram_wertheim_3d_bends import hessians
 
 SHAPES = {
     "spheres": (1.0, 1.0, 1.0),
@@ -40,7 +41,7 @@ def contact(x, radii, shape, start=0.5):
     pair = (np.array([0]), np.array([1]), np.zeros((3, 1)), np.array([float(start)]))
     root, rows = np.empty(1), np.empty((9, 1))
     pw.contacts(x, frame, radii, shape, *pair, root, rows)
-    return root[0], rows[:, 0], pw.hessians(x, frame, radii, shape, *pair, np.ones(1))[0], pair[-1][0], frame
+    return root[0], rows[:, 0], hessians(x, frame, radii, shape, *pair, np.ones(1))[0], pair[-1][0], frame
 
 
 def draw_pairs(name, count, seed):

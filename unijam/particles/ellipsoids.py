@@ -24,6 +24,7 @@ from .kernels import orientations as turning
 from .kernels import perram_wertheim_3d as pw
 from .kernels.ellipses import Origin
 from .kernels.ellipsoids import EllipsoidList
+from .kernels.perram_wertheim_3d_bends import hessians
 from .packing import HasContacts, Packing, PackingFraction, as_floats, draw_radii, unit_density_box
 from .rattlers import bearing_particles
 
@@ -378,7 +379,7 @@ class EllipsoidConstraints(Constraints, HasContacts):
         first, second = self.members[used].T.copy()
         pairs = (first, second, self.shift[:, used].copy(), self.t[used])
         shapes = (self.frame, self.system.radii, self.system.shape)
-        blocks = pw.hessians(self.x, *shapes, *pairs, -weights * self.sigma[used])
+        blocks = hessians(self.x, *shapes, *pairs, -weights * self.sigma[used])
         bends: np.ndarray = ellipsoid_kernel.bends_in_coordinates(
             first, second, blocks, self.slopes[used], weights, self._turn, self.x
         )
