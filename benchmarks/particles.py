@@ -229,6 +229,21 @@ def ellipses_1024(options: Options) -> float:
     return median(seconds)
 
 
+def ellipsoids_512(options: Options) -> float:
+    """Median seconds from random to jamming of 512 equal prolate spheroids, α = 1.5."""
+    shape = {"aspect_ratios": (1.0, 1.0, 1.5)}
+    uj.jam(uj.Ellipsoids.random(n=32, **shape))  # compiled, and loaded
+    seconds = []
+    for seed in range(options.ellipses):
+        system = uj.Ellipsoids.random(n=512, **shape, seed=seed)
+        begin = time.process_time()
+        packing = uj.jam(system)
+        seconds.append(time.process_time() - begin)
+        assert packing.status == "converged", packing.reason
+        print(f"    seed {seed}: {seconds[-1]:.1f} s, φ_J = {packing.threshold:.4f}", flush=True)
+    return median(seconds)
+
+
 def descent_of_discs(seed: int, n: int) -> dict[str, float]:
     """From random to a largest force component of 1e-10 at φ = 0.86."""
     return descend(random_start(seed, n, 2, 0.86), DESCENT, 1e-10)
@@ -258,6 +273,7 @@ BENCHMARKS: dict[str, tuple[float, float, Callable[[Options], float]]] = {  # fl
     "jam_discs_1024_seconds": (2.0, 0.4, lambda o: jam_discs(1024, o)),
     "ellipses_96_newton_vs_fire": (50.0, 50.0, ellipses_newton_against_fire),
     "ellipses_1024_jam_seconds": (20.0, 5.0, ellipses_1024),
+    "ellipsoids_512_jam_seconds": (60.0, 20.0, ellipsoids_512),
 }
 
 

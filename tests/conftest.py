@@ -95,6 +95,12 @@ SYSTEMS: dict[str, Callable[[int], uj.ConstrainedSystem]] = {
         n=32, dimension=3, packing_fraction=0.8, radii="uniform", seed=seed
     ),
     "ellipses": lambda seed: uj.Ellipses.random(n=20, aspect_ratio=1.6, packing_fraction=1.1, seed=seed),
+    "spheroids": lambda seed: uj.Ellipsoids.random(
+        n=18, aspect_ratios=(1, 1, 0.75), packing_fraction=0.8, seed=seed
+    ),
+    "triaxial ellipsoids": lambda seed: uj.Ellipsoids.random(
+        n=20, aspect_ratios=(1, 1.15, 1.3), packing_fraction=0.8, seed=seed
+    ),
     "superellipses": lambda seed: Superellipses.random(n=16, packing_fraction=1.1, seed=seed),
     "capsules": lambda seed: Capsules.random(n=16, packing_fraction=1.1, seed=seed),
     "tanh spherical": network(),

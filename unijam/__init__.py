@@ -16,7 +16,7 @@ from .ensemble import EnsembleError, Recipe, Sample, run_ensemble
 from .ensemble.names import introduce
 from .measurements.margins import MarginCurve, jamming_margins
 from .measurements.transition import Transition, find_transition
-from .particles import Ellipses, SoftSpheres
+from .particles import Ellipses, Ellipsoids, SoftSpheres
 from .particles.mechanics import ElasticModuli, elastic_moduli, stress
 from .solvers import (
     Adam,
@@ -98,6 +98,7 @@ __all__ = [
     "DeltaStatistics",
     "ElasticModuli",
     "Ellipses",
+    "Ellipsoids",
     "EnsembleError",
     "Fire",
     "FitSearch",

@@ -27,6 +27,9 @@ def scaled(system, unit):
         return uj.Ellipses(
             initial=to_unit(system, system.initial, unit), aspect_ratio=system.aspect_ratio, **lengths
         )
+    if isinstance(system, uj.Ellipsoids):
+        start = to_unit(system, system.initial, unit)
+        return uj.Ellipsoids(initial=start, aspect_ratios=system.aspect_ratios, **lengths)
     return uj.SoftSpheres(initial=system.initial * unit, **lengths)
 
 
@@ -44,6 +47,8 @@ PACKINGS = {
     "spheres": uj.SoftSpheres.random(n=24, dimension=3, radii="uniform", packing_fraction=0.75, seed=1),
     "ellipses": uj.Ellipses.random(n=20, seed=1),
     "long ellipses": uj.Ellipses.random(n=24, aspect_ratio=3.0, seed=1),
+    "spheroids": uj.Ellipsoids.random(n=24, aspect_ratios=(1, 1, 0.8), seed=1),
+    "triaxial ellipsoids": uj.Ellipsoids.random(n=24, aspect_ratios=(1, 1.1, 1.25), seed=1),
     "linear hinge": uj.SoftSpheres.random(n=24, radii="uniform", packing_fraction=0.9, seed=3).at(
         potential=uj.LinearHinge(0.2)
     ),

@@ -18,6 +18,8 @@ SYSTEMS = {
     "spheres": uj.SoftSpheres.random(n=24, dimension=3, seed=1),
     "four": uj.SoftSpheres.random(n=40, dimension=4, packing_fraction=0.4, seed=1),
     "ellipses": uj.Ellipses.random(n=12, seed=1),
+    "spheroids": uj.Ellipsoids.random(n=18, aspect_ratios=(1, 1, 0.8), packing_fraction=0.75, seed=1),
+    "ellipsoids": uj.Ellipsoids.random(n=18, aspect_ratios=(1, 1.1, 1.2), packing_fraction=0.75, seed=1),
 }
 EVALUATED = """
 import sys

@@ -224,11 +224,12 @@ def test_symmetries_move_no_delta(make_system, seed):
 @pytest.mark.parametrize(
     ("name", "rank"),
     [("discs", 2), ("spheres", 3), ("ellipses", 2), ("capsules", 2),
+     ("spheroids", 21), ("triaxial ellipsoids", 23),
      ("tanh spherical", 3), ("tanh free", 0), ("gelu spherical", 4),
      ("relu free", 10), ("three classes", 6), ("perceptron", 1), ("breathing discs", 3), ("user's perceptron", 1)],
 )  # fmt: skip
 def test_number_of_symmetries(systems, name, rank):
-    """Translations; a norm a layer; a rescaling a hidden ReLU unit; a common factor of all radii."""
+    """Translations; a norm an orientation or a layer; a rescaling a hidden ReLU unit; a common factor of all radii."""
     system = systems[name](0)
     assert len(system.symmetries(point(system, 0))) == rank
 
@@ -247,7 +248,16 @@ def test_the_gauge_changes_no_delta_and_is_reached_at_once(make_system, seed):
 
 @pytest.mark.parametrize(
     "name",
-    ["discs", "spheres", "ellipses", "superellipses", "tanh spherical", "perceptron", "user's perceptron"],
+    [
+        "discs",
+        "spheres",
+        "ellipses",
+        "triaxial ellipsoids",
+        "superellipses",
+        "tanh spherical",
+        "perceptron",
+        "user's perceptron",
+    ],
 )
 def test_energy_along_the_branch_has_the_slope_of_the_conjugate_force(systems, name):
     """dU_min/dλ = Σ u'c (Hellmann-Feynman)."""
@@ -262,7 +272,7 @@ def test_energy_along_the_branch_has_the_slope_of_the_conjugate_force(systems, n
     assert uj.conjugate_force(system, here.x) == pytest.approx(slope, rel=1e-6)
 
 
-@pytest.mark.parametrize("name", ["discs", "spheres", "ellipses", "superellipses"])
+@pytest.mark.parametrize("name", ["discs", "spheres", "ellipses", "spheroids", "superellipses"])
 def test_virial_connects_conjugate_force_and_pressure(systems, name):
     """λτ = dVp + Σ u'Δ, with p = −dU/dV of the box and all positions stretched, radii held."""
     system = systems[name](1)

@@ -118,6 +118,8 @@ SYSTEMS = {
     "discs of a user's plain potential": lambda: discs(potential=Steep(2.2)),
     "discs of a user's class": own_discs,
     "ellipses": lambda: uj.Ellipses.random(n=16, packing_fraction=1.0),
+    "spheroids": lambda: uj.Ellipsoids.random(n=24, aspect_ratios=(1, 1, 0.8)),
+    "ellipsoids": lambda: uj.Ellipsoids.random(n=24, aspect_ratios=(1, 1.1, 1.2)),
     "perceptron": lambda: uj.Perceptron.random(n=6, load=4.0),
     "tanh": lambda: relu(activation="tanh", weights="free"),
     "single precision": lambda: relu(activation="softplus", beta=3.0, dtype="float32"),

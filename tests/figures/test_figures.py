@@ -14,6 +14,7 @@ from PIL import Image
 import unijam as uj
 from unijam.figures import animate_jamming, plot_packing
 from unijam.figures.scene import RATTLER, Scene
+from unijam.figures.spheres import _Camera
 
 
 @pytest.fixture(autouse=True)
@@ -127,6 +128,32 @@ def test_spheres_are_drawn_from_behind_forwards(jammed):
     with_links = of(plot_packing(system, x, forces=True), PolyCollection)[1]
     overlaps = int(system.constraints(x).overlaps.sum())
     assert len(with_links.get_paths()) == shades * system.n + 2 * overlaps
+
+
+@pytest.mark.parametrize("ratios", [(1, 1, 1.6), (1, 1, 0.6), (1, 1.2, 1.5)])
+def test_ellipsoids_have_the_outlines_of_their_points_and_touch_on_their_surfaces(ratios):
+    state = uj.jam(uj.Ellipsoids.random(n=48, aspect_ratios=ratios), pressure=1e-6).settled()
+    system, x = state.system, state.x
+    scene, see = Scene(system, x, None, None), _Camera(system.sides)
+    near = see(scene.centres)[1]
+    shapes, highlights = see.outlines(scene.bodies, near)
+    points = np.random.default_rng(0).standard_normal((4000, 3))
+    points /= np.linalg.norm(points, axis=1)[:, None]
+    surface = np.einsum("pa,na,nab->npb", points, system.semi_axes, system.frames(x)) @ see.plane.T
+    for angle in np.linspace(0.0, np.pi, 7):
+        along = np.array([np.cos(angle), np.sin(angle)])
+        widths = np.linalg.norm(along @ shapes, axis=1) / near
+        np.testing.assert_allclose(widths, (surface @ along).max(axis=1), rtol=5e-3)
+    inside = np.linalg.solve(shapes, highlights[:, :, None])[:, :, 0]
+    assert (np.linalg.norm(inside, axis=1) < 1.0).all()
+    c = system.constraints(x)
+    i, _ = c.members[c.overlaps].T
+    level = np.einsum("ma,mab,mb->m", scene.contacts, np.linalg.inv(scene.bodies)[i], scene.contacts)
+    np.testing.assert_allclose(level, 1.0, atol=1e-4)
+    ax = plot_packing(system, x, forces=True)
+    drawn = of(ax, PolyCollection)[1]
+    assert len(drawn.get_paths()) > 14 * system.n
+    ax.figure.canvas.draw()
 
 
 def test_colours():

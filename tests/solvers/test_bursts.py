@@ -35,6 +35,8 @@ SYSTEMS = {
     "discs": lambda: uj.SoftSpheres.random(n=150, packing_fraction=0.9, seed=3),
     "spheres": lambda: uj.SoftSpheres.random(n=150, dimension=3, packing_fraction=0.7, seed=3),
     "ellipses": lambda: uj.Ellipses.random(n=100, aspect_ratio=1.4, packing_fraction=0.95, seed=3),
+    "spheroids": lambda: uj.Ellipsoids.random(n=100, aspect_ratios=(1, 1, 1.4), seed=3),
+    "ellipsoids": lambda: uj.Ellipsoids.random(n=100, aspect_ratios=(1, 1.2, 1.4), seed=3),
 }
 
 
@@ -55,10 +57,10 @@ def start(kind, moving):
 def test_bursts_follow_the_path_of_single_iterations(one_by_one, name, kind, moving):
     """Sums are taken in another order, so the paths part slowly: 120 iterations, lists renewed on the way.
 
-    Those of ellipses part sooner (by a factor 30 in 20 iterations).
+    Those of ellipses and ellipsoids part sooner (by a factor 30 in 20 iterations).
     """
     ours, other, x = start(kind, moving)
-    solver = METHODS[name](max_steps=80 if kind == "ellipses" else 120)
+    solver = METHODS[name](max_steps=80 if "ellips" in kind or kind == "spheroids" else 120)
     fast, slow = solver.run(ours, x), one_by_one(solver, other, x)
     np.testing.assert_allclose(fast.x, slow.x, rtol=0, atol=1e-8)
     assert fast.system.scale == pytest.approx(slow.system.scale, rel=1e-9)

@@ -1,4 +1,4 @@
-"""Pictures of packings: discs and ellipses to scale in their periodic box, force chains, modes; spheres in perspective.
+"""Pictures of packings: discs and ellipses in their periodic box, force chains, modes; spheres in perspective.
 
 Everything is drawn in the units of the box, so that a picture can be zoomed. Particles, links and arrows are one
 collection each, so that a thousand particles take well under a second.
@@ -30,12 +30,12 @@ def plot_packing(
 ) -> Axes:
     """Draw a packing to scale: particles, force chains, rattlers in grey, and a mode.
 
-    Discs and ellipses are cut off at the box, where the other half of each appears at the opposite side. Spheres
-    are drawn whole, shaded, in perspective; with forces or a mode they are shrunk, so that one sees inside.
+    Discs and ellipses are cut off at the box, where the other half of each appears at the opposite side. Spheres and
+    ellipsoids are drawn whole, shaded, in perspective; with forces or a mode they are shrunk, so that one sees inside.
 
     Parameters
     ----------
-    system : SoftSpheres, Ellipses or PairSystem
+    system : SoftSpheres, Ellipses, Ellipsoids or PairSystem
         In two or three dimensions.
     x : (n_dof,) array
     ax : Axes, optional

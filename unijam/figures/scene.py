@@ -8,6 +8,7 @@ from matplotlib.colors import Normalize, to_rgb
 
 from ..core.constraints import Constraints
 from ..particles.ellipses import EllipseConstraints, Ellipses
+from ..particles.ellipsoids import EllipsoidConstraints, Ellipsoids
 from ..particles.formats.common import wrapped
 from ..particles.packing import Outlined, Packing
 from ..support.validation import require, require_finite
@@ -36,6 +37,7 @@ class Scene:
             self.long, self.short = system.semi_axes
         else:
             self.long = self.short = system.radii
+        self.bodies = self._bodies(x)
         c = system.constraints(x)
         touching = np.asarray(c.overlaps)
         self.held: np.ndarray = np.any(np.asarray(c.bearing()[0])[: n * d].reshape(n, d), axis=1)
@@ -45,8 +47,23 @@ class Scene:
         mean = carried.mean() if carried.size else 1.0
         self.widths = FORCE_WIDTH * self.short.mean() * force / mean
         self.contacts = _contact_points(system, self, c, touching)
-        self.base = np.array(to_rgb(COLOURS["ellipses" if self.ellipses else "spheres"]))
+        long = self.ellipses or isinstance(system, Ellipsoids)
+        self.base = np.array(to_rgb(COLOURS["ellipses" if long else "spheres"]))
         self.colours = self._colours(colour)
+
+    def _bodies(self, x: np.ndarray) -> np.ndarray:
+        """The matrix of squared half axes of each body, (n, d, d): R² times one for discs and spheres."""
+        system = self.system
+        if isinstance(system, Ellipsoids):
+            frames, squares = system.frames(x), system.semi_axes**2
+        else:
+            cos, sin = np.cos(self.angles), np.sin(self.angles)
+            flat = np.stack([np.stack([cos, sin], axis=1), np.stack([-sin, cos], axis=1)], axis=1)
+            d = system.dimension
+            frames = flat if d == 2 else np.broadcast_to(np.eye(d), (system.n, d, d))
+            squares = np.stack([self.long, *[self.short] * (d - 1)], axis=1) ** 2
+        bodies: np.ndarray = np.einsum("nab,na,nac->nbc", frames, squares, frames)
+        return bodies
 
     def _colours(self, colour: Any) -> np.ndarray:
         """The colour of each particle, (n, 3): from a colour map, or a tint by size, with rattlers in grey."""
@@ -105,20 +122,18 @@ class Scene:
 def _contact_points(system: Packing, scene: Scene, c: Constraints, touching: np.ndarray) -> np.ndarray:
     """The contact point of each pair relative to the centre of its first particle, (m, d).
 
-    For ellipses the point at which the contact function is largest: (1 − t) A [(1 − t) A + t B]⁻¹ r.
+    For ellipses and ellipsoids the point at which the contact function is largest: (1 − t) A [(1 − t) A + t B]⁻¹ r.
     """
     i, j = c.members[touching].T
     apart = scene.centres[j] - scene.centres[i]
     apart -= scene.sides * np.rint(apart / scene.sides)
     points: np.ndarray
-    if not isinstance(c, EllipseConstraints):
+    if not isinstance(c, EllipseConstraints | EllipsoidConstraints):
         points = apart * (system.radii[i] / (system.radii[i] + system.radii[j]))[:, None]
         return points
-    cos, sin, t = np.cos(scene.angles), np.sin(scene.angles), c.t[touching][:, None, None]
-    turn = np.stack([np.stack([cos, -sin], axis=1), np.stack([sin, cos], axis=1)], axis=1)
-    shape = np.einsum("nab,nb,ncb->nac", turn, np.stack([scene.long, scene.short], axis=1) ** 2, turn)
-    pulled = np.linalg.solve((1 - t) * shape[i] + t * shape[j], apart[:, :, None])
-    points = ((1 - t) * shape[i] @ pulled)[:, :, 0]
+    t, bodies = c.t[touching][:, None, None], scene.bodies
+    pulled = np.linalg.solve((1 - t) * bodies[i] + t * bodies[j], apart[:, :, None])
+    points = ((1 - t) * bodies[i] @ pulled)[:, :, 0]
     return points
 
 

@@ -1,4 +1,4 @@
-"""Spheres in perspective: shaded circles, links and arrows; the farthest are drawn first."""
+"""Spheres and ellipsoids in perspective: shaded outlines, links and arrows; the farthest are drawn first."""
 
 from typing import Any
 
@@ -17,12 +17,12 @@ LINK = 0.5  # width of a link over the width of a force chain in the plane
 
 
 def draw_deep(ax: Axes, scene: Scene, forces: bool) -> None:
-    """Draw spheres, each shaded by circles from its rim to its highlight, links of contacts, and a mode's arrows."""
+    """Draw bodies, each shaded by outlines from its rim to its highlight, links of contacts, and a mode's arrows."""
     see = _Camera(scene.sides)
     inside = forces or scene.mode is not None
-    radii = scene.system.radii * (SHRUNK if inside else 1.0)
+    bodies = scene.bodies * (SHRUNK if inside else 1.0) ** 2
     at, near = see(scene.centres)
-    spheres, paints = _shaded(at, radii * near, scene.colours, see.fog(near))
+    spheres, paints = _shaded(at, *see.outlines(bodies, near), scene.colours, see.fog(near))
     order = np.arange(len(spheres)) // len(near)  # from rim to highlight
     shapes, depths, colours = [spheres], [np.tile(near, len(spheres) // len(near)) + 1e-9 * order], [paints]
 
@@ -57,18 +57,23 @@ def draw_deep(ax: Axes, scene: Scene, forces: bool) -> None:
 
 
 def _shaded(
-    at: np.ndarray, radii: np.ndarray, colours: np.ndarray, fog: np.ndarray
+    at: np.ndarray, shapes: np.ndarray, highlights: np.ndarray, colours: np.ndarray, fog: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Polygons, (shades × n, CORNERS, 2), and colours, (shades × n, 3), of the circles of n spheres, rims first."""
-    shades = int(np.clip(16000 // len(at), 14, 26))  # fewer circles for each where there are many spheres
+    """Polygons, (shades × n, CORNERS, 2), and colours, (shades × n, 3), of the outlines of n bodies, rims first.
+
+    shapes, (n, 2, 2), take the unit circle to a body's rim, and highlights, (n, 2), are seen from its centre.
+    """
+    shades = int(np.clip(16000 // len(at), 14, 26))  # fewer outlines for each where there are many bodies
     steps = np.linspace(0.0, 1.0, shades)[:, None]
-    sizes = (radii * (1.0 - 0.96 * steps)).ravel()
-    centres = (at + radii[:, None] * LIGHT * steps[:, :, None]).reshape(-1, 2)
-    height = np.sqrt(1.0 - (1.0 - steps) ** 2)[:, :, None]  # of the sphere at a circle's rim: its brightness
+    turn = np.linspace(0.0, 2.0 * np.pi, CORNERS, endpoint=False)
+    rims = np.column_stack([np.cos(turn), np.sin(turn)]) @ shapes.transpose(0, 2, 1)
+    centres = at + highlights * steps[:, :, None]
+    outlines = (centres[:, :, None] + (1.0 - 0.96 * steps)[:, :, None, None] * rims).reshape(-1, CORNERS, 2)
+    height = np.sqrt(1.0 - (1.0 - steps) ** 2)[:, :, None]  # of a sphere at a circle's rim: its brightness
     faces = colours * (0.42 + 0.58 * height)
     faces = faces + (1.0 - faces) * 0.8 * np.clip((steps[:, :, None] - 0.45) / 0.55, 0, 1) ** 2
     faces = faces + (1.0 - faces) * fog[:, None]
-    return capsules(centres, centres, sizes, CORNERS // 2), faces.reshape(-1, 3)
+    return outlines, faces.reshape(-1, 3)
 
 
 class _Camera:
@@ -85,6 +90,17 @@ class _Camera:
         relative = points - 0.5 * self.sides
         near = self.distance / (self.distance - relative @ self.eye)
         return relative @ self.plane.T * near[:, None], near
+
+    def outlines(self, bodies: np.ndarray, near: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """What takes the unit circle to the outline of each body, (n, 2, 2), and the place of its highlight, (n, 2).
+
+        `bodies`, (n, 3, 3), are matrices A of squared half axes: the outline has the matrix P A Pᵀ, and the normal is
+        n at A n/√(nᵀ A n).
+        """
+        shapes = np.linalg.cholesky(self.plane @ bodies @ self.plane.T) * near[:, None, None]
+        normal = LIGHT @ self.plane + np.sqrt(1.0 - LIGHT @ LIGHT) * self.eye
+        bright = bodies @ normal / np.sqrt(normal @ bodies @ normal)[:, None]
+        return shapes, bright @ self.plane.T * near[:, None]
 
     def fog(self, near: np.ndarray) -> np.ndarray:
         """The share of the colour that is lost with distance, (n,), for magnifications `near`, (n,)."""

@@ -18,6 +18,7 @@ from ...core.potentials import Harmonic, Potential
 from ...support.arrays import Array
 from ...support.validation import require
 from ..ellipses import Ellipses
+from ..ellipsoids import Ellipsoids
 from ..packing import Outlined, Packing, require_packing
 from ..spheres import SoftSpheres
 
@@ -66,7 +67,7 @@ def require_frame(system: Any, x: Array) -> np.ndarray:
     require_packing(system)
     require(system.dimension in (2, 3), "dimension", system.dimension, "2 or 3 for a file of particles")
     written = "SoftSpheres or Ellipses to be written into a file of particles; uj.save takes any system"
-    require(not isinstance(system, Outlined), "system", type(system).__name__, written)
+    require(not isinstance(system, Outlined | Ellipsoids), "system", type(system).__name__, written)
     return np.ascontiguousarray(require_positions(system, x), dtype=np.float64)
 
 

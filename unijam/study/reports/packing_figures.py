@@ -198,6 +198,38 @@ def _plot_energies(ax: Axes, energies: Sequence[KernelEnergySample]) -> None:
     _guide(ax, delta[inside], middle[inside], 4.0, label=f"$\\delta^4$; measured {_short(law)}")
 
 
+def ellipsoids_figure(
+    spheroids: Mapping[float, Sequence[BranchSample]], triaxial: Mapping[float, Sequence[BranchSample]]
+) -> Figure:
+    """The figure of ellipsoids in space: φ_J(α) and z(α) of equal bodies, with published peaks and plateaus."""
+    kinds = (
+        ("spheroids, 1 : 1 : α", spheroids, "o", COLOUR["ellipses"], 0.71, 10),
+        ("triaxial, 1 : √α : α", triaxial, "D", "#0b4d2a", 0.735, 11.4),
+    )
+    with plt.rc_context(STYLE):
+        figure, axes = plt.subplots(1, 2, figsize=(9, 3.9))
+        for name, shapes, marker, colour, peak, plateau in kinds:
+            alpha, threshold, contacts = of.shape_curves(shapes)
+            look: Any = {"fmt": marker, "ms": 4.5, "color": colour}
+            axes[0].errorbar(alpha, *threshold, **look, label=name)
+            axes[1].errorbar(alpha, *contacts, **look)
+            axes[0].axhline(peak, color=THEORY, lw=2, zorder=0)
+            axes[1].axhline(plateau, color=THEORY, lw=2, zorder=0)
+        axes[0].plot([], color=THEORY, lw=2, label="published: peaks, plateaus")
+        for isostatic in (10, 12):
+            axes[1].axhline(isostatic, color=GREY, lw=1, ls="--", zorder=1)
+        axes[1].plot([], color=GREY, lw=1, ls="--", label="isostatic, z = 10 and 12")
+        axes[1].axhline(6, color=GREY, lw=1, ls=":", zorder=1, label="spheres, z = 6")
+        aspect = r"aspect ratio $\alpha$"
+        _finish(axes[0], "(a)", aspect, r"$\langle\phi_J\rangle$", y="linear", loc="lower right")
+        _finish(axes[1], "(b)", aspect, r"$z$", y="linear", loc=(0.55, 0.12))
+        for ax in axes:
+            ax.set_xticks([0.4, 0.6, 1, 1.5, 2, 3], ["0.4", "0.6", "1", "1.5", "2", "3"])
+            ax.minorticks_off()
+        figure.tight_layout()
+    return figure
+
+
 def spectra_figure(spectra: Mapping[str, Sequence[BranchSample]]) -> Figure:
     """The figure of spectra: D(ω) of discs and ellipses at several pressures, ω*(z − z_iso), and the soft band(p)."""
     with plt.rc_context(STYLE):
