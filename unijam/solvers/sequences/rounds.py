@@ -48,7 +48,7 @@ class Rounds(Method):
         descent is compiled (thousands of iterations then cost as much as a few factorisations), else 1e-4.
     newton_first : bool
         Whether a few Newton steps are tried before the first round. From a nearby state of the same branch they are
-        enough, unless many contacts break.
+        enough, unless many contacts break. Near jamming an `InteriorPoint` is tried before them.
     max_rounds : int
         The largest number of rounds.
     descent : ConjugateGradient
