@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 import unijam as uj
-from unijam.support.arrays import to_numpy
+from unijam.core.capabilities import coordinate_lengths
+from unijam.support.arrays import over, to_numpy
 
 SOLVERS = {
     "default": None,
@@ -72,7 +73,7 @@ def test_every_solver_works_untuned_and_says_truly_where_it_stands(make_system, 
     assert result.energy < FALL.get(name, 0.5) * start
     force = system.potential.force(c.delta)
     square = float(force @ force)
-    g = c.vjp(force)
+    g = over(c.vjp(force), coordinate_lengths(system))  # angles count as lengths
     residual = math.sqrt(float(g @ g) / square) if square else 0.0
     resolution = (
         5 * system.resolution(result.x) / math.sqrt(square / max(result.n_overlaps, 1)) if square else 0

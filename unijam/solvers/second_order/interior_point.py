@@ -14,6 +14,7 @@ from ...support.validation import require
 from ..loop import Solver
 from ..objective import Objective, append
 from ..point import Point
+from .trust_region_newton import TrustRegionNewton
 
 # The first μ, in squares of a typical overlap, and the last one. Below it overlap and slack of no constraint can be
 # mixed up: the smallest overlaps and gaps of 10⁵ particles are some 1e-3 of the typical ones.
@@ -109,9 +110,13 @@ class InteriorPoint(Solver):
             missing = np.abs((c.delta - s + w) * s / (s + w)).max()
             product, n_steps = float((s * w).mean()) / typical**2, n_steps + 1
             if product <= LAST and missing <= 1e-6 * typical:
-                return
+                break
             if n_steps == PROBE and product > FALLEN:
                 return
+        else:
+            return
+        # what slacks still hold back, Newton steps of U alone put right: contacts are known now
+        yield from TrustRegionNewton(self.gradient_tolerance, patience=2).iterate(objective, point)
 
 
 class _Change(NamedTuple):
