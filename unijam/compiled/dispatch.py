@@ -188,3 +188,11 @@ def renewed_list(
         The number of evaluations that used the last list.
     """
     raise NotImplementedError("a stub: what compiled evaluators implement")
+
+
+def due(kernel: tuple[Any, ...], origin: tuple[Any, ...]) -> int:
+    """After how many evaluations a thinner list would cost less than this one, renewals included.
+
+    A stub for compiled loops; parameters as in `renewed_list`.
+    """
+    raise NotImplementedError("a stub: what compiled evaluators implement")

@@ -9,10 +9,10 @@ from typing import NamedTuple
 import numpy as np
 
 from ...compiled import inline, loop
-from ...compiled.dispatch import implements, listed_forces, renewed_list
+from ...compiled.dispatch import due, implements, listed_forces, renewed_list
 from ...compiled.simd import WIDTH, beyond, fill, larger, near, own, power, put, root, several, total, whole
 from ...support.arrays import Array
-from .pair_list import Workspace, list_pairs, suitable_skin
+from .pair_list import Workspace, list_pairs, longest_service, suitable_skin
 
 TINY = 1e-300  # added to r²: coincident centres get a finite force, zero, since their separation is zero
 
@@ -224,3 +224,8 @@ def _renewed_list(
     )
     # fmt: on
     return renewed, Origin(places, back, room, radii, worth), order
+
+
+@implements(due, DiscList)
+def _due(kernel: DiscList, origin: Origin) -> int:
+    return longest_service(kernel.skin, origin.worth, kernel.unit)

@@ -11,9 +11,9 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from ...compiled import loop
-from ...compiled.dispatch import implements, listed_forces, renewed_list
+from ...compiled.dispatch import due, implements, listed_forces, renewed_list
 from ...support.arrays import Array
-from .pair_list import suitable_skin
+from .pair_list import longest_service, suitable_skin
 from .perram_wertheim import FAST, contacts, near_pairs, push_pair
 
 
@@ -173,3 +173,8 @@ def _renewed_list(
     if not (ratio > 0.0 and room(listed, origin, ratio) >= 0.0 and np.isfinite(x).all()):
         return listed, origin, np.empty(0, dtype=np.int64)  # an empty order says that no list can be made
     return EllipseList(*renewed(listed, origin, x, ratio, served)), origin, np.arange(len(y))
+
+
+@implements(due, EllipseList)
+def _due(listed: EllipseList, origin: Origin) -> int:
+    return longest_service(listed.skin, origin.worth, listed.unit)

@@ -11,11 +11,11 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from ...compiled import loop
-from ...compiled.dispatch import implements, listed_forces, renewed_list
+from ...compiled.dispatch import due, implements, listed_forces, renewed_list
 from ...support.arrays import Array
 from .ellipses import Origin
 from .orientations import FAST, to_coordinates, unit
-from .pair_list import suitable_skin
+from .pair_list import longest_service, suitable_skin
 from .perram_wertheim_3d import contacts, near_pairs
 from .spheroids import add_forces, axis_contacts, axis_coordinates
 
@@ -348,3 +348,8 @@ def assemble(
             next_above[i] += 1
             next_below[j] += 1
     return data, indices, indptr
+
+
+@implements(due, EllipsoidList)
+def _due(listed: EllipsoidList, origin: Origin) -> int:
+    return longest_service(listed.skin, origin.worth, listed.unit)

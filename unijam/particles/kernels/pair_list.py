@@ -22,6 +22,7 @@ from .neighbours import FOLDED, grid, into_cells, search
 BLOCK = 512
 # How far a list may reach beyond contact, in mean diameters. At 0.65 it covers 1.65² = 2.7 times the area of contact,
 # and each evaluation pays for that. The lower bound keeps a start with long steps from thinning the skin without end.
+NEVER = 2**62  # evaluations
 LARGEST_SKIN, LEAST_SKIN = 0.65, 0.02
 
 Workspace = tuple[np.ndarray, np.ndarray, np.ndarray]  # floats, integers and pairs
@@ -203,3 +204,12 @@ def suitable_skin(skin: float, served: int, worth: float, unit: float) -> float:
     best = sqrt(worth * skin / max(served, 1))
     best = min(max(best, 0.7 * skin), 1.4 * skin)  # so that one unusual list does not set the next
     return min(max(best, LEAST_SKIN * unit), LARGEST_SKIN * unit)
+
+
+@inline
+def longest_service(skin: float, worth: float, unit: float) -> int:
+    """The number of evaluations after which the best skin is less than half of a list's own.
+
+    Late in a run particles hardly move, and a thick list would serve for ever. Parameters as in `suitable_skin`.
+    """
+    return int(4.0 * worth / skin) if skin > 1.01 * LEAST_SKIN * unit else NEVER

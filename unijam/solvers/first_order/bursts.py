@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from ...compiled import inline, loop
-from ...compiled.dispatch import borrowed, named, reordered, unnamed
+from ...compiled.dispatch import borrowed, due, named, reordered, unnamed
 from ...support.arrays import Array
 from ..objective import Objective
 from ..point import Point
@@ -140,33 +140,41 @@ def _burst(
     - the number of iterations;
     - whether compiled code cannot take the next step: it is longer than a list allows, or lists cannot be made here.
     """
-    state, taken, stale = _stretch(state, objective, most, ends)
-    served, fresh = served + taken, None
-    while stale:
-        objective, origin, order = relisted(objective, origin, state.point.y, served)
-        if len(order) == 0:
-            break
-        fresh, served = (unnamed(objective.kernel), unnamed(origin)), 0
-        state, more, stale = _stretch(reordered(state, order), objective, most - taken, ends)
+    taken, fresh, stale, goes_on = 0, None, False, True
+    while goes_on and taken < most:
+        # after a fixed number of evaluations, so that the path does not depend on where bursts end
+        left = due(objective.kernel, origin) - served
+        renewed = stale or left <= 0
+        if renewed:
+            objective, origin, order = relisted(objective, origin, state.point.y, served)
+            if len(order) == 0:
+                stale = True
+                break
+            fresh, served = (unnamed(objective.kernel), unnamed(origin)), 0
+            state, left = reordered(state, order), due(objective.kernel, origin)
+        state, more, stale, goes_on = _stretch(state, objective, min(most - taken, left), ends)
         served, taken = served + more, taken + more
-        if more == 0:
+        if renewed and more == 0:
             break
     return unnamed(state), fresh, served, taken, stale
 
 
 @inline
-def _stretch(state: Any, objective: CompiledObjective, most: int, ends: Ends) -> tuple[Any, int, bool]:
-    """(state, iterations, stale) after at most `most` iterations; stale: the list is out of date for the next one."""
+def _stretch(state: Any, objective: CompiledObjective, most: int, ends: Ends) -> tuple[Any, int, bool, bool]:
+    """(state, iterations, stale, goes on) after at most `most` iterations.
+
+    stale: the list is out of date for the next one; goes on: no test of the solver's loop is due.
+    """
     objective = borrowed(objective)
     for taken in range(most):
         reached = advance(state, objective)
         seen = borrowed(reached)
         if seen.point.energy < 0:  # how an evaluator says that its list is out of date
-            return state, taken, True
+            return state, taken, True, True
         state = reached
         if seen.finished or _worth_a_look(seen.point, objective.moving, ends):
-            return state, taken + 1, False
-    return state, most, False
+            return state, taken + 1, False, False
+    return state, most, False, True
 
 
 @inline
