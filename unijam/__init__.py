@@ -41,6 +41,7 @@ from .solvers import (
 from .spectra import (
     Certificate,
     HessianDecomposition,
+    KernelSigns,
     VibrationalModes,
     certify,
     decompose_hessian,
@@ -106,6 +107,7 @@ __all__ = [
     "Hertzian",
     "HessianDecomposition",
     "JamResult",
+    "KernelSigns",
     "Kinks",
     "LevenbergMarquardt",
     "LinearHinge",

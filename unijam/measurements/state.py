@@ -77,7 +77,7 @@ class MeasuredState(Brief):
     @property
     def n_self_stresses(self) -> int:
         """The number of states of self stress."""
-        return int(self.hessian.self_stress.shape[1])
+        return self.hessian.n_self_stress
 
     @cached_property
     def kernel_prestress(self) -> np.ndarray:
