@@ -13,6 +13,7 @@ from ..core.derivatives import hessian, kinks
 from ..core.potentials import Held
 from ..core.system import ConstrainedSystem
 from ..linalg import NULL_MODE, Operator, null_space, orthonormal_rows, projection
+from ..linalg.subspaces import require_null_space
 from ..support.arrays import Array, column_norms, is_sparse, over, over_both, to_numpy
 from ..support.memory import require_matrices
 from ..support.printing import Brief
@@ -26,9 +27,9 @@ BALANCED = 1e-5  # relative gradient below which forces are taken to balance
 SMALL = 1000
 # The share of all modes up to which Hp on the kernel is found mode by mode; beyond, dense matrices are quicker.
 FEW_MODES = 0.2
-# Dense (n, n) matrices held at once for eigenvalues: the matrix, the copy that Lapack overwrites, and its room; across
-# some directions also their complement and two products.
-COPIES, COPIES_ACROSS = 3, 3
+# Dense (n, n) matrices held at once for eigenvalues: the matrix and the copy that Lapack overwrites; across some
+# directions also their complement and two products.
+COPIES, COPIES_ACROSS = 2, 3
 MATRICES = ("h0", "hp", "total")
 INSTEAD = "ask for kernel_signs(), extreme_eigenvalues() or spectrum()"
 
@@ -228,7 +229,7 @@ class HessianDecomposition(Brief):
         The sign of each is such that its sum over the overlaps is not negative. The last K entries belong to the kinks.
         """
         m, n = len(self.force) + len(self.kinks), self.hp.shape[0]
-        _require_null_space(n, m, f"self_stress of {self._size}")
+        require_null_space(n, m, f"self_stress of {self._size}", INSTEAD)
         basis = null_space(np.vstack([self.jacobian, self._rows(self.kinks)]).T, self._imbalance)
         return basis * np.where(basis[: self.force.size].sum(axis=0) < 0, -1.0, 1.0)
 
@@ -236,7 +237,7 @@ class HessianDecomposition(Brief):
     def kernel(self) -> np.ndarray:
         """The kernel of H0 on the tangent space of the kinks, without symmetries: orthonormal columns, (n, k)."""
         m, n = len(self.force) + len(self._fixed), self.hp.shape[0]
-        _require_null_space(m, n, f"the kernel of {self._size}")
+        require_null_space(m, n, f"the kernel of {self._size}", INSTEAD)
         rows = np.vstack([self.jacobian, self._rows(self.symmetries), self._rows(self.kinks)])
         return null_space(rows, self._imbalance)
 
@@ -357,12 +358,6 @@ class HessianDecomposition(Brief):
 def _require_which(which: str, allowed: tuple[str, ...]) -> None:
     names = [repr(name) for name in allowed]
     require(which in allowed, "which", which, f"{', '.join(names[:-1])} or {names[-1]}")
-
-
-def _require_null_space(m: int, n: int, what: str) -> None:
-    """Memory for `null_space` of a dense (m, n) matrix: two copies of it, both bases, and room for Lapack."""
-    least = min(m, n)
-    require_matrices([(2 * m, n), (m, m), (n, n), (4 * least, least)], what, INSTEAD)
 
 
 def _unit(rows: np.ndarray) -> np.ndarray:

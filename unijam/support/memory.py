@@ -4,14 +4,17 @@ import math
 import os
 from collections.abc import Iterable, Iterator
 from pathlib import Path
+from typing import Any
 
 SMALL = 2**26  # bytes, 64 MiB, that are always asked for: to look costs more than it saves
-DOUBLE = 8  # bytes of a float64
+DOUBLE = 8  # bytes of a float64, which an array has where nothing else is said
 UNLIMITED = 2**60  # the old control groups write a number near 2⁶³ where there is no limit
 
 
-def available_memory() -> int | None:
+def available_memory(like: Any = None) -> int | None:
     """Bytes that this process may still take, an int; None where the system does not say.
+
+    Where `like` is a tensor on a CUDA device, the bytes of that device.
 
     The least of the memory that is free (`MemAvailable` of Linux; else all pages of the machine), of the limits of its
     control groups less what they use, and of its own limit of addresses (`ulimit -v`) less what it has.
@@ -22,11 +25,17 @@ def available_memory() -> int | None:
     >>> (available_memory() or 1) > 0
     True
     """
+    device = getattr(like, "device", None)
+    if getattr(device, "type", None) == "cuda":
+        import torch
+
+        kept = torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device)
+        return int(torch.cuda.mem_get_info(device)[0]) + kept
     found = [n for n in (_free(), *_of_control_groups(), _of_addresses()) if n is not None]
     return max(min(found), 0) if found else None
 
 
-def require_memory(n_bytes: float, what: str, instead: str = "") -> None:
+def require_memory(n_bytes: float, what: str, instead: str = "", like: Any = None) -> None:
     """Raise a `MemoryError` of one sentence if something needs more memory than there is.
 
     Parameters
@@ -37,6 +46,8 @@ def require_memory(n_bytes: float, what: str, instead: str = "") -> None:
         The name of what needs them, at the beginning of the sentence.
     instead : str
         Advice, at its end.
+    like : array or tensor, optional
+        Whose device is asked.
 
     Examples
     --------
@@ -47,7 +58,7 @@ def require_memory(n_bytes: float, what: str, instead: str = "") -> None:
     """
     if n_bytes <= SMALL:
         return
-    free = available_memory()
+    free = available_memory(like)
     if free is not None and n_bytes > free:
         advice = f": {instead}" if instead else ""
         raise MemoryError(
@@ -56,9 +67,12 @@ def require_memory(n_bytes: float, what: str, instead: str = "") -> None:
         )
 
 
-def require_matrices(shapes: Iterable[tuple[int, ...]], what: str, instead: str = "") -> None:
-    """`require_memory` for dense float64 matrices of these shapes, held at the same time."""
-    require_memory(DOUBLE * sum(math.prod(float(side) for side in shape) for shape in shapes), what, instead)
+def require_matrices(
+    shapes: Iterable[tuple[int, ...]], what: str, instead: str = "", like: Any = None
+) -> None:
+    """`require_memory` for dense matrices of these shapes, held at the same time, with the numbers of `like`."""
+    size = DOUBLE if like is None else like.dtype.itemsize
+    require_memory(size * sum(math.prod(map(float, shape)) for shape in shapes), what, instead, like)
 
 
 def _free() -> int | None:
