@@ -93,15 +93,31 @@ class Saddle:
         scaled = sp.csr_array(rows / self.unit**0.5)
         self.rows, self.gram = sp.coo_array(scaled), sp.coo_array(scaled.T @ scaled)
         self.form = sp.coo_array(form / self.scale)
-        self.elimination = Elimination()
+        self.quick, self.exact = Elimination(), Elimination()
+        self.spoilt = 0.0  # ε up to which the quick order has been seen to lose too many digits
+
+    def count(self, form: float, shift: float, epsilon: float) -> int | None:
+        """Negative eigenvalues of form × B + shift on the kernel; None where rounding may have changed them.
+
+        Rows are first eliminated early, which is several times as quick; where that has lost too many digits, late.
+        """
+        matrix = self._matrix(form, shift, epsilon)
+        if epsilon > self.spoilt:
+            found = self._factor(self.quick, matrix).n_negative
+            if found is not None:
+                return found
+            self.spoilt = epsilon
+        return self._factor(self.exact, matrix).n_negative
 
     def factor(self, form: float, shift: float, epsilon: float) -> SaddleFactor:
-        """Factor M for form × B + shift (in units of `scale`) and ε (in units of `unit`)."""
-        matrix = self._matrix(form, shift, epsilon)
-        if self.elimination.order is None:
-            self.elimination.order = self._order(matrix)
-            self.elimination.filled = np.inf
-        found = self.elimination.factor(matrix, 0.0)
+        """Factor M for form × B + shift (in units of `scale`) and ε (in units of `unit`), to solve with it."""
+        return self._factor(self.exact, self._matrix(form, shift, epsilon))
+
+    def _factor(self, elimination: Elimination, matrix: sp.csc_array) -> SaddleFactor:
+        if elimination.order is None:
+            elimination.order = self._order(matrix, late=elimination is self.exact)
+            elimination.filled = np.inf
+        found = elimination.factor(matrix, 0.0)
         certain = falls(matrix, found)
         count = found.n_negative - self.n_rows if certain and found.n_negative is not None else None
         return SaddleFactor(count, found, self.n_rows)
@@ -124,8 +140,8 @@ class Saddle:
         # duplicates are summed and zeros stay, so that all matrices have one pattern
         return sp.csc_array(sp.coo_array((values, self._places), shape=(size, size)))
 
-    def _order(self, matrix: sp.csc_array) -> np.ndarray:
-        """Nested dissection of the degrees of freedom; each row follows the last of its own.
+    def _order(self, matrix: sp.csc_array, late: bool) -> np.ndarray:
+        """Nested dissection of the degrees of freedom; each row follows the last (or, if not late, first) of its own.
 
         Directions stand before the last node, whose pivot would vanish without them.
         """
@@ -138,7 +154,7 @@ class Saddle:
         rank = np.empty(len(order))
         rank[order] = np.arange(len(order))
         row, column = self.rows.coords
-        after = np.zeros(self.rows.shape[0])
-        np.maximum.at(after, row, rank[node[column]] + 0.5)
+        after = np.full(self.rows.shape[0], 0.0 if late else len(order))
+        (np.maximum if late else np.minimum).at(after, row, rank[node[column]] + 0.5)
         key = np.concatenate([rank[node], after, np.full(len(self.directions), len(order) - 1.25)])
         return np.argsort(key[nodes_of(matrix.indices, matrix.indptr)[1]], kind="stable")

@@ -26,7 +26,7 @@ ZERO = 1e-9  # eigenvalues within this, in units of the mean |diagonal entry| of
 NEAR = 1e-6
 FAR = 4.0  # the first shift otherwise, and its factor where it is not beyond all eigenvalues
 FARTHEST = 1e6  # a shift beyond the eigenvalues of any matrix, in the same unit
-TOLERANCE = 1e-8  # of eigenvalues of the inverse
+TOLERANCE = 1e-7  # of eigenvalues of the inverse
 ATTEMPTS = 10  # of Lanczos' method, each across what those before have found
 INSIDE = 0.1  # of a vector's length is left on the kernel, at least, where it is an eigenvector there
 
@@ -71,9 +71,8 @@ class SparseForm:
         """The first ε at which the counts agree, and the negative, zero and positive eigenvalues."""
         epsilon = max(LEAST, ABOVE * imbalance**2 / self.saddle.unit)
         while GAP * epsilon <= MOST:
-            dimension = self.saddle.factor(0.0, -1.0, epsilon).n_negative
-            self._projector = self.saddle.factor(0.0, -1.0, GAP * epsilon)
-            if dimension is not None and dimension == self._projector.n_negative:
+            dimension = self.saddle.count(0.0, -1.0, epsilon)
+            if dimension is not None and dimension == self.saddle.count(0.0, -1.0, GAP * epsilon):
                 found = self._signs(epsilon) if dimension else (0, 0)
                 if found is not None:
                     return epsilon, (*found, dimension - sum(found))
@@ -88,7 +87,7 @@ class SparseForm:
         """Negative and zero eigenvalues; None where they are not the same at ε and 100 ε."""
 
         def below(threshold: float, at: float) -> int | None:
-            return self.saddle.factor(1.0, -threshold, at).n_negative
+            return self.saddle.count(1.0, -threshold, at)
 
         # counts grow with the threshold and with ε: where these two are equal, all four are
         least, most = below(-ZERO, epsilon), below(ZERO, GAP * epsilon)
@@ -161,7 +160,7 @@ class SparseForm:
         scale = self.saddle.scale
         error = max(2.0 * float(residuals.max()), ZERO * scale)
         edge = values[-1] - error if lowest else values[0] + error
-        below = self.saddle.factor(1.0, -edge / scale, GAP * self.epsilon).n_negative
+        below = self.saddle.count(1.0, -edge / scale, GAP * self.epsilon)
         if below is None:  # an eigenvalue lies on the edge, within rounding
             return True
         beyond = below if lowest else self.dimension - below
@@ -170,12 +169,11 @@ class SparseForm:
     def _beyond(self, lowest: bool) -> SaddleFactor:
         """A factor of A less a shift below (or above) all eigenvalues."""
         shift = FAR if (self.n_negative if lowest else self.n_positive) else NEAR
-        while True:
-            factor = self.saddle.factor(1.0, shift if lowest else -shift, GAP * self.epsilon)
-            # far beyond all entries of A even a factor that has lost digits is one of the shift
-            if factor.n_negative == (0 if lowest else self.dimension) or shift > FARTHEST:
-                return factor
+        wanted = 0 if lowest else self.dimension
+        sign = 1.0 if lowest else -1.0
+        while self.saddle.count(1.0, sign * shift, GAP * self.epsilon) != wanted and shift < FARTHEST:
             shift *= FAR
+        return self.saddle.factor(1.0, sign * shift, GAP * self.epsilon)
 
 
 def _across(basis: np.ndarray) -> Projection:
