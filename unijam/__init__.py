@@ -16,7 +16,7 @@ from .ensemble import EnsembleError, Recipe, Sample, run_ensemble
 from .ensemble.names import introduce
 from .measurements.margins import MarginCurve, jamming_margins
 from .measurements.transition import Transition, find_transition
-from .particles import Ellipses, SoftSpheres
+from .particles import Ellipses, SoftSpheres, localised_contacts
 from .particles.mechanics import ElasticModuli, elastic_moduli, stress
 from .solvers import (
     Adam,
@@ -150,6 +150,7 @@ __all__ = [
     "jamming_margins",
     "lammps_input",
     "load",
+    "localised_contacts",
     "minimize",
     "plot_packing",
     "read_gsd",
