@@ -19,6 +19,9 @@ from .symbolic import graph_of, nodes_of
 # ρ, the stiffness of the rows in the corner of M, in units in which B and G are of order one. Where a state is stable
 # and ρ large, the corner is positive and no pivot is small; rounding adds 1e-16 ρ to B.
 STIFF = 1e5
+# ε of the directions, which have no small singular values: B is of order one, and 1/FIRM far above it. Rounding along
+# them stays 1e-16/FIRM, so that B may vanish on other modes.
+FIRM = 1e-4
 # A residual falls at least to this share with each refinement where rounding has left the inertia as it is. The
 # largest eigenvalue of M⁻¹E, with E the rounding, is then below one, and no eigenvalue of M + tE vanishes on the way.
 FALL = 0.1
@@ -77,7 +80,8 @@ class Saddle:
     form : (n, n) csc
         B.
     directions : (k, n) array
-        Further rows, orthonormal and dense (symmetries), that must vanish too. They are no part of G.
+        Further rows, orthonormal and dense, that must vanish too: symmetries, along which R and B vanish. Where B does
+        not quite (forces out of balance), its part across them counts to 1e-4 of itself.
 
     Attributes
     ----------
@@ -134,7 +138,8 @@ class Saddle:
 
     def _matrix(self, form: float, shift: float, epsilon: float) -> sp.csc_array:
         low = np.concatenate([self.rows.data, self.directions.ravel()])
-        diagonal = np.concatenate([np.full(self.n, shift), np.full(self.n_rows, -epsilon)])
+        m, k = self.rows.shape[0], len(self.directions)
+        diagonal = np.repeat([shift, -epsilon, -FIRM], [self.n, m, k])
         values = np.concatenate([STIFF * self.gram.data, form * self.form.data, low, low, diagonal])
         size = self.n + self.n_rows
         # duplicates are summed and zeros stay, so that all matrices have one pattern

@@ -166,7 +166,7 @@ class HessianDecomposition(Brief):
         """
         _require_which(which, (*MATRICES, "kernel"))
         require(is_whole(count) and count >= 1, "count", count, "an integer of at least 1")
-        if self._large:
+        if self.large:
             return self._form(which).extremes(int(count), lowest)[:2]
         values = self.kernel_prestress() if which == "kernel" else self.eigenvalues(which, symmetries=False)
         found = values[:count] if lowest else values[max(len(values) - count, 0) :]
@@ -190,7 +190,7 @@ class HessianDecomposition(Brief):
             For another `which`, and where the signs on the kernel cannot be told.
         """
         _require_which(which, (*MATRICES, "kernel"))
-        if self._large:
+        if self.large:
             form = self._form(which)
             matrix, project, size = form.matrix, form.project, form.dimension
         elif which == "kernel":
@@ -204,13 +204,28 @@ class HessianDecomposition(Brief):
         operator = Operator(lambda v: matrix @ v, np.zeros(matrix.shape[0]))
         return spectral_quadrature(operator, n_probes, steps, seed, project=project, size=size)
 
+    @property
+    def rows(self) -> Array:
+        """∇Δ of the bearing overlaps, (N_Δ, n), as the system has them: scipy csr or dense NumPy."""
+        return self._jacobian
+
+    def count_below(self, threshold: float) -> int | None:
+        """The number of eigenvalues of H below a threshold, an int, on the tangent space of the kinks, by inertia.
+
+        Symmetries are left out. None where H is not large and sparse, or rounding may have changed the number.
+        """
+        if not self.large:
+            return None
+        form = self._form("total")
+        return form.saddle.count(1.0, -threshold / form.saddle.scale, form.epsilon)
+
     @cached_property
     def n_negative_hp(self) -> int:
         """N_−, an int: the number of negative modes of Hp across the symmetries, not only on the kinks' tangent space.
 
         At a minimum N_− ≤ N_Δ + N_kink: each overlap and each kink can hold one of them.
         """
-        if self._large:
+        if self.large:
             none = sp.csr_array((0, self.hp.shape[0]))
             return SparseForm(sp.csc_array(self.hp), none, self.symmetries).n_negative
         matrix = self._dense("hp", "n_negative_hp", self.symmetries)
@@ -220,7 +235,7 @@ class HessianDecomposition(Brief):
     @cached_property
     def n_self_stress(self) -> int:
         """The number of states of self stress, those of kinks included."""
-        return self.kernel_signs().n_self_stress if self._large else int(self.self_stress.shape[1])
+        return self.kernel_signs().n_self_stress if self.large else int(self.self_stress.shape[1])
 
     @cached_property
     def self_stress(self) -> np.ndarray:
@@ -259,7 +274,7 @@ class HessianDecomposition(Brief):
         Their sign decides. Where they are negative, each kernel mode is unstable, so that a stable state has none
         (isostatic). Where they are positive, Hp holds the kernel, and the state may be hypostatic.
         """
-        if self._large:
+        if self.large:
             form = self._form("kernel")
             if form.dimension < FEW_MODES * form.matrix.shape[0]:
                 return form.extremes(form.dimension, lowest=True)[0]
@@ -279,7 +294,7 @@ class HessianDecomposition(Brief):
         ValueError
             Where such a state does not tell them: see `SparseForm`.
         """
-        if self._large:
+        if self.large:
             form = self._form("kernel")
             counts = (form.n_negative, form.n_zero, form.n_positive)
         else:
@@ -311,8 +326,8 @@ class HessianDecomposition(Brief):
         return hasattr(self.hp, "tocsc")
 
     @property
-    def _large(self) -> bool:
-        """Whether counts come from sparse factors."""
+    def large(self) -> bool:
+        """Whether counts come from sparse factors: H is sparse, on more than 1000 degrees of freedom."""
         return self._sparse and self.hp.shape[0] > SMALL
 
     @property

@@ -27,6 +27,7 @@ EXPONENT_SOURCE = (
 TALK = {"θ": 0.3, "γ": 0.2}  # networks near N*: the smallest exponents that compete with a regular law
 NEAR = 0.15  # an exponent that misses its reference by less may differ by finite size; by more, it disagrees
 FLAT = 2.5  # modes missing below the softest one up to which a spectrum counts as flat (1 to 2 expected)
+ROUNDED = 1e-9  # share of the largest |eigenvalue| on the kernel below which an eigenvalue counts as zero
 GAPPED = 5.0  # factor in ω between soft and stiff band above which a spectrum counts as gapped
 NAMES = {"spheres": "discs", "ellipses": "ellipses", "network": "network", "perceptron": "perceptron"}
 
@@ -359,7 +360,9 @@ def _sign(s: Summary) -> str:
     if kernel:
         word = "positive" if kernel[0] > 0 else "of both signs" if kernel[1] > 0 else "negative"
         return f"{word} on all {s.mean('n_effective') - s.mean('n_overlaps') + s.mean('self_stresses'):.0f} modes"
-    word = "negative" if cut and cut[1] < 0 else "of both signs"
+    word = "of both signs"
+    if cut and cut[1] < ROUNDED * abs(cut[0]):  # zero: discs that have lost all their contacts
+        word = "negative" if cut[1] < -ROUNDED * abs(cut[0]) else "negative (or zero)"
     return f"kernel empty, and {word} once 5 % of the overlaps are cut"
 
 
