@@ -128,6 +128,12 @@ ASKED = {
     "dense": of_matrix(lambda m: Operator(lambda v: m @ v, m[0]).dense()),
     "lanczos": of_matrix(lambda m: lanczos(Operator(lambda v: m @ v, m[0]), m[0], 10)),
     "extreme_modes": of_matrix(lambda m: extreme_modes(Operator(lambda v: m @ v, m[0]))),
+    "a packing": lambda: lambda: uj.SoftSpheres.random(n=100),
+    "ellipses": lambda: lambda: uj.Ellipses.random(n=100),
+    "a perceptron": lambda: lambda: uj.Perceptron.random(n=30),
+    "random data": lambda: lambda: uj.datasets.random(100, 20),
+    "data of a teacher": lambda: lambda: uj.datasets.teacher(100, 20),
+    "a network": lambda: lambda: uj.FullyConnected.random(depth=1, width=30, n_data=4, input_dimension=4),
     "principal components": of_data(lambda data: data.principal_components(5)),
 }
 
@@ -201,3 +207,15 @@ def test_what_is_small_is_not_asked_for(monkeypatch):
     memory.require_matrices([(1000, 1000), (10,)], "little")
     with pytest.raises(MemoryError, match=r"^much needs 128000000 bytes .*: take less\.$"):
         memory.require_matrices([(4000, 8000)], "much", "take less", np.zeros(1, np.float32))
+
+
+def test_a_tensor_on_a_cuda_device_is_asked_of_that_device(monkeypatch):
+    class There:
+        device, dtype = torch.device("cuda"), torch.float64
+
+    monkeypatch.setattr(torch.cuda, "mem_get_info", lambda device: (10**9, 2 * 10**9))
+    monkeypatch.setattr(torch.cuda, "memory_reserved", lambda device: 5 * 10**8)
+    monkeypatch.setattr(torch.cuda, "memory_allocated", lambda device: 2 * 10**8)
+    assert memory.available_memory(There()) == 1_300_000_000
+    with pytest.raises(MemoryError, match=r"^H needs 1352000000 bytes .* there are 1300000000 "):
+        memory.require_matrices([(13000, 13000)], "H", like=There())

@@ -71,8 +71,13 @@ def require_matrices(
     shapes: Iterable[tuple[int, ...]], what: str, instead: str = "", like: Any = None
 ) -> None:
     """`require_memory` for dense matrices of these shapes, held at the same time, with the numbers of `like`."""
-    size = DOUBLE if like is None else like.dtype.itemsize
-    require_memory(size * sum(math.prod(map(float, shape)) for shape in shapes), what, instead, like)
+    entries = 0.0
+    for shape in shapes:  # loops: this is asked before each small product too
+        product = 1.0
+        for side in shape:
+            product *= side
+        entries += product
+    require_memory(entries * (DOUBLE if like is None else like.dtype.itemsize), what, instead, like)
 
 
 def _free() -> int | None:
