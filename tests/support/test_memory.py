@@ -1,7 +1,5 @@
 """What needs more memory than there is says so before it begins: one sentence with the number of bytes."""
 
-import resource
-
 import numpy as np
 import pytest
 import scipy.sparse as sp
@@ -22,6 +20,7 @@ from unijam.spectra import decomposition
 from unijam.support import memory
 from unijam.support.arrays import gram, to_numpy
 
+resource = pytest.importorskip("resource")  # not on Windows
 SENTENCE = r"^[^.]* needs \d+ bytes \([^ ]* GB\) of memory, and there are 1000 \(1e-06 GB\)[^.]*\.$"
 
 
