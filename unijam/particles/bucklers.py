@@ -44,7 +44,7 @@ def localised_contacts(system: ConstrainedSystem, x: Array) -> np.ndarray:
     >>> c = state.system.constraints(state.x)
     >>> delta, localised = c.delta[c.bearing()[1]], uj.localised_contacts(state.system, state.x)
     >>> extended = delta[~localised]  # for `uj.delta_statistics`, which measures θ_e there
-    >>> 0 < localised.sum() < delta.size
+    >>> 0 < int(localised.sum()) < delta.size
     True
     """
     if not isinstance(system, SoftSpheres):
