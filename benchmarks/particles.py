@@ -12,6 +12,7 @@ import argparse
 import gc
 import json
 import os
+import resource
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -244,6 +245,47 @@ def ellipsoids_512(options: Options) -> float:
     return median(seconds)
 
 
+def kernel_signs(small: uj.MinimizeResult, state: uj.MinimizeResult, cuts: tuple[float, ...]) -> float:
+    """Seconds for the counts on the kernel of H0 and the lowest five values of Hp there, kernels compiled.
+
+    Of the state as it is, and without some fractions of its contacts, each from the decomposition on; the sum.
+    """
+    uj.decompose_hessian(small.system, small.x).cut(0.1).kernel_signs()  # compiled
+    spent = 0.0
+    for cut in cuts:
+        begin = time.process_time()
+        h = uj.decompose_hessian(state.system, state.x)
+        h = h.cut(cut) if cut else h
+        signs, values = h.kernel_signs(), h.extreme_eigenvalues("kernel", 5)[0]
+        took = time.process_time() - begin
+        lowest = f", lowest {values[0]:.2e}" if len(values) else ""
+        print(
+            f"    {f'{cut:.0%} of the contacts cut' if cut else 'whole'}: {took:.2f} s, {signs}{lowest}",
+            flush=True,
+        )
+        spent += took
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e6  # Linux counts in kB
+    print(f"    peak memory {peak:.2f} GB ({'at most' if peak <= 2 else 'MORE THAN'} 2)", flush=True)
+    return spent
+
+
+def kernel_signs_of_discs(options: Options) -> float:
+    """20 000 discs at φ = 0.86; its kernel is empty, that without 15 % of the contacts has 2000 modes."""
+    small, state = (
+        uj.minimize(uj.SoftSpheres.random(n=n, radii="uniform", packing_fraction=0.86))
+        for n in (1200, 20_000)
+    )
+    return kernel_signs(small, state, (0.0, 0.15))
+
+
+def kernel_signs_of_ellipses(options: Options) -> float:
+    """2048 ellipses of aspect ratio 1.4 at φ = 0.90, hypostatic."""
+    small, state = (
+        uj.minimize(uj.Ellipses.random(n=n, aspect_ratio=1.4, packing_fraction=0.90)) for n in (600, 2048)
+    )
+    return kernel_signs(small, state, (0.0,))
+
+
 def descent_of_discs(seed: int, n: int) -> dict[str, float]:
     """From random to a largest force component of 1e-10 at φ = 0.86."""
     return descend(random_start(seed, n, 2, 0.86), DESCENT, 1e-10)
@@ -274,6 +316,8 @@ BENCHMARKS: dict[str, tuple[float, float, Callable[[Options], float]]] = {  # fl
     "ellipses_96_newton_vs_fire": (50.0, 50.0, ellipses_newton_against_fire),
     "ellipses_1024_jam_seconds": (20.0, 5.0, ellipses_1024),
     "ellipsoids_512_jam_seconds": (60.0, 20.0, ellipsoids_512),
+    "kernel_signs_discs_20000_seconds": (30.0, 8.0, kernel_signs_of_discs),
+    "kernel_signs_ellipses_2048_seconds": (30.0, 8.0, kernel_signs_of_ellipses),
 }
 
 

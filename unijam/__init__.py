@@ -16,7 +16,7 @@ from .ensemble import EnsembleError, Recipe, Sample, run_ensemble
 from .ensemble.names import introduce
 from .measurements.margins import MarginCurve, jamming_margins
 from .measurements.transition import Transition, find_transition
-from .particles import Ellipses, Ellipsoids, SoftSpheres
+from .particles import Ellipses, Ellipsoids, SoftSpheres, localised_contacts
 from .particles.mechanics import ElasticModuli, elastic_moduli, stress
 from .solvers import (
     Adam,
@@ -42,6 +42,7 @@ from .solvers import (
 from .spectra import (
     Certificate,
     HessianDecomposition,
+    KernelSigns,
     VibrationalModes,
     certify,
     decompose_hessian,
@@ -109,6 +110,7 @@ __all__ = [
     "HessianDecomposition",
     "InteriorPoint",
     "JamResult",
+    "KernelSigns",
     "Kinks",
     "LevenbergMarquardt",
     "LinearHinge",
@@ -151,6 +153,7 @@ __all__ = [
     "jamming_margins",
     "lammps_input",
     "load",
+    "localised_contacts",
     "minimize",
     "plot_packing",
     "read_gsd",

@@ -5,6 +5,7 @@ import pytest
 import torch
 
 import unijam as uj
+from unijam.spectra import decomposition
 
 PACKINGS = {
     "discs": uj.SoftSpheres.random(n=24, radii="uniform", packing_fraction=1.0, seed=0),
@@ -72,3 +73,18 @@ def test_a_saddle_is_stationary_and_no_minimum(turned):
     found = uj.certify(Ridge(turned), Ridge.initial)
     assert found.relative_gradient < 1e-15
     assert (found.n_negative, found.n_zero, found.minimum) == (1, 0, False)
+
+
+@pytest.mark.parametrize("moved", [False, True])
+@pytest.mark.parametrize("name", PACKINGS)
+def test_a_large_sparse_state_has_the_certificate_of_dense_matrices(name, moved, monkeypatch):
+    """At a minimum, and far from it."""
+    system = PACKINGS[name]
+    x = uj.minimize(system).x + (
+        0.3 * np.random.default_rng(0).standard_normal(system.n_dof) if moved else 0.0
+    )
+    dense = uj.certify(system, x)
+    monkeypatch.setattr(decomposition, "SMALL", 0)
+    monkeypatch.setattr(uj.HessianDecomposition, "eigenvalues", lambda *_, **__: pytest.fail("dense"))
+    sparse = uj.certify(system, x)
+    assert sparse == dense and sparse.minimum == (not moved)

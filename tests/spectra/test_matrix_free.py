@@ -6,7 +6,7 @@ import torch
 
 import unijam as uj
 from unijam.linalg import Operator, Tridiagonal
-from unijam.spectra import spectral_quadrature
+from unijam.spectra import MatrixFreeHessian, spectral_quadrature
 from unijam.spectra.quadrature import SpectralQuadrature
 
 
@@ -22,6 +22,7 @@ def state(activation="relu", weights="free", **shape):
 def test_extreme_eigenvalues_are_those_of_the_matrix(kind):
     system, free, x = state(*kind)
     dense, products = uj.decompose_hessian(system, x), uj.decompose_hessian(free, x)
+    assert isinstance(products, MatrixFreeHessian)
     assert products.n_effective == uj.count_constraints(system, x).n_effective
     assert products.n_effective == uj.count_constraints(free, x).n_effective
     for which in ("h0", "hp", "total"):

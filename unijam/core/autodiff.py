@@ -12,6 +12,7 @@ from torch import Tensor
 
 from ..linalg import rank_of
 from ..support.arrays import Array, private, to_numpy, weigh, writable
+from ..support.memory import require_matrices
 from ..support.validation import require, require_finite
 from .capabilities import Stepped
 from .constraints import Constraints
@@ -28,6 +29,9 @@ NEARBY = 1e-3
 # One batch of backward passes has about this many numbers (128 MiB in float64), so that J of many constraints is not
 # computed in one piece.
 CHUNK = 2**24
+PRODUCTS = (
+    "set matrix_free = True on the system, which then knows H by its products"  # advice where memory is short
+)
 
 
 class AutodiffSystem(ConstrainedSystem, Stepped):
@@ -133,6 +137,10 @@ class AutodiffSystem(ConstrainedSystem, Stepped):
             return x.new_zeros(0, self.n_dof)
         if not bool(jacobian.isfinite().all()):
             raise FloatingPointError(f"J of {type(self).__name__} is NaN or infinite.")
+        n = self.n_dof
+        require_matrices(
+            [(2, *jacobian.shape), (4, n, n)], f"the symmetries of {n} degrees of freedom", PRODUCTS, x
+        )
         # R has the singular values and the kernel of J, and only n_dof rows: the decomposition is cheaper
         _, sigma, rows = torch.linalg.svd(torch.linalg.qr(jacobian, mode="r").R)
         known = torch.finfo(sigma.dtype).eps * max(jacobian.shape) * float(sigma[0])
@@ -176,7 +184,11 @@ class AutodiffConstraints(Constraints):
     def jacobian(self, select: Array | None = None) -> Tensor:
         rows = torch.arange(len(self.delta), device=self.delta.device)
         rows = rows if select is None else rows[select]
-        if len(rows) < len(self.x):
+        m, n = len(self.delta), len(self.x)
+        backward = len(rows) < n
+        shapes = [(len(rows), 2 * m), (len(rows), n)] if backward else [(n, n), (n, m), (len(rows), n)]
+        require_matrices(shapes, f"J of {len(rows)} constraints on {n} degrees of freedom", PRODUCTS, self.x)
+        if backward:
             chosen = torch.nn.functional.one_hot(rows, len(self.delta)).to(self.delta.dtype)
             return _batched(self._delta, self._leaf, chosen)
         dual, gradient = self._transposed()
@@ -188,6 +200,8 @@ class AutodiffConstraints(Constraints):
         with recording():
             total = self._delta[weights != 0] @ weights[weights != 0]
             (gradient,) = torch.autograd.grad(total, self._leaf, create_graph=True)
+        n = len(self.x)
+        require_matrices([(4 * n, n)], f"Hp as a dense matrix on {n} degrees of freedom", PRODUCTS, self.x)
         eye = torch.eye(len(self.x), dtype=self.x.dtype, device=self.x.device)
         if not gradient.requires_grad:  # Δ is linear in x
             return torch.zeros_like(eye)

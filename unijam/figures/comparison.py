@@ -9,7 +9,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from ..measurements.jammed import JammedSample, common_kind
+from ..measurements.jammed import JammedSample, SeparateLaws, common_kind
 from ..spectra.density import DensityOfStates, density_of_states
 from ..statistics import DeltaStatistics
 from ..theory.exponents import JAMMING_EXPONENTS
@@ -132,16 +132,25 @@ def plot_kernel_prestress(ax: Axes, samples: Sequence[JammedSample], colour: str
         _note(ax, "all > 0: held", colour, (0.55, 0.70))
 
 
-def plot_delta_densities(ax: Axes, law: DeltaStatistics, colour: str, *, isostatic: bool) -> None:
+def plot_delta_densities(
+    ax: Axes, law: DeltaStatistics, colour: str, *, isostatic: bool, separate: SeparateLaws | None = None
+) -> None:
     """Draw P₊ of overlaps and P₋ of gaps on logarithmic bins, and the fitted laws over their windows.
 
-    For isostatic systems the laws of mean field are added in yellow.
+    For isostatic systems the laws of mean field are added in yellow. Where extended and localised contacts are told
+    apart, P₊ of each is drawn instead of their mixture.
     """
-    for density, exponent, sign, marker, name in (
-        (law.overlap_density, law.theta, 1, "o", r"P_+,\ \theta"),
-        (law.gap_density, law.gamma, -1, "s", r"P_-,\ \gamma"),
-    ):
-        face = colour if sign > 0 else "white"
+    known = JAMMING_EXPONENTS
+    curves = [(law.overlap_density, law.theta, known.theta_extended, "o", colour, r"P_+,\ \theta")]
+    if separate is not None:
+        one, other = separate.extended, separate.localised
+        curves = [
+            (one.overlap_density, one.theta, known.theta_extended, "o", colour, r"P_+,\ \theta_e"),
+            (other.overlap_density, other.theta, known.theta_localised, "^", GREY, r"P_+,\ \theta_l"),
+        ]
+    curves.append((law.gap_density, law.gamma, known.gamma, "s", "white", r"P_-,\ \gamma"))
+    for density, exponent, mean_field, marker, face, name in curves:
+        sign = -1 if marker == "s" else 1
         ax.errorbar(
             density.centres,
             density.density,
@@ -155,22 +164,18 @@ def plot_delta_densities(ax: Axes, law: DeltaStatistics, colour: str, *, isostat
             elinewidth=0.6,
             label=f"${name}$ = {exponent}",
         )
-        if exponent.value is not None and exponent.window is not None:
-            power = sign * exponent.value
-            low, high = max(exponent.window[0], density.centres.min()), exponent.window[1]
-            inside = (density.centres >= low) & (density.centres <= high) & (density.density > 0)
-            if inside.any():
-                level = np.exp(
-                    np.mean(np.log(density.density[inside]) - power * np.log(density.centres[inside]))
-                )
-                line = np.geomspace(low, high, 20)
-                ax.plot(line, level * line**power, "-" if sign > 0 else "--", color="black", lw=1.2, zorder=5)
-                if isostatic:
-                    known = JAMMING_EXPONENTS.theta_extended if sign > 0 else -JAMMING_EXPONENTS.gamma
-                    last = density.centres[inside][-1]
-                    ax.plot(
-                        line, level * last ** (power - known) * line**known, color=THEORY, lw=1.6, zorder=4
-                    )
+        if exponent.value is None or exponent.window is None:
+            continue
+        power = sign * exponent.value
+        low, high = max(exponent.window[0], density.centres.min()), exponent.window[1]
+        inside = (density.centres >= low) & (density.centres <= high) & (density.density > 0)
+        if inside.any():
+            level = np.exp(np.mean(np.log(density.density[inside]) - power * np.log(density.centres[inside])))
+            line = np.geomspace(low, high, 20)
+            ax.plot(line, level * line**power, "-" if sign > 0 else "--", color="black", lw=1.2, zorder=5)
+            if isostatic:
+                last, theory = density.centres[inside][-1], sign * mean_field
+                ax.plot(line, level * last ** (power - theory) * line**theory, color=THEORY, lw=1.6, zorder=4)
     ax.set_xscale("log")
     ax.set_yscale("log")
     ax.legend(
@@ -179,11 +184,15 @@ def plot_delta_densities(ax: Axes, law: DeltaStatistics, colour: str, *, isostat
 
 
 def comparison_figure(
-    samples: Mapping[str, Sequence[JammedSample]], laws: Mapping[str, DeltaStatistics], caption: str
+    samples: Mapping[str, Sequence[JammedSample]],
+    laws: Mapping[str, DeltaStatistics],
+    caption: str,
+    separate: Mapping[str, SeparateLaws] | None = None,
 ) -> Figure:
     """The figure that compares systems: one column each; rows are the count, the spectrum, Hp on ker H0, and P±(Δ).
 
-    Names of systems are keys of `COLOURS` and `TITLES`; `laws` has the same keys as `samples`.
+    Names of systems are keys of `COLOURS` and `TITLES`; `laws` has the same keys as `samples`,
+    `separate` those of systems whose extended and localised contacts are told apart.
     """
     with plt.rc_context(STYLE):
         figure, axes = plt.subplots(
@@ -197,7 +206,8 @@ def comparison_figure(
             top.set_title(TITLES[name], color=colour, fontweight="bold")
             plot_density_of_states(spectrum, some, colour, wishart=name == "perceptron")
             plot_kernel_prestress(kernel, some, colour)
-            plot_delta_densities(laws_ax, laws[name], colour, isostatic=isostatic)
+            apart = (separate or {}).get(name)
+            plot_delta_densities(laws_ax, laws[name], colour, isostatic=isostatic, separate=apart)
             if name == "spheres":
                 plot_contact_law(top, some)
             top.set_xlabel("distance of the scale from its threshold\n(diameters; margin)")

@@ -13,6 +13,7 @@ import scipy.sparse as sp
 from ..compiled import loop
 from ..compiled.blas import one_thread
 from ..support.arrays import Array
+from ..support.memory import require_memory
 from .dissection import dissected, least_degree
 from .multifrontal import factorise, solve
 from .symbolic import Panels, analyse, graph_of, nodes_of
@@ -69,6 +70,8 @@ class Elimination:
             matrix.sum_duplicates()
         pattern = (matrix.indices, matrix.indptr)
         panels = self._analysed(*pattern)
+        n_bytes = 8 * (int(panels.offsets[-1]) + panels.room)
+        require_memory(n_bytes, f"a factor of a sparse matrix on {matrix.shape[0]} degrees of freedom")
         with one_thread():
             values, n_negative = factorise(matrix.data, *pattern, shift, panels)
         if n_negative < 0:

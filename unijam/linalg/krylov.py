@@ -10,6 +10,7 @@ import numpy as np
 import scipy.linalg
 
 from ..support.arrays import Array, is_torch, namespace, signs
+from ..support.memory import require_matrices
 from .operators import Operator
 
 Projection = Callable[[Array], Array]
@@ -79,6 +80,7 @@ def lanczos(operator: Operator, start: Array, steps: int, project: Projection | 
     steps = min(steps, len(start))
     xp = namespace(start)
     keep = operator.memory // (start.dtype.itemsize * len(start)) >= steps
+    require_matrices([(steps if keep else 3, len(start))], f"{steps} steps of Lanczos' method", like=start)
     basis = xp.zeros((steps if keep else 0, len(start)), dtype=start.dtype, device=start.device)
     alpha, beta = np.zeros(steps), np.zeros(steps)
     q, before = start / float(start @ start) ** 0.5, 0.0 * start
@@ -139,6 +141,9 @@ def extreme_modes(
     # at most half of the memory, since a restart makes new vectors beside the old ones
     size = min(n, max(count + 3, min(2 * count + 60, int(fits) // 2)))
     project = project or (lambda v: v)
+    require_matrices(
+        [(2 * size + 1, n)], f"a search for {count} eigenvalues on {n} degrees of freedom", like=like
+    )
     basis = xp.zeros((size + 1, n), dtype=like.dtype, device=like.device)
     t = np.zeros((size + 1, size + 1))
     basis[0] = _unit(project(signs(like, seed)))

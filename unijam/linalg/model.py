@@ -16,6 +16,7 @@ import scipy.sparse as sp
 import scipy.sparse.linalg as spla
 
 from ..support.arrays import Array, is_torch, namespace, to_numpy
+from ..support.memory import require_matrices
 from .elimination import Elimination, Factor, with_diagonal
 from .krylov import conjugate_gradients, extreme_modes, mean_diagonal
 from .operators import Operator, is_operator
@@ -119,6 +120,8 @@ class QuadraticModel:
         found = self.factor(threshold).n_negative
         if found is not None:
             return found
+        if is_torch(self._whole) or self._whole.shape[0] <= LARGE:
+            self._require_dense("the number of negative eigenvalues")
         if is_torch(self._whole):
             return int((namespace(self._whole).linalg.eigvalsh(self._whole) < -threshold).sum())
         if self._whole.shape[0] > LARGE:
@@ -130,10 +133,18 @@ class QuadraticModel:
         if is_operator(self.matrix):
             return self._lowest(0.0)[1][0]
         if is_torch(self._whole):
+            self._require_dense("the lowest mode")
             return namespace(self._whole).linalg.eigh(self._whole)[1][:, 0]
         if self._whole.shape[0] <= (LARGE_SPARSE if sp.issparse(self._whole) else LARGE):
+            self._require_dense("the lowest mode")
             return np.linalg.eigh(to_numpy(self._whole))[1][:, 0]
         return self._softest()[1]
+
+    def _require_dense(self, what: str) -> None:
+        """Memory for all eigenvalues: the matrix, its vectors, and room for Lapack."""
+        n = self._whole.shape[0]
+        like = None if sp.issparse(self._whole) else self._whole
+        require_matrices([(3 * n, n)], f"{what} of H on {n} degrees of freedom", like=like)
 
     def _softest(self) -> tuple[float, np.ndarray]:
         """The lowest eigenvalue of a large matrix and its mode, from the inverse of matrix + shift.
@@ -194,6 +205,8 @@ def factor_dense(matrix: Array, shift: float) -> Factor:
 
     `n_negative` is 0, or None if the matrix is not positive definite.
     """
+    n = matrix.shape[0]
+    require_matrices([(2 * n, n)], f"a factor of a dense H on {n} degrees of freedom", like=matrix)
     if is_torch(matrix):
         import torch
 

@@ -4,6 +4,7 @@ from collections.abc import Callable
 from typing import NoReturn
 
 from ..support.arrays import Array, namespace
+from ..support.memory import require_matrices
 
 MEMORY = 2**30  # default of the bytes that a basis of vectors may use: 1 GiB
 
@@ -44,7 +45,8 @@ class Operator:
 
     def dense(self) -> Array:
         """The matrix, (n, n), from n products."""
-        xp = namespace(self.like)
+        n, xp = len(self.like), namespace(self.like)
+        require_matrices([(2 * n, n)], f"H as a dense matrix on {n} degrees of freedom", like=self.like)
         return self @ xp.eye(len(self.like), dtype=self.like.dtype, device=self.like.device)
 
 

@@ -7,6 +7,7 @@ import numpy as np
 import scipy.linalg
 
 from ..support.arrays import Array, namespace
+from ..support.memory import require_matrices
 from .krylov import Projection
 
 NULL_MODE = 1e-12  # an eigenvalue below this fraction of the largest one counts as zero
@@ -20,6 +21,9 @@ def orthonormal_rows(vectors: Array) -> Array:
     if 0 in vectors.shape:
         return vectors[:0]
     xp = namespace(vectors)
+    require_matrices(
+        [(3 * len(vectors), vectors.shape[1])], f"a basis of {len(vectors)} vectors", like=vectors
+    )
     _, sigma, rows = xp.linalg.svd(vectors, full_matrices=False)
     return rows[sigma > 1e-10 * sigma.max()]  # what is below is dependent up to rounding
 
@@ -39,6 +43,8 @@ def projection(directions: Array) -> tuple[Projection, int]:
         return (lambda v: v - (rows @ v) @ rows), rows.shape[0]
     import torch
 
+    k = len(directions)
+    require_matrices([(4 * k, k)], f"a projection across {k} directions", like=directions)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", UserWarning)  # torch calls its own sparse product beta
         gram = torch.sparse.mm(directions, directions.t()).to_dense()
@@ -72,11 +78,21 @@ def null_space(matrix: np.ndarray, floor: float = 0.0) -> np.ndarray:
     The rank is read off the largest gap in log σ, see `rank_of`; singular values below `floor` are noise.
     """
     m, n = matrix.shape
+    require_null_space(m, n, f"the kernel of a dense matrix of shape {(m, n)}")
     if m == 0:
         return np.eye(n)
     _, sigma, rows = scipy.linalg.svd(matrix, full_matrices=True, check_finite=False)
     basis: np.ndarray = rows[rank_of(sigma, (m, n), floor) :].T
     return basis
+
+
+def require_null_space(m: int, n: int, what: str, instead: str = "") -> None:
+    """Raise a `MemoryError` of one sentence where there is no memory for `null_space` of a dense (m, n) matrix.
+
+    It takes the matrix and a copy, both orthogonal bases, and room for Lapack.
+    """
+    least = min(m, n)
+    require_matrices([(2 * m, n), (m, m), (n, n), (4 * least, least)], what, instead)
 
 
 def rank_of(sigma: np.ndarray, shape: Sequence[int], floor: float = 0.0, cut: float = NULL_CUT) -> int:

@@ -8,7 +8,7 @@ import numpy as np
 from ..branches.jam import jam
 from ..core.system import ConstrainedSystem
 from ..ensemble.sample import Sample
-from ..statistics import Kind, count_constraints, kind_of
+from ..statistics import DeltaStatistics, Kind, count_constraints, delta_statistics, kind_of
 from .state import measure_state
 
 REACH = 0.25  # largest gap kept, in `unit` (mean diameters): the first shell, with the law of small gaps
@@ -43,6 +43,8 @@ class JammedSample(Sample):
         Eigenvalues of Hp on the kernel of H0, and the same after 5 % of the overlaps are cut, over the typical overlap.
     delta : (m,) array
         Δ of the bearing constraints in `unit`, with gaps up to a quarter of a diameter for particles.
+    localised : (m,) mask
+        The entries of `delta` that are contacts of bucklers (`uj.localised_contacts`); NaN but for discs and spheres.
     """
 
     status: str
@@ -71,6 +73,7 @@ class JammedSample(Sample):
     kernel_prestress_cut: np.ndarray
     delta: np.ndarray
     # A further number comes here, with default NaN: samples stored before, and tests, do without it.
+    localised: np.ndarray | float = float("nan")
 
 
 def common_kind(samples: Sequence[JammedSample]) -> Kind | None:
@@ -78,6 +81,26 @@ def common_kind(samples: Sequence[JammedSample]) -> Kind | None:
     kinds = [kind_of(s.n_overlaps + s.n_kinks, s.n_effective, s.self_stresses) for s in samples]
     most = max(kinds, key=kinds.count)
     return most if kinds.count(most) >= ALIKE * len(kinds) else None
+
+
+@dataclass(frozen=True, eq=False)
+class SeparateLaws:
+    """The laws of the overlaps of extended contacts alone, and of localised ones (`uj.localised_contacts`)."""
+
+    extended: DeltaStatistics
+    localised: DeltaStatistics
+
+
+def separate_laws(samples: Sequence[JammedSample]) -> SeparateLaws | None:
+    """θ_e and θ_l from samples of discs or spheres; None where a sample does not tell its contacts apart."""
+    extended, localised = [], []
+    for sample in samples:
+        if not isinstance(sample.localised, np.ndarray):
+            return None
+        mask = sample.localised.astype(bool)
+        extended.append(sample.delta[(sample.delta > 0) & ~mask])
+        localised.append(sample.delta[mask])
+    return SeparateLaws(delta_statistics(extended), delta_statistics(localised))
 
 
 def measure_jammed(system: ConstrainedSystem) -> JammedSample:
@@ -90,6 +113,7 @@ def measure_jammed(system: ConstrainedSystem) -> JammedSample:
     quoted = reached.system
     state = measure_state(quoted, reached.x)
     count, hessian, typical = state.count, state.hessian, reached.typical_overlap
+    localised = state.localised(REACH)
     counts = [count_constraints(s.system, s.x) for s in jammed.states]
     return JammedSample(
         status=jammed.status,
@@ -117,4 +141,5 @@ def measure_jammed(system: ConstrainedSystem) -> JammedSample:
         kernel_prestress=state.kernel_prestress / typical,
         kernel_prestress_cut=hessian.cut(CUT).kernel_prestress() / typical,
         delta=state.distances(REACH),
+        localised=float("nan") if localised is None else localised,
     )

@@ -8,6 +8,8 @@ import numpy as np
 from ..core.border import require_constraints
 from ..core.capabilities import coordinate_lengths
 from ..core.system import ConstrainedSystem
+from ..particles.bucklers import of_bucklers
+from ..particles.spheres import SoftSpheres
 from ..spectra import HessianDecomposition, decompose_hessian
 from ..statistics import ConstraintCount, Estimate, count_constraints
 from ..support.arrays import Array, over, to_numpy
@@ -77,7 +79,7 @@ class MeasuredState(Brief):
     @property
     def n_self_stresses(self) -> int:
         """The number of states of self stress."""
-        return int(self.hessian.self_stress.shape[1])
+        return self.hessian.n_self_stress
 
     @cached_property
     def kernel_prestress(self) -> np.ndarray:
@@ -99,6 +101,12 @@ class MeasuredState(Brief):
         unit = self.system.unit
         c = self.system.constraints(self.x, reach=reach * unit)
         return to_numpy(c.delta[c.bearing()[1]]) / unit
+
+    def localised(self, reach: float = 0.0) -> np.ndarray | None:
+        """Mask of `distances(reach)`, (m,): contacts of bucklers (`uj.localised_contacts`); None but for spheres."""
+        if not isinstance(self.system, SoftSpheres):
+            return None
+        return of_bucklers(self.system, self.system.constraints(self.x, reach=reach * self.system.unit))
 
 
 def measure_state(system: ConstrainedSystem, x: Array) -> MeasuredState:

@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from ..support.memory import require_matrices
 from ..support.validation import Count, Finite, Positive, Seed, checked, require
 from .fully_connected import FullyConnected
 from .layered.validity import Device
@@ -55,6 +56,7 @@ class Perceptron:
         n_data = round(load * n)
         require(n_data >= 1, "load", load, f"at least {0.5 / n:.3g} (half a pattern) for n = {n}")
         rng = np.random.default_rng(seed)
+        require_matrices([(3 * n_data, n)], f"{n_data} random patterns of {n} dimensions")
         inputs = rng.standard_normal((n_data, n)) / np.sqrt(n)
         labels = np.where(np.arange(n_data) % 2, -1.0, 1.0)
         network = FullyConnected.from_data(inputs, labels, depth=0, margin=margin, bias=False, device=device)

@@ -1,5 +1,6 @@
 """Packings of particles in a periodic box."""
 
+from .bucklers import localised_contacts
 from .ellipses import Ellipses
 from .ellipsoids import Ellipsoids
 from .kernels.neighbours import neighbour_pairs
@@ -14,5 +15,6 @@ __all__ = [
     "SoftSpheres",
     "bearing_particles",
     "draw_radii",
+    "localised_contacts",
     "neighbour_pairs",
 ]

@@ -17,6 +17,7 @@ from ..core.constraints import Constraints, require_evaluated
 from ..core.potentials import Harmonic, Potential, hidden_jump
 from ..core.system import ConstrainedSystem
 from ..support.arrays import Array
+from ..support.memory import require_matrices
 from ..support.printing import brief
 from ..support.validation import Finite, Whole, is_whole, require, require_finite
 from .kernels.neighbours import neighbour_pairs
@@ -331,6 +332,8 @@ def draw_radii(
     ValueError
         Where the name is unknown, the shape is wrong, or a size is not positive and finite.
     """
+    # positions and radii, and the few copies of them that any method makes
+    require_matrices([(n, 8 * (dimension + 1))], f"a packing of {n} particles")
     if isinstance(radii, str):
         if radii == "monodisperse":
             sizes = np.ones(n)

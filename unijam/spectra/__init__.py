@@ -1,7 +1,7 @@
 """Spectra of a state: H0, Hp and H, vibrational modes, densities of states, and certificates of minima."""
 
 from .certificate import Certificate, certify
-from .decomposition import HessianDecomposition, decompose_hessian
+from .decomposition import HessianDecomposition, KernelSigns, decompose_hessian
 from .density import DensityOfStates, density_of_states, missing_modes
 from .matrix_free import MatrixFreeHessian
 from .modes import VibrationalModes, vibrational_modes
@@ -11,6 +11,7 @@ __all__ = [
     "Certificate",
     "DensityOfStates",
     "HessianDecomposition",
+    "KernelSigns",
     "MatrixFreeHessian",
     "SpectralQuadrature",
     "VibrationalModes",

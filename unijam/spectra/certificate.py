@@ -15,7 +15,7 @@ from ..core.derivatives import energy, gradient, kinks, whole_hessian
 from ..core.system import ConstrainedSystem
 from ..core.tolerances import STATIONARY
 from ..linalg import null_space, orthonormal_rows, rank_of
-from ..support.arrays import Array, is_sparse, namespace, over, over_both, to_numpy
+from ..support.arrays import Array, column_norms, is_sparse, namespace, over, over_both, to_numpy
 from .decomposition import HessianDecomposition, decompose_hessian
 
 STEP = 1e-8  # length of a step off a kink, in units of |x|, to see whether U rises
@@ -127,17 +127,16 @@ def certify(system: ConstrainedSystem, x: Array) -> Certificate:
     residual = over(gradient(system, c), coordinate_lengths(system))
     norm = float(residual @ residual) ** 0.5
     h = decompose_hessian(system, x)
-    values = h.eigenvalues("total")
+    known = _ends(h)
     # where U is linear, H vanishes but for rounding: forces and gradients tell its scale
-    typical = float(np.abs(h.force) @ (h.jacobian**2).sum(1)) / max(h.jacobian.shape[1], 1)
-    largest = max(float(np.abs(values).max(initial=0.0)), typical)
+    typical = float(np.abs(h.force) @ column_norms(h.rows.T) ** 2) / max(h.hp.shape[0], 1)
+    largest = max(float(np.abs(known).max(initial=0.0)), typical)
     epsilon = float(namespace(x).finfo(x.dtype).eps)
     left = norm / max(h.force.size, 1) ** 0.5 / system.unit  # the gradient that is left, as a stiffness
     zero = max(10 * left, ROUNDING * epsilon * largest)
     rounding = 3.5 * system.resolution(x) * c.sensitivity(coordinate_lengths(system)) / size if size else 0.0
     curved = _curved(system, c, h, zero)
-    if curved.any():
-        values = _spectrum(system, c, h, curved)
+    n_negative, n_zero = _signs(system, c, h, curved, known, zero)
     slopes, n_degenerate = np.empty(0), 0
     if system.kinks is not None:
         held = kinks(c)
@@ -154,8 +153,8 @@ def certify(system: ConstrainedSystem, x: Array) -> Certificate:
         n_degenerate=n_degenerate,
         rise=_rise(system, x, h) / size if n_kinks and size else 0.0,
         independent=rank_of(np.linalg.svd(h.kinks, compute_uv=False), h.kinks.shape) == n_kinks,
-        n_negative=int((values < -zero).sum()),
-        n_zero=int((np.abs(values) <= zero).sum()),
+        n_negative=n_negative,
+        n_zero=n_zero,
         n_symmetries=orthonormal_rows(to_numpy(gauge_directions(system, x))[:, h.bearing | curved]).shape[0],
     )
 
@@ -170,6 +169,31 @@ def _curved(system: ConstrainedSystem, c: Constraints, h: HessianDecomposition, 
         return h.bearing & False
     bent: np.ndarray = ~h.bearing & (np.abs(_hessian(system, c)).max(axis=0) > zero)
     return bent
+
+
+def _ends(h: HessianDecomposition) -> np.ndarray:
+    """All eigenvalues of H on the tangent space of the kinks, symmetries included; of a large sparse H its two ends."""
+    if not (isinstance(h, HessianDecomposition) and h.large):
+        return h.eigenvalues("total")
+    return np.concatenate([h.extreme_eigenvalues("total", lowest=side)[0] for side in (True, False)])
+
+
+def _signs(
+    system: ConstrainedSystem,
+    c: Constraints,
+    h: HessianDecomposition,
+    curved: np.ndarray,
+    known: np.ndarray,
+    zero: float,
+) -> tuple[int, int]:
+    """Negative and zero modes of H, symmetries included: of a large sparse H by inertia, else by the known values."""
+    if h.large:
+        below, upto = h.count_below(-zero), h.count_below(zero)
+        if below is not None and upto is not None:
+            return below, upto - below + len(h.symmetries)
+        known = h.eigenvalues("total")
+    values = _spectrum(system, c, h, curved) if curved.any() else known
+    return int((values < -zero).sum()), int((np.abs(values) <= zero).sum())
 
 
 def _spectrum(

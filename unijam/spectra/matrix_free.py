@@ -107,6 +107,10 @@ class MatrixFreeHessian(Brief):
         """Not available: raises a `ValueError`, since it needs the whole kernel of H0."""
         self._refuse("kernel_prestress", "spectrum()")
 
+    def kernel_signs(self) -> NoReturn:
+        """Not available: raises a `ValueError`."""
+        self._refuse("kernel_signs", "spectrum()")
+
     def cut(self, fraction: float = 0.05, seed: int = 0) -> NoReturn:
         """Not available: raises a `ValueError`."""
         self._refuse("cut", "spectrum()")
@@ -120,6 +124,11 @@ class MatrixFreeHessian(Brief):
     def self_stress(self) -> NoReturn:
         """Not available: raises a `ValueError`."""
         self._refuse("self_stress", "spectrum()")
+
+    @property
+    def n_self_stress(self) -> NoReturn:
+        """Not available: raises a `ValueError`."""
+        self._refuse("n_self_stress", "spectrum()")
 
     def _refuse(self, name: str, instead: str) -> NoReturn:
         refuse_operator(name, len(self.bearing), instead)

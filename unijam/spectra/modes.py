@@ -17,6 +17,7 @@ from ..core.system import ConstrainedSystem
 from ..linalg import factor_sparse, is_operator, orthonormal_rows, refuse_operator
 from ..particles.packing import Packing
 from ..support.arrays import Array, over_both, to_numpy
+from ..support.memory import require_matrices
 from ..support.printing import Brief
 from ..support.validation import is_whole, require
 
@@ -126,6 +127,9 @@ def lowest_dense(h: np.ndarray, symmetries: np.ndarray, k: int) -> tuple[np.ndar
     """
     if k == 0:
         return np.empty(0), np.empty((len(h), 0))
+    n = len(h)
+    what = f"{k} of {n} vibrational modes by dense matrices"
+    require_matrices([(4 * n, n), (n, k)], what, f"ask for fewer than {n // 5}")
     h = 0.5 * (h + h.T)
     if len(symmetries):
         zh = symmetries @ h

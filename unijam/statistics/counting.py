@@ -19,6 +19,7 @@ from ..core.kinks import Kinks
 from ..core.system import ConstrainedSystem
 from ..linalg import NULL_MODE, factor_sparse, on_dof, projection, rank_of, with_diagonal
 from ..support.arrays import Array, is_sparse, over, to_numpy
+from ..support.memory import require_matrices
 
 Kind = Literal["isostatic", "hypostatic", "hyperstatic"]
 # Rows of a sparse J up to which its singular values are computed; beyond, the inertia of J Jᵀ counts: it is quicker.
@@ -211,6 +212,7 @@ def _self_stresses(c: Constraints, dof: Array, overlaps: Array, held: Kinks) -> 
         below = factor_sparse(with_diagonal(gram, 0.0), -zero).n_negative
         if below is not None:
             return int(below)
+    require_matrices([(4 * rows.shape[0], rows.shape[1])], f"the rank of J, {rows.shape[0]} constraints")
     inside = to_numpy(rows)[:, to_numpy(dof)]
     kinked = to_numpy(over(held.jacobian(held.held), lengths))[:, to_numpy(dof)]
     size = np.linalg.norm(inside) / max(len(inside), 1) ** 0.5

@@ -8,6 +8,8 @@ import numpy as np
 import scipy.sparse as sp
 from array_api_compat import array_namespace as namespace
 
+from .memory import require_matrices
+
 Array = Any  # a NumPy array or a torch tensor; scipy sparse where a docstring says so
 
 # From this number of columns on, a product Jᵀ w J that NumPy cannot recognise as symmetric is computed in blocks of
@@ -70,6 +72,7 @@ def together(mask: Array, groups: Array) -> Array:
 def to_numpy(a: Array) -> np.ndarray:
     """A tensor, sparse matrix or array as a dense NumPy array of the same shape; a view if possible, else a copy."""
     if sp.issparse(a):
+        require_matrices([a.shape], f"a dense matrix of shape {a.shape}")
         dense: np.ndarray = a.toarray()
         return dense
     return a.detach().cpu().numpy() if is_torch(a) else np.asarray(a)
@@ -98,12 +101,14 @@ def gram(jacobian: Array, weights: Array) -> Array:
     """Jᵀ S J, (n, n), of a dense or sparse (m, n) Jacobian, with S as in `weigh`; csc if the Jacobian is sparse."""
     if sp.issparse(jacobian):
         return (jacobian.T @ weigh(weights, jacobian)).tocsc()
+    m, n = jacobian.shape
+    require_matrices([(m, n), (n, n)], f"Jᵀ w J of a dense J of shape {(m, n)}", like=jacobian)
     if weights.ndim == 1 and _on_cpu(jacobian) and bool((weights >= 0).all()):
         rows: Array = jacobian if bool((weights == 1).all()) else weigh(weights**0.5, jacobian)
         rows = np.from_dlpack(rows) if is_torch(rows) else rows  # a view: nothing is copied
         product = rows.T @ rows  # NumPy notices that the product is symmetric, and does half of the work
         return namespace(jacobian).from_numpy(product) if is_torch(jacobian) else product
-    weighed, n = weigh(weights, jacobian), jacobian.shape[1]
+    weighed = weigh(weights, jacobian)
     if n < WIDE or not len(jacobian):
         return weighed.T @ jacobian
     product = jacobian[:1].T @ jacobian[:1]

@@ -8,6 +8,7 @@ import scipy.linalg
 from pydantic import Field
 
 from ...support.arrays import to_numpy
+from ...support.memory import require_matrices
 from ...support.printing import Brief
 from ...support.validation import Count, Seed, Whole, checked, require, require_finite
 
@@ -181,7 +182,8 @@ class DataSet(Brief):
         """
         x = self.inputs - self.inputs.mean(axis=0, dtype=float)
         require(d <= min(x.shape), "d", d, f"at most {min(x.shape)}, the lesser of d and P")
-        wide = x.shape[1] > x.shape[0]
+        wide, least = x.shape[1] > x.shape[0], min(x.shape)
+        require_matrices([(3 * least, least)], f"{d} principal components of {least} dimensions")
         gram = x @ x.T if wide else x.T @ x
         n = len(gram)
         values, vectors = scipy.linalg.eigh(gram, subset_by_index=(n - d, n - 1))

@@ -5,6 +5,7 @@ from typing import Annotated
 import numpy as np
 from pydantic import Field
 
+from ...support.memory import require_matrices
 from ...support.validation import Count, Seed, Whole, checked
 from ..fully_connected import FullyConnected
 from ..layered.validity import ActivationName
@@ -51,11 +52,11 @@ def teacher(
     ((60, 4), (20, 4))
     """
     inputs_rng, weights_rng = np.random.default_rng(seed).spawn(2)
-    inputs = inputs_rng.standard_normal((n_data + n_test, dimension))
+    count = n_data + n_test
+    require_matrices([(3 * count, dimension)], f"{count} random data of {dimension} dimensions")
+    inputs = inputs_rng.standard_normal((count, dimension))
     inputs *= np.sqrt(dimension) / np.linalg.norm(inputs, axis=1, keepdims=True)
-    labels = np.where(
-        np.arange(n_data + n_test) % 2, -1.0, 1.0
-    )  # placeholders: the teacher's labels replace them
+    labels = np.where(np.arange(count) % 2, -1.0, 1.0)  # placeholders: the teacher's labels replace them
     network = FullyConnected.from_data(inputs, labels, depth, width, activation, weights="free")
     weights = [weights_rng.standard_normal(shape) / np.sqrt(shape[1]) for shape in network.shapes]
     f = network.output(np.concatenate([w.ravel() for w in weights]), inputs).numpy()

@@ -9,10 +9,13 @@ from ...core.constraints import ConstraintOperator, Constraints
 from ...core.kinks import Kinks
 from ...core.tolerances import OVERLAP_RESOLUTIONS
 from ...support.arrays import Array, weigh
+from ...support.memory import require_matrices
 from ..precision import rounding
 from . import passes
 from .architecture import Architecture
 from .initial import as_tensor_like
+
+PRODUCTS = "lower dense_limit, so that H is known by its products"
 
 
 class NetworkConstraints(Constraints):
@@ -62,7 +65,10 @@ class NetworkConstraints(Constraints):
         return self.system.targets.distances(along[-1], 0.0)
 
     def jacobian(self, select: Array | None = None) -> Tensor:
-        return self._project(passes.jacobian(*self.signals(select)))
+        passed, errors = self.signals(select)
+        m, n = errors[0].shape[1], len(self.x)
+        require_matrices([(2 * m, n)], f"J of {m} constraints and {n} weights", PRODUCTS, self.x)
+        return self._project(passes.jacobian(passed, errors))
 
     def signals(self, select: Array | None = None) -> tuple[passes.Forward, list[Tensor]]:
         """For each of m' selected constraints (a mask or indices; all by default) the pass of its datum, and ∂Δ/∂z_l.
@@ -83,6 +89,7 @@ class NetworkConstraints(Constraints):
         data = (weights.reshape(shape[0], -1) != 0).any(1).nonzero()[:, 0]  # with a weight that is not zero
         if not len(data):
             return self.x.new_zeros(len(self.x), len(self.x))
+        self._require_square("H0")
         passed = self.passed.of(data.repeat_interleave(k))
         chosen = (k * data[:, None] + data.new_tensor(range(k))).reshape(-1)
         errors = passes.backward(passed, self.system.targets.seeds(chosen).to(self.delta.dtype))
@@ -94,12 +101,18 @@ class NetworkConstraints(Constraints):
     def curvature(self, weights: Array) -> Tensor | ConstraintOperator:
         if self.system.matrix_free:
             return ConstraintOperator(self, weights=weights, memory=self.system.memory_limit)
+        self._require_square("Hp")
         weights = as_tensor_like(weights, self.x)
         errors = self.errors(weights)
         hessian = passes.curvature(self.passed, errors)
         if self._sphere is None:
             return hessian
         return self._sphere.curvature(hessian, passes.gradient(self.passed, errors))
+
+    def _require_square(self, what: str) -> None:
+        """Memory for a matrix over all weights, and a second one while it is projected."""
+        n = len(self.x)
+        require_matrices([(2 * n, n)], f"{what} as a dense matrix of {n} weights", PRODUCTS, self.x)
 
     def curvature_product(self, direction: Array, stiffness: Array | None, weights: Array | None) -> Tensor:
         data, passed, errors = self._pass_of(stiffness, weights)

@@ -7,12 +7,14 @@ import torch
 from torch import Tensor
 
 from ...support.arrays import writable
+from ...support.memory import require_matrices
 from ...support.printing import brief
 from ...support.validation import require, require_finite
 
 
 def random_data(n_data: int, dimension: int, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
     """Gaussian inputs (P, d), centred, then put on the sphere of radius √d; balanced labels ±1 (P,)."""
+    require_matrices([(3 * n_data, dimension)], f"{n_data} random data of {dimension} dimensions")
     inputs = rng.standard_normal((n_data, dimension))
     inputs -= inputs.mean(axis=0)
     inputs *= np.sqrt(dimension) / np.linalg.norm(inputs, axis=1, keepdims=True)
@@ -21,6 +23,7 @@ def random_data(n_data: int, dimension: int, rng: np.random.Generator) -> tuple[
 
 def orthogonal(rows: int, columns: int, rng: np.random.Generator) -> np.ndarray:
     """A random matrix, (rows, columns), uniform under rotations; its rows or columns, the fewer, are orthonormal."""
+    require_matrices([(4 * rows, columns)], f"a random layer of {rows} × {columns} weights")
     q, r = np.linalg.qr(rng.standard_normal((max(rows, columns), min(rows, columns))))
     q *= np.sign(np.diag(r))  # QR fixes the signs of columns by convention: without this q is not uniform
     return q if rows >= columns else q.T

@@ -11,11 +11,14 @@ from ...core.kinks import Kinks
 from ...core.recording import recording
 from ...core.tolerances import OVERLAP_RESOLUTIONS
 from ...support.arrays import Array, weigh
+from ...support.memory import require_matrices
 from ..layered.initial import as_tensor_like
 from ..precision import rounding
 from .data import ModuleData
 from .functional import ONE_THREAD
 from .kinks import TracedConstraints
+
+PRODUCTS = "lower dense_limit, so that H is known by its products"
 
 
 class ModuleConstraints(Constraints):
@@ -66,7 +69,10 @@ class ModuleConstraints(Constraints):
         system, k = self.system, self.system.targets.per_datum
         rows = torch.arange(len(self.delta), device=self.x.device)
         rows = rows if select is None else rows[select]
-        data = torch.unique(rows // k)
+        data, n = torch.unique(rows // k), len(self.x)
+        require_matrices(
+            [(len(data) * k, n)], f"J of {len(data) * k} constraints and {n} weights", PRODUCTS, self.x
+        )
         one = system.function.data_within(system.memory_limit, system.inputs)
         # at a time so many data that four copies of their rows of J fit into memory
         chunk = max(1, min(one, system.memory_limit // (4 * k * len(self.x) * self.x.element_size())))
@@ -101,7 +107,9 @@ class ModuleConstraints(Constraints):
         weights = as_tensor_like(weights, self.x)
         if self.system.matrix_free:
             return ConstraintOperator(self, weights=weights, memory=self.system.memory_limit)
-        n, hessian = len(self.x), self.x.new_zeros(len(self.x), len(self.x))
+        n = len(self.x)
+        require_matrices([(4 * n, n)], f"Hp as a dense matrix of {n} weights", PRODUCTS, self.x)
+        hessian = self.x.new_zeros(n, n)
         # columns of H at a time, at most 2^24 numbers; micro-batches are made smaller by this factor
         columns = min(n, max(1, 2**24 // (n * max(1, len(self.outputs)))), 64)
         eye = torch.eye(n, dtype=self.x.dtype, device=self.x.device)

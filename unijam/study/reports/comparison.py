@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from ...core.tolerances import QUOTED
-from ...measurements.jammed import JammedSample, common_kind
+from ...measurements.jammed import JammedSample, SeparateLaws, common_kind, separate_laws
 from ...spectra.density import missing_modes
 from ...statistics import DeltaStatistics, Exponent, Kind, delta_statistics
 from ...support.printing import Brief
@@ -27,6 +27,7 @@ EXPONENT_SOURCE = (
 TALK = {"θ": 0.3, "γ": 0.2}  # networks near N*: the smallest exponents that compete with a regular law
 NEAR = 0.15  # an exponent that misses its reference by less may differ by finite size; by more, it disagrees
 FLAT = 2.5  # modes missing below the softest one up to which a spectrum counts as flat (1 to 2 expected)
+ROUNDED = 1e-9  # share of the largest |eigenvalue| on the kernel below which an eigenvalue counts as zero
 GAPPED = 5.0  # factor in ω between soft and stiff band above which a spectrum counts as gapped
 NAMES = {"spheres": "discs", "ellipses": "ellipses", "network": "network", "perceptron": "perceptron"}
 
@@ -62,6 +63,22 @@ class Summary(Brief):
     def law(self) -> DeltaStatistics:
         """θ and γ, from Δ of all seeds."""
         return delta_statistics([s.delta for s in self.samples])
+
+    @cached_property
+    def separate(self) -> SeparateLaws | None:
+        """The laws of extended and of localised contacts, of discs and spheres; None where these are not told apart."""
+        return separate_laws(self.samples)
+
+    @property
+    def thetas(self) -> dict[str, tuple[Exponent, float]]:
+        """θ by its symbol, and mean field's value: θ_e and θ_l where contacts are told apart, else θ beside θ_e."""
+        known, apart = JAMMING_EXPONENTS, self.separate
+        if apart is None:
+            return {"θ": (self.law.theta, known.theta_extended)}
+        return {
+            "θ_e": (apart.extended.theta, known.theta_extended),
+            "θ_l": (apart.localised.theta, known.theta_localised),
+        }
 
     @property
     def kind(self) -> Kind | None:
@@ -156,9 +173,9 @@ class Comparison:
             "are enough.\n"
             f"(d) Power laws: {_with_verdict(self.systems, 'power law')}. Regular, of finite density at zero: "
             f"{_with_verdict(self.systems, 'regular')}. Undecided: {_with_verdict(self.systems, 'undecided')}. "
-            f"Yellow: mean field of isostatic jamming, θ = {known.theta_extended:.2f} (localised forces "
-            f"{known.theta_localised:.2f}), γ = {known.gamma:.2f}; the interval excludes it for "
-            f"{self._against_mean_field()} (finite size, and localised forces among those of discs).\n"
+            f"Yellow: mean field of isostatic jamming, θ = θ_e = {known.theta_extended:.2f} (contacts of bucklers, "
+            f"discs of three contacts, θ_l = {known.theta_localised:.2f}), γ = {known.gamma:.2f}; the interval "
+            f"excludes it for {self._against_mean_field()}.\n"
             "The talk's nets (ReLU, free weights, Adam's stopping point, not minima) jumped to N_Δ/N ≈ 0.75 with "
             "θ = 0.3 and γ = 0.2; here are smooth units, spherical weights and true minima at the jamming margin"
             f"{self._against_the_talk()}.{self._copies()}{self._left_out()}"
@@ -166,12 +183,12 @@ class Comparison:
 
     def _against_mean_field(self) -> str:
         """The exponents of isostatic systems whose interval excludes mean field's value."""
-        known = (("θ", "theta", JAMMING_EXPONENTS.theta_extended), ("γ", "gamma", JAMMING_EXPONENTS.gamma))
+        gamma = JAMMING_EXPONENTS.gamma
         excluded = [
             f"{symbol} of {NAMES[name]}"
             for name, s in self.systems.items()
-            for symbol, field, value in known
-            if s.isostatic and not _contains(getattr(s.law, field), value)
+            for symbol, (exponent, value) in (s.thetas | {"γ": (s.law.gamma, gamma)}).items()
+            if s.isostatic and not _contains(exponent, value)
         ]
         return ", ".join(excluded) or "none"
 
@@ -203,7 +220,9 @@ class Comparison:
         from ...figures.comparison import comparison_figure
 
         samples = {name: s.samples for name, s in self.systems.items()}
-        figure = comparison_figure(samples, {name: s.law for name, s in self.systems.items()}, self.caption)
+        laws = {name: s.law for name, s in self.systems.items()}
+        separate = {name: s.separate for name, s in self.systems.items() if s.separate is not None}
+        figure = comparison_figure(samples, laws, self.caption, separate)
         entries = {name: self._entry(s) for name, s in self.systems.items()}
         of = (configuration, seconds, self.checks())
         return write_study(output, "spheres_vs_nets", {"": figure}, *of, systems=entries)
@@ -224,7 +243,8 @@ class Comparison:
                     ISOSTATIC_SOURCE[name],
                 )
             )
-            checks.append(_exponent_check(f"{name}: θ", s.law.theta, known.theta_extended, EXPONENT_SOURCE))
+            for symbol, (exponent, value) in s.thetas.items():
+                checks.append(_exponent_check(f"{name}: {symbol}", exponent, value, EXPONENT_SOURCE))
             checks.append(_exponent_check(f"{name}: γ", s.law.gamma, known.gamma, EXPONENT_SOURCE))
         for name in self.systems.keys() & {"ellipses", "network"}:
             s = self.systems[name]
@@ -256,6 +276,8 @@ class Comparison:
             "kernel_prestress": {"low": kernel[0], "high": kernel[1]} if kernel else None,
             "kernel_prestress_cut": {"low": cut[0], "high": cut[1]} if cut else None,
             "theta": _exponent_entry(s.law.theta),
+            "theta_extended": _exponent_entry(s.separate.extended.theta) if s.separate else None,
+            "theta_localised": _exponent_entry(s.separate.localised.theta) if s.separate else None,
             "gamma": _exponent_entry(s.law.gamma),
             "seeds": [{field: number(getattr(k, field)) for field in COUNTS + SCALARS} for k in s.samples],
         }
@@ -302,6 +324,7 @@ ROWS: dict[str, Callable[[Summary], str]] = {
     "soft to stiff band, in ω": lambda s: f"× {s.gap:.0f}" if s.gap else "",
     "spectrum": lambda s: s.spectrum,
     "θ": lambda s: f"{s.law.theta} {_verdict(s.law.theta, TALK['θ'])}",
+    "  θ_e, θ_l apart": lambda s: ", ".join(str(e) for e, _ in s.thetas.values()) if s.separate else "",
     "γ": lambda s: f"{s.law.gamma} {_verdict(s.law.gamma, TALK['γ'])}",
     "threshold": lambda s: f"{s.mean('threshold'):.4f}",
     "seconds a seed": lambda s: f"{s.mean('seconds'):.2f}",
@@ -323,7 +346,10 @@ def _with_verdict(systems: Mapping[str, Summary], verdict: str) -> str:
     found = [
         f"{symbol} of {NAMES[name]}"
         for name, s in systems.items()
-        for symbol, exponent, competing in (("θ", s.law.theta, TALK["θ"]), ("γ", s.law.gamma, TALK["γ"]))
+        for symbol, exponent, competing in (
+            *((symbol, found, TALK["θ"]) for symbol, (found, _) in s.thetas.items()),
+            ("γ", s.law.gamma, TALK["γ"]),
+        )
         if _verdict(exponent, competing) == verdict
     ]
     return ", ".join(found) or "none"
@@ -334,7 +360,9 @@ def _sign(s: Summary) -> str:
     if kernel:
         word = "positive" if kernel[0] > 0 else "of both signs" if kernel[1] > 0 else "negative"
         return f"{word} on all {s.mean('n_effective') - s.mean('n_overlaps') + s.mean('self_stresses'):.0f} modes"
-    word = "negative" if cut and cut[1] < 0 else "of both signs"
+    word = "of both signs"
+    if cut and cut[1] < ROUNDED * abs(cut[0]):  # zero: discs that have lost all their contacts
+        word = "negative" if cut[1] < -ROUNDED * abs(cut[0]) else "negative (or zero)"
     return f"kernel empty, and {word} once 5 % of the overlaps are cut"
 
 
