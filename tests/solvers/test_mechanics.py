@@ -96,6 +96,27 @@ def test_an_interrupt_ends_the_stages(users_perceptron, ctrl_c):
         assert [(r.step, r.energy) for r in result.history[: len(same)]] == same
 
 
+def test_an_interrupt_between_two_stages_returns_the_first(users_perceptron):
+    """At any call of Δ, also the first of a stage, once a stage has ended."""
+    stages = uj.Stages(tuple(uj.Stage(solver=uj.GradientDescent(max_steps=k)) for k in (3, 2, 2)))
+    system = users_perceptron()
+    uj.minimize(system, None, stages)
+    last, steps = len(system.met), set()
+    for call in range(1, last + 1):
+        system = users_perceptron()
+        system.at_call = raise_at(call)
+        try:
+            result = uj.minimize(system, None, stages)
+        except KeyboardInterrupt:
+            assert not steps, f"the interrupt at call {call} escaped, and with it what was reached"
+            continue
+        system.at_call = raise_at(-1)
+        assert result.status == "interrupted" and result.interrupted
+        assert result.energy == pytest.approx(uj.energy(system, system.constraints(result.x)), rel=1e-9)
+        steps.add(result.n_steps)
+    assert {3, 5} <= steps
+
+
 def test_histories_are_logarithmically_spaced():
     system = uj.SoftSpheres.random(n=40, packing_fraction=0.9, seed=1)
     result = uj.minimize(system, None, uj.GradientDescent(max_steps=3000))

@@ -17,7 +17,7 @@ from .loop import Solver
 from .method import Method
 from .objective import Objective
 from .replicas.run import ReplicaResult, run_replicas
-from .result import MinimizeResult, joined
+from .result import MinimizeResult, joined, unless_interrupted
 from .resume import goes_on
 from .ritz import looked_at
 
@@ -102,13 +102,18 @@ def _minimized(
     found = _run(method, system if earlier is None else earlier.system, x, watch, progress, earlier)
     name = type(method).__name__
     if not several:
-        found = looked_at(found)
-        unknown = found.status in ("saddle", "stalled", "step-limit") and not found.interrupted
-        if unknown and ends_at_kink(found.system, found.x):
-            found = replace(
-                found, reason=KINK, status="stalled" if found.status == "saddle" else found.status
-            )
+        found = unless_interrupted(_examined, found)
     return replace(found, solver=name)
+
+
+def _examined(found: MinimizeResult) -> MinimizeResult:
+    """The result, once curvature and kinks have been looked for at its x."""
+    found = looked_at(found)
+    unknown = found.status in ("saddle", "stalled", "step-limit") and not found.interrupted
+    if unknown and ends_at_kink(found.system, found.x):
+        status = "stalled" if found.status == "saddle" else found.status
+        return replace(found, reason=KINK, status=status)
+    return found
 
 
 def _run(

@@ -1,11 +1,13 @@
 """The result of a run, and the results of several runs joined into one."""
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any
 
 from ..core.system import ConstrainedSystem
 from ..core.tolerances import RESOLVED_RESOLUTIONS
 from ..support.arrays import Array
+from ..support.interrupts import is_interrupt
 from ..support.printing import Brief
 from .history import Record
 from .verdict import is_fitted
@@ -107,3 +109,16 @@ def joined(results: list[MinimizeResult]) -> MinimizeResult:
     return replace(
         results[-1], n_steps=steps, seconds=seconds, n_evaluations=evaluations, history=tuple(history)
     )
+
+
+def unless_interrupted(
+    look: Callable[[MinimizeResult], MinimizeResult], result: MinimizeResult
+) -> MinimizeResult:
+    """`look(result)`; the result itself, "interrupted", if a second Ctrl-C ends the look."""
+    try:
+        return look(result)
+    except (KeyboardInterrupt, SystemError) as error:
+        if not is_interrupt(error):
+            raise
+        reason = "Ctrl-C was pressed twice before the curvature and the kinks at this point were looked for."
+        return replace(result, status="interrupted", interrupted=True, reason=reason)

@@ -18,7 +18,6 @@ from ..core.system import ConstrainedSystem
 from ..linalg import Operator, projection
 from ..linalg.krylov import Projection, lanczos
 from ..support.arrays import Array, is_torch, namespace, over, over_both
-from ..support.interrupts import is_interrupt
 from .result import MinimizeResult
 
 PRODUCTS = 20  # products with H, at most: a few per cent of the time of a run
@@ -30,13 +29,7 @@ def looked_at(result: MinimizeResult) -> MinimizeResult:
     """The same result, or a "saddle" if it is "converged" but not certified, and negative curvature is found."""
     if result.status != "converged" or result.certified:
         return result
-    try:
-        lowest = negative_curvature(result.system, result.x)
-    except (KeyboardInterrupt, SystemError) as error:
-        if not is_interrupt(error):
-            raise
-        reason = "Ctrl-C was pressed twice before the curvature of this stationary point was looked at."
-        return replace(result, status="interrupted", interrupted=True, reason=reason)
+    lowest = negative_curvature(result.system, result.x)
     if lowest is None:
         return result
     reason = f"the gradient vanishes, but H has a direction of curvature {lowest:.2g}: no minimum."

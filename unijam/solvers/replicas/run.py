@@ -11,7 +11,7 @@ from ...support.validation import require
 from ..first_order.descent import Descent
 from ..history import Watch
 from ..loop import Solver
-from ..result import MinimizeResult
+from ..result import MinimizeResult, unless_interrupted
 from ..ritz import looked_at
 from .batched import Replicas
 from .lockstep import run_in_lockstep
@@ -62,7 +62,7 @@ def run_replicas(
         results |= run_in_lockstep(solver, systems, rows, todo, watch, before)
     else:
         results |= run_in_threads(solver, systems, rows, todo, watch, before)
-    every = [looked_at(results[k]) for k in range(len(rows))]
+    every = [unless_interrupted(looked_at, results[k]) for k in range(len(rows))]
     return _gathered(system, every, lead)
 
 

@@ -11,11 +11,11 @@ from ...core.system import ConstrainedSystem
 from ...support.arrays import Array, is_torch, namespace
 from ...support.progress import Progress
 from ...support.validation import require, require_options
-from ..method import Method
 from ..objective import Objective
 from ..result import MinimizeResult, joined
 from ..second_order.levenberg_marquardt import LevenbergMarquardt
 from ..second_order.newton import newton_for
+from .sequence import Sequence
 from .softplus_to_relu import SHARPEST, rising, softplus_to_relu
 
 # U over the energy ½μ|x|² of weight decay: below the first a fit is near, and weight decay is switched off; above the
@@ -26,7 +26,7 @@ QUICK_DECAY = 0.3  # weight decay of the quick try
 
 
 @dataclass(frozen=True)
-class FitSearch(Method):
+class FitSearch(Sequence):
     """A search for U = 0 of networks with free weights; if it fails, a path to a minimum.
 
     First comes a quick try: softplus of sharpness β at weight decay 0.3, then without. If it fails, a thorough try
@@ -78,10 +78,11 @@ class FitSearch(Method):
         require(self.reheats >= 0, "reheats", self.reheats, "zero or positive")
         require(self.noise > 0, "noise", self.noise, "positive")
 
-    def run(self, objective: Objective, x: Array, progress: bool = False) -> MinimizeResult:
-        """Search until U = 0, until the reheats are used up, or until an interrupt; parameters as in `Method.run`."""
+    def follow(
+        self, objective: Objective, x: Array, progress: bool, results: list[MinimizeResult]
+    ) -> MinimizeResult:
+        """Search until U = 0, until the reheats are used up, or until an interrupt; parameters as in `follow`."""
         system, random = objective.system, np.random.default_rng(self.seed)
-        results: list[MinimizeResult] = []
         lowest: MinimizeResult | None = None
         alone = isinstance(system, Layered) and system.convex
         tries = 1 if alone else self.reheats + 1 + self.quick

@@ -11,11 +11,11 @@ from ..first_order.conjugate_gradient import ConjugateGradient
 from ..history import SPARSE
 from ..kink_probe import KINK, ends_at_kink
 from ..loop import Solver
-from ..method import Method
 from ..objective import Objective
 from ..result import MinimizeResult, joined
 from ..second_order.interior_point import InteriorPoint
 from ..second_order.trust_region_newton import TrustRegionNewton
+from .sequence import Sequence
 
 # Relative gradient at which the first round hands over to Newton's method, if the system does not define `handover` or
 # descent is not compiled (docs/decisions/033).
@@ -34,7 +34,7 @@ IDLE = f"{PATIENCE} rounds in a row lowered neither E nor its gradient; check th
 
 
 @dataclass(frozen=True)
-class Rounds(Method):
+class Rounds(Sequence):
     """Conjugate gradients to some residual, then Newton's method; if that fails, again to a smaller residual.
 
     Before each step of Newton's method, the degrees of freedom that bear no force are relaxed with all others fixed.
@@ -78,8 +78,10 @@ class Rounds(Method):
         require(known, "descent", self.descent, "a ConjugateGradient")
         require(self.max_rounds >= 1, "max_rounds", self.max_rounds, "at least 1")
 
-    def run(self, objective: Objective, x: Array, progress: bool = False) -> MinimizeResult:
-        """Run rounds until one converges; parameters as in `Method.run`."""
+    def follow(
+        self, objective: Objective, x: Array, progress: bool, results: list[MinimizeResult]
+    ) -> MinimizeResult:
+        """Run rounds until one converges; parameters as in `Sequence.follow`."""
         tolerance, first = self.gradient_tolerance, HANDOVER
         if objective.in_bursts and isinstance(objective.system, Rearranging):
             first = objective.system.handover
@@ -88,7 +90,6 @@ class Rounds(Method):
         # Newton's method is given up after two steps without gain; after a rough descent, as of ellipses, after five
         # (docs/decisions/033).
         newton = TrustRegionNewton(tolerance, 60, patience=5 if first > 1e-5 else 2, loose=loose)
-        results: list[MinimizeResult] = []
         system, residual = objective.system, max(self.first_residual or first, tolerance)
         if self.newton_first:
             firsts: list[Solver] = [replace(newton, patience=1, fall=NEWTON_FALL)]

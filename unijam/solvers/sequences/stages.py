@@ -9,10 +9,10 @@ from ...core.system import ConstrainedSystem, released
 from ...support.arrays import Array
 from ...support.validation import require, require_options
 from ..loop import Solver
-from ..method import Method
 from ..objective import Objective
 from ..result import MinimizeResult, joined
 from ..second_order.trust_region_newton import TrustRegionNewton
+from .sequence import Sequence
 
 
 @dataclass(frozen=True)
@@ -56,7 +56,7 @@ class Stage:
 
 
 @dataclass(frozen=True)
-class Stages(Method):
+class Stages(Sequence):
     """A path of stages. Each stage starts from the result of the last one; the final stage has no weight decay.
 
     Attributes
@@ -83,12 +83,14 @@ class Stages(Method):
         require(last.weight_decay == 0, "weight_decay", last.weight_decay, "0 in the last stage")
         require(last.sharpness is None, "sharpness", last.sharpness, "None in the last stage")
 
-    def run(self, objective: Objective, x: Array, progress: bool = False) -> MinimizeResult:
-        """Run every stage; parameters as in `Method.run`.
+    def follow(
+        self, objective: Objective, x: Array, progress: bool, results: list[MinimizeResult]
+    ) -> MinimizeResult:
+        """Run every stage; parameters as in `Sequence.follow`.
 
         The path ends early after an interrupt, and when the system is satisfied and later stages change nothing.
         """
-        system, results = objective.system, []
+        system = objective.system
         for k, stage in enumerate(self.stages):
             system = system.at(**stage.changes) if stage.changes else system
             there = system if stage.sharpness is None else _softened(system, stage.sharpness)
