@@ -106,7 +106,9 @@ def test_one_workspace_serves_any_positions(dimension):
 def test_few_particles(n, dimension, exponent):
     """Fewer than fill a register are not listed; the last group of others overlaps with those before."""
     system = uj.SoftSpheres.random(n=n, dimension=dimension, packing_fraction=0.02, seed=n)
-    system = system.at(scale=system.scale * 0.5 * system.shortest_side / system.largest_diameter / (1 + 1e-9))
+    system = system.at(
+        scale=system.scale * 0.5 * system.narrowest_width / system.largest_diameter / (1 + 1e-9)
+    )
     system = system.at(potential=uj.Hertzian(exponent))
     evaluate, rng = system.evaluator(), np.random.default_rng(n)
     for step in (0.0, 0.01, 0.1, 30.0):
