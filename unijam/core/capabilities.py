@@ -202,6 +202,14 @@ class HasPressure(ABC):
         """The pressure −dU/dV at fixed radii, from `Constraints` at one x; in units of k × length^(2 − d)."""
 
 
+class HasBucklers(ABC):
+    """A system in which some contacts can be opened by moving one particle alone (see `uj.localised_contacts`)."""
+
+    @abstractmethod
+    def localised(self, c: Any) -> Any:
+        """Mask of such contacts among the bearing constraints, (m',), from `Constraints` at one x."""
+
+
 class CompiledEvaluator(ABC):
     """An evaluator whose list of near pairs can be used in compiled loops.
 

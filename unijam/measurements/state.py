@@ -6,10 +6,8 @@ from functools import cached_property
 import numpy as np
 
 from ..core.border import require_constraints
-from ..core.capabilities import coordinate_lengths
+from ..core.capabilities import HasBucklers, coordinate_lengths
 from ..core.system import ConstrainedSystem
-from ..particles.bucklers import of_bucklers
-from ..particles.spheres import SoftSpheres
 from ..spectra import HessianDecomposition, decompose_hessian
 from ..statistics import ConstraintCount, Estimate, count_constraints
 from ..support.arrays import Array, over, to_numpy
@@ -104,9 +102,12 @@ class MeasuredState(Brief):
 
     def localised(self, reach: float = 0.0) -> np.ndarray | None:
         """Mask of `distances(reach)`, (m,): contacts of bucklers (`uj.localised_contacts`); None but for spheres."""
-        if not isinstance(self.system, SoftSpheres):
+        if not isinstance(self.system, HasBucklers):
             return None
-        return of_bucklers(self.system, self.system.constraints(self.x, reach=reach * self.system.unit))
+        mask: np.ndarray = self.system.localised(
+            self.system.constraints(self.x, reach=reach * self.system.unit)
+        )
+        return mask
 
 
 def measure_state(system: ConstrainedSystem, x: Array) -> MeasuredState:

@@ -10,10 +10,9 @@ PRL 114, 125504 (2015).
 import numpy as np
 
 from ..core.border import require_constraints
-from ..core.constraints import Constraints
+from ..core.capabilities import HasBucklers
 from ..core.system import ConstrainedSystem
 from ..support.arrays import Array
-from .spheres import SoftSpheres
 
 
 def localised_contacts(system: ConstrainedSystem, x: Array) -> np.ndarray:
@@ -47,18 +46,9 @@ def localised_contacts(system: ConstrainedSystem, x: Array) -> np.ndarray:
     >>> 0 < int(localised.sum()) < delta.size
     True
     """
-    if not isinstance(system, SoftSpheres):
+    if not isinstance(system, HasBucklers):
         raise ValueError(
             f"system = {type(system).__name__} is not valid: it must be SoftSpheres, since only spheres have bucklers."
         )
-    return of_bucklers(system, require_constraints(system, x))
-
-
-def of_bucklers(system: SoftSpheres, c: Constraints) -> np.ndarray:
-    """`localised_contacts` of constraints of discs or spheres, whatever gaps are among them."""
-    bearing = c.bearing()[1]
-    overlaps, members = c.overlaps[bearing], c.members[bearing]
-    contacts = np.bincount(members[overlaps].ravel(), minlength=system.n)
-    buckler = contacts == system.dimension + 1
-    mask: np.ndarray = overlaps & buckler[members].any(axis=1)
+    mask: np.ndarray = system.localised(require_constraints(system, x))
     return mask

@@ -16,7 +16,7 @@ import scipy.sparse as sp
 from ..compiled import COMPILED
 from ..compiled.simd import WIDTH
 from ..core.border import require_positions
-from ..core.capabilities import Rearranging
+from ..core.capabilities import HasBucklers, Rearranging
 from ..core.constraints import Constraints
 from ..core.potentials import Harmonic, Hertzian
 from ..support.arrays import Array
@@ -29,7 +29,7 @@ from .sphere_forces import CompiledForces, SphereForces
 
 
 @dataclass(frozen=True, eq=False, kw_only=True, repr=False)
-class SoftSpheres(Packing, Rearranging):
+class SoftSpheres(Packing, Rearranging, HasBucklers):
     """Discs (d = 2), spheres (d = 3), rods on a ring (d = 1), … that repel where they overlap.
 
     Parameters
@@ -116,6 +116,14 @@ class SoftSpheres(Packing, Rearranging):
         return SphereConstraints(
             system=self, x=x, delta=delta, members=near, distance=distance, normals=normals
         )
+
+    def localised(self, c: Constraints) -> np.ndarray:
+        """Mask of contacts of bucklers, particles of d + 1 bearing overlaps, among the bearing constraints, (m',)."""
+        bearing = c.bearing()[1]
+        overlaps, members = c.overlaps[bearing], c.members[bearing]
+        contacts = np.bincount(members[overlaps].ravel(), minlength=self.n)
+        mask: np.ndarray = overlaps & (contacts == self.dimension + 1)[members].any(axis=1)
+        return mask
 
     def evaluator(self) -> Callable[[Array], tuple[float, Array, float, int]]:
         """A new function x -> (U, ∇U, Σ u'², N_Δ) that owns a neighbour list; NaN where x is not finite."""
