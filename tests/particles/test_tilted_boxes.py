@@ -203,7 +203,7 @@ def test_any_unit_of_length(unit):
         (lambda: uj.SoftSpheres.random(256, dimension=4).at(strain=0.1), "strain = 0.1 is not valid.*0 in 4"),
         (lambda: KINDS["discs"](16).at(strain="x"), "strain = 'x' is not valid"),
         (
-            lambda: uj.SoftSpheres.random(7).at(strain=0.5),
+            lambda: uj.SoftSpheres.random(n=6, packing_fraction=0.85).at(strain=0.5),
             "narrowest width",
         ),
         (lambda: neighbour_pairs(np.zeros((2, 4)), np.tril(np.ones((4, 4))), np.ones(2)), "tilt"),
@@ -219,3 +219,68 @@ def test_gaps_that_folding_cannot_see_are_refused():
     with pytest.raises(ValueError, match=r"reach = 2.* is not valid: it must be at most .* narrowest width"):
         system.constraints(system.initial, reach=2.0)
     assert len(KINDS["discs"](16).constraints(system.initial, reach=2.0).delta)
+
+
+@pytest.mark.parametrize(("kind", "strain"), cases(["discs", "spheres", "ellipses"]))
+def test_files_keep_the_tilt(kind, strain, tmp_path):
+    system = KINDS[kind](60).at(strain=strain)
+    x = system.initial + 20.0 * np.random.default_rng(3).standard_normal(system.n_dof)
+    uj.write_gsd(tmp_path / "packing.gsd", (system, x))
+    again, places = uj.read_gsd(tmp_path / "packing.gsd")
+    np.testing.assert_array_equal(again.edges, system.edges)
+    np.testing.assert_array_equal(places, x)
+    if kind != "ellipses":
+        uj.write_lammps(tmp_path / "packing.data", system, x)
+        again, places = uj.read_lammps(tmp_path / "packing.data")
+        np.testing.assert_allclose(again.edges, system.edges, rtol=1e-15)
+        np.testing.assert_allclose(places, x, atol=1e-11)
+        one, other = system.constraints(x), again.constraints(places)
+        np.testing.assert_array_equal(one.members, other.members)
+        np.testing.assert_allclose(one.delta, other.delta, atol=1e-11)
+
+
+@pytest.mark.parametrize(("kind", "strain"), cases(["discs", "spheres"]))
+def test_files_of_others_are_read_with_their_tilt(kind, strain, tmp_path):
+    """A frame as HOOMD writes it, in single precision: L_x, L_y, L_z, xy, xz, yz, positions about the middle."""
+    gsd = pytest.importorskip("gsd.hoomd")
+    system = KINDS[kind](60).at(strain=strain)
+    d, frame = system.dimension, gsd.Frame()
+    uj.write_gsd(tmp_path / "ours.gsd", (system, system.initial))
+    with gsd.open(tmp_path / "ours.gsd", "r") as ours:
+        written = ours[0]
+    inside = np.linalg.solve(system.edges.T, written.particles.position[:, :d].T.astype(float))
+    assert inside.min() >= -0.5 - 1e-6 and inside.max() < 0.5 + 1e-6
+    frame.configuration.box, frame.configuration.dimensions = written.configuration.box, d
+    frame.particles.N, frame.particles.position = system.n, written.particles.position
+    frame.particles.diameter = 2 * system.radii
+    with gsd.open(tmp_path / "theirs.gsd", "w") as theirs:
+        theirs.append(frame)
+    again, x = uj.read_gsd(tmp_path / "theirs.gsd")
+    np.testing.assert_allclose(again.edges, system.edges, rtol=1e-6, atol=1e-6)
+    one, other = system.constraints(system.initial), again.constraints(x)
+    deep = {tuple(m) for m, deep in zip(one.members.tolist(), one.delta > 1e-4, strict=True) if deep}
+    assert deep <= {tuple(m) for m in other.members.tolist()}
+
+
+def test_lammps_boxes_that_are_not_read(tmp_path):
+    system = KINDS["discs"](16).at(strain=0.3)
+    uj.write_lammps(tmp_path / "packing.data", system, system.initial)
+    text = (tmp_path / "packing.data").read_text()
+    assert "xy xz yz" in text
+    for found, wrong, message in [
+        ("0.0 0.0 xy", "nan 0.0 xy", "xy xz yz"),
+        ("0.0 0.0 xy", "0.0 1.0 xy", "xy 0 0 for discs"),
+        ("0.0 0.0 xy", "0.0 xy", "three numbers"),
+    ]:
+        assert found in text
+        (tmp_path / "wrong.data").write_text(text.replace(found, wrong))
+        with pytest.raises(ValueError, match=message):
+            uj.read_lammps(tmp_path / "wrong.data")
+
+
+def test_pictures_of_tilted_boxes():
+    for kind, strain in (("discs", 0.4), ("ellipses", -0.3), ("spheres", 0.5)):
+        system = KINDS[kind](60).at(strain=strain)
+        ax = uj.plot_packing(system, system.initial)
+        assert np.isfinite([*ax.get_xlim(), *ax.get_ylim()]).all()
+        ax.figure.clear()
