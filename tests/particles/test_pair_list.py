@@ -16,7 +16,7 @@ def listed(x, sides, radii, factor, skin, room=None):
     """The pairs of a list in the user's numbering, (m, 2), and which are folded; its layout is checked on the way."""
     n, d = len(radii), len(sides)
     room = room or workspace(n)
-    places, back, home, counts, partner, sums, room = list_pairs(x, sides, radii, factor, skin, room)
+    places, back, home, counts, partner, sums, room = list_pairs(x, np.diag(sides), radii, factor, skin, room)
     np.testing.assert_array_equal(places[back], np.arange(n * d))
     np.testing.assert_array_equal(home, np.append(x[places], 0.0))
     order = places[::d] // d

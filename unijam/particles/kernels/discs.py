@@ -93,8 +93,9 @@ def _sweep(
     are zero.
     """
     home, counts, partner, sums, edges = kernel.home, kernel.counts, kernel.partner, kernel.sums, kernel.edges
-    lx, ly, lz, xy, xz, yz = edges[0, 0], edges[1, 1], edges[-1, -1], edges[1, 0], edges[-1, 0], edges[-1, 1]
-    kx, ky, kz = 1.0 / lx, 1.0 / ly, 1.0 / lz
+    lx, ly, lz, xy, xz = edges[0, 0], edges[1, 1], edges[-1, -1], edges[1, 0], edges[-1, 0]
+    yz = edges[-1, 1] if len(edges) > 2 else 0.0
+    kx, ky, kz, tilted = 1.0 / lx, 1.0 / ly, 1.0 / lz, xy != 0.0 or xz != 0.0 or yz != 0.0
     zero = fill(0.0)
     work, squares, count, load, far = zero, zero, zero, zero, zero
     at, last = 0, len(home) // len(edges) - WIDTH
@@ -112,12 +113,14 @@ def _sweep(
                 jx, jy, jz = near(y, partner, at, space)
                 dx, dy, dz = ix - jx, iy - jy, iz - jz
                 if folded:
-                    if space is not None:
-                        over = whole(dz * kz)
-                        dx, dy, dz = dx - over * xz, dy - over * yz, dz - over * lz
-                    over = whole(dy * ky)
-                    dx, dy = dx - over * xy, dy - over * ly
+                    if tilted:
+                        if space is not None:
+                            over = whole(dz * kz)
+                            dx, dy = dx - over * xz, dy - over * yz
+                        dx = dx - whole(dy * ky) * xy
                     dx = dx - whole(dx * kx) * lx
+                    dy = dy - whole(dy * ky) * ly
+                    dz = dz - whole(dz * kz) * lz
                 sigma, r = several(sums, at), root(dx * dx + (dy * dy + (dz * dz + TINY)))
                 delta = larger(sigma * factor - r, 0.0)
                 force = delta
