@@ -1,6 +1,6 @@
 """The base class of discs, spheres and ellipses: a periodic box, radii, one scale (the mean diameter).
 
-The box may be tilted: with a strain γ_xy its second edge is (γ_xy L_y, L_y), and so on (Lees-Edwards boundary conditions).
+The box may be tilted: with a strain γ_xy its second edge is (γ_xy L_y, L_y), and so on (Lees-Edwards).
 
 In a fixed box Δ = λ c − g(x), with λ the mean diameter (discs: c = σ_ij/λ). The pressure is p = Σ u'(λc − Δ)/(dV).
 """
