@@ -214,7 +214,7 @@ def test_where_no_particle_may_grow_as_far_as_to_jam_one_sentence_says_so(system
     assert jammed.reason.startswith("no overlap is left at packing_fraction = ")
     assert "the largest diameter = " in jammed.reason and "at most half the box side" in jammed.reason
     assert "\n" not in jammed.reason and jammed.reason.endswith(".")
-    assert jammed.system.largest_diameter > 0.99 * 0.5 * system.shortest_side
+    assert jammed.system.largest_diameter > 0.99 * 0.5 * system.narrowest_width
 
 
 def test_arrays_of_the_user_are_copied():

@@ -80,7 +80,7 @@ def test_a_long_box_is_drawn_to_scale(box):
     (discs,) = of(ax, EllipseCollection)
     assert len(discs.get_offsets()) == images_by_hand(system, system.initial)
     (frame,) = ax.patches
-    corners = ax.transData.transform([(0, 0), (frame.get_width(), frame.get_height())])
+    corners = ax.transData.transform(frame.get_xy()[[0, 2]])
     wide, high = corners[1] - corners[0]
     assert wide / high == pytest.approx(box[0] / box[1]) and (corners > 0).all()
     assert (corners[1] - corners[0] > 0.9 * np.array(ax.figure.canvas.get_width_height())).all()

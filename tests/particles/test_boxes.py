@@ -122,7 +122,9 @@ def test_pairs_in_any_box_are_those_of_all_images(n, sides, reach, seed):
 def test_evaluators_on_a_walk_in_a_thin_box(box, n):
     """Down to a box half as thick as a particle is allowed to be."""
     system = uj.SoftSpheres.random(n=n, dimension=len(box), packing_fraction=1e-3, radii="uniform", box=box)
-    system = system.at(scale=system.scale * 0.5 * system.shortest_side / system.largest_diameter / (1 + 1e-9))
+    system = system.at(
+        scale=system.scale * 0.5 * system.narrowest_width / system.largest_diameter / (1 + 1e-9)
+    )
     if system.packing_fraction > 1:
         system = system.at(packing_fraction=1.0)
     rng, x = np.random.default_rng(n), system.initial
@@ -275,7 +277,7 @@ def test_one_sentence_says_what_is_wrong_with_a_box(field, range_, call):
 
 def test_the_scale_does_not_grow_beyond_the_box():
     system = uj.SoftSpheres.random(n=64, packing_fraction=0.1, box=(1, 4))
-    most = 0.5 * system.shortest_side / system.largest_diameter * system.scale
+    most = 0.5 * system.narrowest_width / system.largest_diameter * system.scale
     scaled = system.scaled_evaluator()
     scaled(system.initial, 0.999 * most)
     with pytest.raises(ValueError, match="half the shortest side"):

@@ -16,7 +16,7 @@ def listed(x, sides, radii, factor, skin, room=None):
     """The pairs of a list in the user's numbering, (m, 2), and which are folded; its layout is checked on the way."""
     n, d = len(radii), len(sides)
     room = room or workspace(n)
-    places, back, home, counts, partner, sums, room = list_pairs(x, sides, radii, factor, skin, room)
+    places, back, home, counts, partner, sums, room = list_pairs(x, np.diag(sides), radii, factor, skin, room)
     np.testing.assert_array_equal(places[back], np.arange(n * d))
     np.testing.assert_array_equal(home, np.append(x[places], 0.0))
     order = places[::d] // d
@@ -106,7 +106,9 @@ def test_one_workspace_serves_any_positions(dimension):
 def test_few_particles(n, dimension, exponent):
     """Fewer than fill a register are not listed; the last group of others overlaps with those before."""
     system = uj.SoftSpheres.random(n=n, dimension=dimension, packing_fraction=0.02, seed=n)
-    system = system.at(scale=system.scale * 0.5 * system.shortest_side / system.largest_diameter / (1 + 1e-9))
+    system = system.at(
+        scale=system.scale * 0.5 * system.narrowest_width / system.largest_diameter / (1 + 1e-9)
+    )
     system = system.at(potential=uj.Hertzian(exponent))
     evaluate, rng = system.evaluator(), np.random.default_rng(n)
     for step in (0.0, 0.01, 0.1, 30.0):

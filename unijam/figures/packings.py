@@ -9,13 +9,13 @@ from typing import Any
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.collections import EllipseCollection
-from matplotlib.patches import Rectangle
+from matplotlib.patches import Polygon
 
 from ..core.border import require_positions
 from ..particles.packing import Packing
 from ..support.arrays import Array
 from ..support.validation import require, require_finite
-from .scene import ARROW, INK, Scene, arrows, capsules, images, polygons
+from .scene import ARROW, INK, Scene, arrows, capsules, corners, extent, images, polygons
 from .spheres import draw_deep
 
 
@@ -100,17 +100,21 @@ def plot_packing(
 
 def proportions(system: Packing) -> np.ndarray:
     """Width and height of a picture, (2,), the longer of them one: those of the box; a square in perspective."""
-    return system.sides / system.sides.max() if system.dimension == 2 else np.ones(2)
+    if system.dimension == 3:
+        return np.ones(2)
+    low, high = extent(system.edges)
+    shares: np.ndarray = (high - low) / (high - low).max()
+    return shares
 
 
 def _draw_flat(ax: Axes, scene: Scene, forces: bool) -> None:
     """Discs, ellipses or polygons, with their images, cut off at the box."""
-    outline = Rectangle((0, 0), *scene.sides, fill=False, ec=INK, lw=1.0, zorder=5)
+    outline = Polygon(corners(scene.edges)[[0, 1, 3, 2]], fill=False, ec=INK, lw=1.0, zorder=5)
     ax.add_patch(outline)
     cos, sin = np.cos(scene.angles), np.sin(scene.angles)
     wide, high = np.hypot(scene.long * cos, scene.short * sin), np.hypot(scene.long * sin, scene.short * cos)
     half = np.column_stack([wide, high]) if scene.outlines is None else np.abs(scene.outlines).max(axis=1)
-    at, whose = images(scene.centres, half, scene.sides)
+    at, whose = images(scene.centres, half, scene.edges)
     thin = float(np.clip(9.0 / np.sqrt(len(at)), 0.15, 0.6))
     style: dict[str, Any] = {
         "facecolors": scene.colours[whose],
@@ -136,7 +140,7 @@ def _draw_flat(ax: Axes, scene: Scene, forces: bool) -> None:
     if forces and len(scene.links):
         starts, ends, widths = scene.segments()
         middle, along = 0.5 * (starts + ends), 0.5 * (ends - starts)
-        at, which = images(middle, np.abs(along) + widths[:, None], scene.sides)
+        at, which = images(middle, np.abs(along) + widths[:, None], scene.edges)
         chains = polygons(
             capsules(at - along[which], at + along[which], 0.5 * widths[which]),
             facecolors=INK,
@@ -147,12 +151,13 @@ def _draw_flat(ax: Axes, scene: Scene, forces: bool) -> None:
         shown.append(ax.add_collection(chains, autolim=False))
     if scene.mode is not None:
         moves = scene.moves()
-        at, whose = images(scene.centres, np.abs(moves), scene.sides)
+        at, whose = images(scene.centres, np.abs(moves), scene.edges)
         shapes = arrows(at - 0.5 * moves[whose], moves[whose])
         darts = polygons(shapes, facecolors=INK if scene.ellipses else ARROW, linewidths=0, zorder=4)
         shown.append(ax.add_collection(darts, autolim=False))
     for artist in shown:
         artist.set_clip_path(outline)
-    margin = 0.012 * scene.sides
-    ax.set_xlim(-margin[0], scene.sides[0] + margin[0])
-    ax.set_ylim(-margin[1], scene.sides[1] + margin[1])
+    low, high = extent(scene.edges)
+    margin = 0.012 * (high - low)
+    ax.set_xlim(low[0] - margin[0], high[0] + margin[0])
+    ax.set_ylim(low[1] - margin[1], high[1] + margin[1])

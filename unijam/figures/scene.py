@@ -10,6 +10,7 @@ from ..core.constraints import Constraints
 from ..particles.ellipses import EllipseConstraints, Ellipses
 from ..particles.ellipsoids import EllipsoidConstraints, Ellipsoids
 from ..particles.formats.common import wrapped
+from ..particles.kernels.neighbours import folded_separations
 from ..particles.packing import Outlined, Packing
 from ..support.validation import require, require_finite
 from .comparison import COLOURS
@@ -28,8 +29,8 @@ class Scene:
     def __init__(self, system: Packing, x: np.ndarray, mode: np.ndarray | None, colour: Any) -> None:
         n, d = system.n, system.dimension
         self.system, self.mode = system, mode
-        self.sides = system.sides
-        self.centres = wrapped(system.positions(x), self.sides)[0]
+        self.edges = system.edges
+        self.centres = wrapped(system.positions(x), self.edges)[0]
         self.outlines = system.outlines(x) if isinstance(system, Outlined) and d == 2 else None
         self.ellipses = isinstance(system, Ellipses) or self.outlines is not None
         self.angles = system.angles(x) if isinstance(system, Ellipses) else np.zeros(n)
@@ -100,8 +101,7 @@ class Scene:
         """Links as lines from both centres to the contact: starts and ends, (2m, d), and widths, (2m,)."""
         i, j = self.links.T
         starts = self.centres[np.concatenate([i, j])]
-        apart = self.centres[j] - self.centres[i]
-        apart -= self.sides * np.rint(apart / self.sides)
+        apart = folded_separations(self.centres[j] - self.centres[i], self.edges)
         ends = starts + np.concatenate([self.contacts, self.contacts - apart])
         return starts, ends, np.tile(self.widths, 2)
 
@@ -125,8 +125,7 @@ def _contact_points(system: Packing, scene: Scene, c: Constraints, touching: np.
     For ellipses and ellipsoids the point at which the contact function is largest: (1 − t) A [(1 − t) A + t B]⁻¹ r.
     """
     i, j = c.members[touching].T
-    apart = scene.centres[j] - scene.centres[i]
-    apart -= scene.sides * np.rint(apart / scene.sides)
+    apart = folded_separations(scene.centres[j] - scene.centres[i], scene.edges)
     points: np.ndarray
     if not isinstance(c, EllipseConstraints | EllipsoidConstraints):
         points = apart * (system.radii[i] / (system.radii[i] + system.radii[j]))[:, None]
@@ -137,14 +136,15 @@ def _contact_points(system: Packing, scene: Scene, c: Constraints, touching: np.
     return points
 
 
-def images(centres: np.ndarray, half: np.ndarray, sides: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def images(centres: np.ndarray, half: np.ndarray, edges: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Centres and their periodic images that reach into the box, (k, 2), and the particle of each, (k,).
 
-    `centres` and `half`, half the width and height of each particle, are (n, 2); `sides` is (2,).
+    `centres` and `half`, half the width and height of each particle, are (n, 2); `edges` is (2, 2), one edge a row.
     """
-    shifts = np.array([(a, b) for a in (0, -1, 1) for b in (0, -1, 1)]) * sides
+    shifts = np.array([(a, b) for a in (0, -1, 1) for b in (0, -1, 1)]) @ edges
     at = centres[None] + shifts[:, None]
-    seen = ((at + half > 0) & (at - half < sides)).all(axis=2)
+    low, high = extent(edges)
+    seen = ((at + half > low) & (at - half < high)).all(axis=2)
     return at[seen], np.nonzero(seen)[1]
 
 
@@ -172,3 +172,15 @@ def arrows(start: np.ndarray, along: np.ndarray) -> np.ndarray:
 def polygons(vertices: np.ndarray, **style: Any) -> PolyCollection:
     """A matplotlib collection of polygons, (m, vertices, 2)."""
     return PolyCollection(vertices, **style)  # type: ignore[arg-type]
+
+
+def corners(edges: np.ndarray) -> np.ndarray:
+    """The corners of a box, (2^d, d), in the order of `np.ndindex`."""
+    found: np.ndarray = np.array(list(np.ndindex(*(2,) * len(edges)))) @ edges
+    return found
+
+
+def extent(edges: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """The least and the largest coordinate of a box along each axis, two (d,) arrays."""
+    at = corners(edges)
+    return at.min(axis=0), at.max(axis=0)

@@ -6,7 +6,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.colors import to_rgb
 
-from .scene import ARROW, INK, Scene, arrows, capsules, polygons
+from .scene import ARROW, INK, Scene, arrows, capsules, corners, polygons
 
 VIEW = (np.radians(28.0), np.radians(20.0))  # azimuth and elevation from which spheres are seen
 DISTANCE = 3.2  # of the eye from the middle of the box, in box sides
@@ -18,7 +18,7 @@ LINK = 0.5  # width of a link over the width of a force chain in the plane
 
 def draw_deep(ax: Axes, scene: Scene, forces: bool) -> None:
     """Draw bodies, each shaded by outlines from its rim to its highlight, links of contacts, and a mode's arrows."""
-    see = _Camera(scene.sides)
+    see = _Camera(scene.edges)
     inside = forces or scene.mode is not None
     bodies = scene.bodies * (SHRUNK if inside else 1.0) ** 2
     at, near = see(scene.centres)
@@ -79,15 +79,15 @@ def _shaded(
 class _Camera:
     """Perspective from `VIEW`: points, (n, 3), -> places in the picture, (n, 2), and magnification there, (n,)."""
 
-    def __init__(self, sides: np.ndarray) -> None:
-        (azimuth, elevation), self.sides = VIEW, sides
+    def __init__(self, edges: np.ndarray) -> None:
+        (azimuth, elevation), self.corners = VIEW, corners(edges)
         (s, c), (t, u) = (np.sin(azimuth), np.cos(azimuth)), (np.sin(elevation), np.cos(elevation))
         self.eye = np.array([u * c, u * s, t])
         self.plane = np.array([[-s, c, 0.0], [-t * c, -t * s, u]])
-        self.distance = DISTANCE * float(sides.max())
+        self.distance = DISTANCE * float(np.ptp(self.corners, axis=0).max())
 
     def __call__(self, points: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        relative = points - 0.5 * self.sides
+        relative = points - self.corners.mean(axis=0)
         near = self.distance / (self.distance - relative @ self.eye)
         return relative @ self.plane.T * near[:, None], near
 
@@ -108,9 +108,9 @@ class _Camera:
 
     def edges(self) -> tuple[np.ndarray, np.ndarray]:
         """The box: the nine edges behind its contents, (9, 2, 2), and the three that meet nearest the eye."""
-        corners = np.array(list(np.ndindex(2, 2, 2)))
-        pairs = [(a, b) for a in range(8) for b in range(a) if np.abs(corners[a] - corners[b]).sum() == 1]
-        places, near = self(corners * self.sides)
+        ends = np.array(list(np.ndindex(2, 2, 2)))
+        pairs = [(a, b) for a in range(8) for b in range(a) if np.abs(ends[a] - ends[b]).sum() == 1]
+        places, near = self(self.corners)
         first = int(near.argmax())
         return (
             np.array([places[list(pair)] for pair in pairs if first not in pair]),

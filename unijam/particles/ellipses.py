@@ -180,7 +180,8 @@ class Ellipses(Packing, Rescaled):
         require_finite(x, "x")
         shapes = (self.radii, self.aspect_ratio)
         skin = reach * math.sqrt(self.aspect_ratio)  # where Δ > −reach, r < (a_i + a_j)(1 + reach/σ)
-        first, second, shift, t = pw.near_pairs(x, self.sides, *shapes, 1.0, skin, reach)
+        self.require_room(skin, reach)
+        first, second, shift, t = pw.near_pairs(x, self.edges, *shapes, 1.0, skin, reach)
         root, rows = np.empty(len(t)), np.empty((4, len(t)))
         pw.contacts(x, *shapes, first, second, shift, t, root, rows)
         sigma = self.radii[first] + self.radii[second]
@@ -349,7 +350,7 @@ class _NearPairs(CompiledEvaluator):
         pairs = (*np.empty((2, 0), dtype=np.uint32), none[:2], none[0], none[0], none)
         kernel = EllipseList(nowhere, 1.0, skin, *shapes, threshold, *pairs)
         own = np.arange(system.n_dof)
-        self.adopt(kernel, Origin(own, own, system.sides, worth))
+        self.adopt(kernel, Origin(own, own, system.edges, worth))
 
     def adopt(self, kernel: EllipseList, origin: Origin) -> None:
         """Use this list from now on, for example one that a compiled loop has renewed."""

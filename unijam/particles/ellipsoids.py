@@ -227,7 +227,8 @@ class Ellipsoids(Packing, Rescaled):
         norms = np.linalg.norm(self.orientations_of(x), axis=1)
         require(bool((norms > 0).all()), "the shortest orientation in x", 0.0, "longer than zero")
         skin = reach * float(self.shape.max())  # where Δ > −reach, r < (a_i + a_j)(1 + reach/σ)
-        first, second, shift, t = pw.near_pairs(x, self.sides, self.radii, self.shape, 1.0, skin, reach)
+        self.require_room(skin, reach)
+        first, second, shift, t = pw.near_pairs(x, self.edges, self.radii, self.shape, 1.0, skin, reach)
         root, rows, frame = np.empty(len(t)), np.empty((9, len(t))), np.empty((self.n, 9))
         pw.contacts(x, frame, self.radii, self.shape, first, second, shift, t, root, rows)
         sigma = self.radii[first] + self.radii[second]
@@ -457,7 +458,7 @@ class _NearPairs(CompiledEvaluator):
         made: tuple[Any, ...] = (nowhere, 1.0, skin, *shapes, threshold, *pairs, np.empty((system.n, 9)))
         kernel = EllipsoidList(*made)
         own = np.arange(system.n_dof)
-        self.adopt(kernel, Origin(own, own, system.sides, worth))
+        self.adopt(kernel, Origin(own, own, system.edges, worth))
 
     def adopt(self, kernel: EllipsoidList, origin: Origin) -> None:
         """Use this list from now on, for example one that a compiled loop has renewed."""

@@ -1,5 +1,7 @@
 """The base class of discs, spheres and ellipses: a periodic box, radii, one scale (the mean diameter).
 
+The box may be tilted: with a strain γ_xy its second edge is (γ_xy L_y, L_y), and so on (Lees-Edwards).
+
 In a fixed box Δ = λ c − g(x), with λ the mean diameter (discs: c = σ_ij/λ). The pressure is p = Σ u'(λc − Δ)/(dV).
 """
 
@@ -12,6 +14,7 @@ from typing import Annotated, Any, ClassVar, Self
 import numpy as np
 from pydantic import Field
 
+from ..core.border import require_positions
 from ..core.capabilities import HasPressure
 from ..core.constraints import Constraints, require_evaluated
 from ..core.potentials import Harmonic, Potential, hidden_jump
@@ -20,7 +23,7 @@ from ..support.arrays import Array
 from ..support.memory import require_matrices
 from ..support.printing import brief
 from ..support.validation import Finite, Whole, is_whole, require, require_finite
-from .kernels.neighbours import neighbour_pairs
+from .kernels.neighbours import neighbour_pairs, spare, widths
 
 PackingFraction = Annotated[Finite, Field(gt=0, le=2)]
 Dimension = Annotated[Whole, Field(ge=1, le=8)]
@@ -59,6 +62,27 @@ def side_lengths(value: Any, dimension: int, name: str) -> np.ndarray:
     return sides
 
 
+def shear_strains(value: Any, dimension: int) -> Any:
+    """γ_xy as a float, or γ_xy, γ_xz, γ_yz, (3,), where others than the first are not zero; 0.0 is no tilt."""
+    strains, most = np.atleast_1d(as_floats(value, "strain")), dimension * (dimension - 1) // 2
+    if not strains.any():
+        return 0.0
+    require(dimension in (2, 3), "strain", value, f"0 in {dimension} dimension{'s' * (dimension > 1)}")
+    fits = strains.shape in ((1,), (most,))
+    require(fits, "the shape of strain", strains.shape, f"(), or ({most},), one for each pair of axes")
+    return strains.copy() if strains[1:].any() else float(strains[0])
+
+
+def strained_edges(sides: Array, strain: Any) -> np.ndarray:
+    """Edges, (d, d), of a box with these sides, (d,), and the strain as `shear_strains` returns it."""
+    edges, strains = np.diag(sides), np.atleast_1d(strain)
+    rows, columns = (1, 2, 2)[: len(strains)], (0, 0, 1)[: len(strains)]
+    for row, column, gamma in zip(rows, columns, strains, strict=True):
+        if gamma:
+            edges[row, column] = gamma * sides[row]
+    return edges
+
+
 def unit_density_box(n: int, dimension: int, proportions: Any) -> Any:
     """The `box_length` of a box of volume n: one side of a cube, or the sides, (d,), in given proportions, (d,)."""
     side = n ** (1.0 / dimension)
@@ -70,7 +94,7 @@ def unit_density_box(n: int, dimension: int, proportions: Any) -> Any:
 
 @dataclass(frozen=True, eq=False, kw_only=True, repr=False)
 class Packing(ConstrainedSystem, HasPressure):
-    """Particles in a periodic rectangular box (a segment, square, cube, …), jammed by their size.
+    """Particles in a periodic box (a segment, square, cube, …; rectangular, or tilted), jammed by their size.
 
     x holds all positions first, (n, d) row by row, then (ellipses) `orientations` numbers a particle.
 
@@ -86,17 +110,24 @@ class Packing(ConstrainedSystem, HasPressure):
         d.
     potential : Potential
         The energy of one overlap.
+    strain : float or (d (d − 1)/2,) array
+        Shear of the box in two or three dimensions: γ_xy, or γ_xy, γ_xz, γ_yz. Its edges are the rows (L_x, 0, 0),
+        (γ_xy L_y, L_y, 0), (γ_xz L_z, γ_yz L_z, L_z), as in HOOMD. One number is γ_xy. It is not the control: Δ is
+        not linear in it. See `sheared`.
 
     Attributes
     ----------
     sides : (d,) array
-        Sides of the box.
+        Sides of the box: L_x, L_y, … where it is tilted.
+    edges : (d, d) array
+        The edges, one a row, of the same lattice: each tilt is brought to at most half a side.
 
     Raises
     ------
     ValueError
         Where an entry is not finite, a radius or side not positive, a shape wrong, or a particle wider than half
-        the shortest side (it could then touch two images of the same neighbour).
+        the shortest side (it could then touch two images of the same neighbour), or half the narrowest width of a
+        tilted box.
     """
 
     control: ClassVar[str] = "packing_fraction"  # type: ignore[misc]
@@ -110,6 +141,7 @@ class Packing(ConstrainedSystem, HasPressure):
     box_length: Any
     dimension: int = 2
     potential: Potential = field(default_factory=Harmonic)
+    strain: Any = 0.0
     sides: Array = field(init=False)
 
     def __post_init__(self) -> None:
@@ -145,18 +177,21 @@ class Packing(ConstrainedSystem, HasPressure):
             ("box_length", float(sides[0]) if (sides == sides[0]).all() else sides),
             ("sides", sides),
             ("dimension", int(d)),
+            ("strain", shear_strains(self.strain, int(d))),
         ):
             object.__setattr__(self, name, value)
         jump = hidden_jump(self.potential, self.unit)
         field = f"u'(0⁺) of {type(self.potential).__name__}"
         require(jump is None, field, jump, "0 for particles: shift the force as well as the energy")
-        half, cubic = 0.5 * self.shortest_side, isinstance(self.box_length, float)
+        half, cubic = 0.5 * self.narrowest_width, isinstance(self.box_length, float)
+        what = "box side" if cubic else "shortest side of the box"
+        what = f"narrowest width of the box tilted by {brief(self.strain)}" if self.tilted else what
         require(
             self.largest_diameter <= half,
             "the largest diameter",
             self.largest_diameter,
-            f"at most half the {'box side' if cubic else 'shortest side of the box'}, {half:.6g} (take more or smaller "
-            f"particles{'' if cubic else ', or a box less thin'})",
+            f"at most half the {what}, {half:.6g} (take more or smaller particles"
+            f"{'' if cubic and not self.tilted else ', or a box less thin'})",
         )
 
     @property
@@ -169,10 +204,27 @@ class Packing(ConstrainedSystem, HasPressure):
         """d, an int: the d coordinates of a particle belong together."""
         return self.dimension
 
+    @cached_property
+    def edges(self) -> np.ndarray:
+        """The edges of the box, (d, d), one a row, lower triangular; no tilt is more than half a side.
+
+        Whole sides are taken off a tilt: the lattice of images stays the same.
+        """
+        edges: np.ndarray = strained_edges(self.sides, self.strain)
+        for axis in range(1, self.dimension):
+            for before in range(axis - 1, -1, -1):
+                edges[axis] -= np.rint(edges[axis, before] / edges[before, before]) * edges[before]
+        return edges
+
     @property
-    def shortest_side(self) -> float:
-        """The shortest side of the box, half of which no particle may exceed."""
-        return float(self.sides.min())
+    def tilted(self) -> bool:
+        """Whether the edges of the box are not at right angles."""
+        return bool((self.edges != np.diag(self.sides)).any())
+
+    @cached_property
+    def narrowest_width(self) -> float:
+        """The least distance between opposite faces of the box, half of which no particle may exceed."""
+        return float(widths(self.edges).min() if self.tilted else self.sides.min())
 
     @property
     def largest_diameter(self) -> float:
@@ -200,9 +252,59 @@ class Packing(ConstrainedSystem, HasPressure):
         content = np.multiply.reduce([self.radii] * self.dimension)  # products, unlike pow, scale exactly
         return ball_volume(self.dimension) * float(content.sum()) / self.volume
 
+    def sheared(self, x: Array, strain: Any) -> tuple[Self, np.ndarray]:
+        """The system at another strain, and x moved with the box: every particle keeps its place in it.
+
+        Angles stay as they are.
+
+        Parameters
+        ----------
+        x : (n_dof,) array
+        strain : float or (d (d − 1)/2,) array
+            As the field `strain`: not added to the present one.
+
+        Returns
+        -------
+        system : Packing
+            Its `initial` is moved too.
+        x : (n_dof,) array
+
+        Raises
+        ------
+        ValueError
+            Where the strain has another shape or is not finite, or the box becomes too narrow for its particles.
+
+        Examples
+        --------
+        >>> import unijam as uj
+        >>> state = uj.minimize(uj.SoftSpheres.random(n=64, packing_fraction=0.9))
+        >>> system, x = state.system.sheared(state.x, 0.01)
+        >>> uj.minimize(system, x).status
+        'converged'
+        """
+        after = shear_strains(strain, self.dimension)
+        map = np.linalg.solve(*(strained_edges(self.sides, s) for s in (self.strain, after)))
+        start, x = np.array(self.initial), np.array(require_positions(self, x), dtype=np.float64)
+        for each in (start, x):
+            self.positions(each)[:] = self.positions(each) @ map
+        return self.at(strain=after, initial=start), x
+
     def positions(self, x: Array) -> Array:
         """The positions in x, a view (n, d); not wrapped into the box."""
         return x[: self.n * self.dimension].reshape(self.n, self.dimension)
+
+    def require_room(self, skin: float, reach: float) -> None:
+        """Raise a `ValueError` where gaps up to `reach` need a list of pairs, thicker by `skin`, that has no room.
+
+        Only in tilted boxes, whose images beyond half the narrowest width cannot be told apart by folding.
+        """
+        room = spare(self.edges, self.largest_diameter) if self.tilted and skin > 0 else math.inf
+        if skin > room:
+            most = reach * room / skin
+            wanted = (
+                f"at most {most:.6g} in this tilted box, whose narrowest width is {self.narrowest_width:.6g}"
+            )
+            require(False, "reach", reach, wanted)
 
     def at(self, **changes: Any) -> Self:
         """A copy with other parameters, for which the same x is valid.
@@ -260,11 +362,12 @@ class Packing(ConstrainedSystem, HasPressure):
         maximum of the energy for a minimum.
         """
         reach = COINCIDENT * self.scale
-        first = np.sort(np.mod(x[: self.n * self.dimension : self.dimension], self.sides[0]))
-        # almost always no two first coordinates agree, which is cheap to see
-        if not (np.diff(first) <= reach).any():
+        # in a tilted box too, only whole sides are added to last coordinates
+        last = np.sort(np.mod(self.positions(x)[:, -1], self.sides[-1]))
+        # almost always no two last coordinates agree, which is cheap to see
+        if not (np.diff(last) <= reach).any():
             return x
-        pairs = neighbour_pairs(self.positions(x), self.sides, np.full(self.n, 0.5 * reach))
+        pairs = neighbour_pairs(self.positions(x), self.edges, np.full(self.n, 0.5 * reach))
         if not len(pairs):
             return x
         later, apart = np.unique(pairs[:, 1]), np.array(x)

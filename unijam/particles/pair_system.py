@@ -279,7 +279,8 @@ class PairSystem(Packing, Outlined, Rescaled):
         require_finite(x, "x")
         # Δ grows by at least (R_i + R_j) d ln λ: where Δ > −reach, bodies touch once they have grown by that share
         skin = 2.0 * reach * float((self.bounding_radii / self.radii).max())
-        near = neighbour_pairs(self.positions(x), self.sides, self.bounding_radii, skin=skin)
+        self.require_room(skin, reach)
+        near = neighbour_pairs(self.positions(x), self.edges, self.bounding_radii, skin=skin)
         pairs = Pairs(self, *np.ascontiguousarray(near.T))
         z = pairs.coordinates(x)
         values = pairs.values(z)

@@ -14,7 +14,7 @@ from ..core.tolerances import OVERLAP_RESOLUTIONS
 from ..support.arrays import Array
 from .kernels import contact_network
 from .kernels import discs as disc_kernel
-from .kernels.neighbours import neighbour_pairs
+from .kernels.neighbours import neighbour_pairs, spare
 from .kernels.pair_list import list_pairs, suitable_skin, workspace
 from .packing import Packing
 
@@ -35,7 +35,7 @@ class SphereForces:
 
     def __init__(self, system: Packing) -> None:
         self.system = system
-        self.sides, self.radii, self.scale = system.sides, system.radii, system.scale
+        self.edges, self.radii, self.scale = system.edges, system.radii, system.scale
         self.shape = system.initial.shape
         self.width = system.largest_diameter
         self.threshold = OVERLAP_RESOLUTIONS * system.resolution(system.initial)
@@ -74,17 +74,18 @@ class SphereForces:
     def renew(self, x: Array, scale: float) -> None:
         """Make a new list at x, (n d,), and λ; its skin follows from the number of evaluations that the last served."""
         factor = scale / self.scale
-        if factor * self.width > 0.5 * self.system.shortest_side:
+        if factor * self.width > 0.5 * self.system.narrowest_width:
             self.system.at(scale=factor * self.scale)  # raises an error that says what is wrong
         if self.factor > 0:
             self.skin = suitable_skin(self.skin, self.served, self.worth, self.scale)
+        self.skin = min(self.skin, spare(self.edges, factor * self.width))
         self.served, self.factor = 0, factor
         self.build(x, factor)
 
     def build(self, x: Array, factor: float) -> None:
         """List all pairs nearer than factor (R_i + R_j) + skin, at x, (n d,)."""
         self.home = self.system.positions(x).copy()
-        self.pairs = neighbour_pairs(self.home, self.sides, factor * self.radii, self.skin)
+        self.pairs = neighbour_pairs(self.home, self.edges, factor * self.radii, self.skin)
         self.loading = self.radii[self.pairs].sum(axis=1) / self.scale
 
     def evaluate(
@@ -97,7 +98,7 @@ class SphereForces:
         positions, potential = self.system.positions(x), self.system.potential
         if not ((positions - self.home) ** 2).sum(axis=1).max() <= limit:
             return None
-        delta, _, normals = contact_network.overlaps(positions, self.sides, factor * self.radii, self.pairs)
+        delta, _, normals = contact_network.overlaps(positions, self.edges, factor * self.radii, self.pairs)
         force = potential.force(delta)
         gradient = contact_network.push(self.pairs, normals, force, len(self.radii))
         count = int((delta > self.threshold).sum())
@@ -130,10 +131,10 @@ class CompiledForces(SphereForces, CompiledEvaluator):
 
     def build(self, x: Array, factor: float) -> None:
         room = self.origin.room if self.origin else workspace(len(self.radii))
-        made = list_pairs(x, self.sides, self.radii, factor, self.skin, room)
+        made = list_pairs(x, self.edges, self.radii, factor, self.skin, room)
         places, back, home, counts, partner, sums, room = made
         kernel = disc_kernel.DiscList(
-            *(home, counts, partner, sums, self.sides),
+            *(home, counts, partner, sums, self.edges),
             *(self.scale, factor * self.scale, self.skin, self.width, self.threshold),
             float(self.system.potential.exponent),
         )

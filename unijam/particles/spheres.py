@@ -106,9 +106,10 @@ class SoftSpheres(Packing, Rearranging, HasBucklers):
     def constraints(self, x: Array, reach: float = 0.0) -> "SphereConstraints":
         """All pairs with Δ > −reach at x, (n d,), in lexicographic order; `reach` is in the units of the box."""
         x = np.ascontiguousarray(require_positions(self, x), dtype=np.float64)
+        self.require_room(reach, reach)
         positions = self.positions(x)
-        near = neighbour_pairs(positions, self.sides, self.radii, skin=reach)
-        delta, distance, normals = contact_network.overlaps(positions, self.sides, self.radii, near)
+        near = neighbour_pairs(positions, self.edges, self.radii, skin=reach)
+        delta, distance, normals = contact_network.overlaps(positions, self.edges, self.radii, near)
         kept = delta > -reach
         if not kept.all():
             near, delta, distance, normals = near[kept], delta[kept], distance[kept], normals[kept]

@@ -106,8 +106,8 @@ def test_image_flags_are_whole_and_move_the_atoms(read):
         (("2.0 atoms", "2 atom types"), "atoms = '2.0' .* whole"),
         (("2 atoms",), "atom types = ''"),
         (("2 atoms", "2 atom types", "3 atoms"), "line 5 = '3 atoms' .* the only line about atoms"),
-        (("2 atoms", "2 atom types", "0.5 0 0 xy xz yz"), "xy xz yz = '0.5 0 0'"),
-        (("2 atoms", "2 atom types", "10 0 0 avec"), "avec = '10 0 0' .* no tilted box"),
+        (("2 atoms", "2 atom types", "0.5 0 xy xz yz"), "xy xz yz = '0.5 0' .* three numbers"),
+        (("2 atoms", "2 atom types", "10 0 0 avec"), "avec = '10 0 0' .* left out"),
         (("2 atoms", "2 atom types", "4 gears"), "line 5 = '4 gears'"),
     ],
 )

@@ -71,8 +71,18 @@ def require_frame(system: Any, x: Array) -> np.ndarray:
     return np.ascontiguousarray(require_positions(system, x), dtype=np.float64)
 
 
-def wrapped(positions: np.ndarray, sides: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Positions folded into [0, side), (n, d), and their integer images, (n, d): positions = folded + image × side."""
+def wrapped(positions: np.ndarray, edges: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Positions folded into the box, (n, d), and their integer images, (n, d): positions = folded + image @ edges.
+
+    `edges`, (d, d), are the edges of the box, one a row. Positions in the box stay as they are, bit by bit.
+    """
+    sides = np.diag(edges)
+    if (edges != np.diag(sides)).any():
+        inverse = np.linalg.inv(edges)
+        number: np.ndarray = np.floor(positions @ inverse)
+        inner = positions - number @ edges
+        number += np.floor(inner @ inverse)  # rounded up to a face
+        return positions - number @ edges, number.astype(np.int64)
     image = np.floor(positions / sides)
     inside = (positions >= 0) & (positions < sides)
     folded = np.where(inside, positions, positions - image * sides)
@@ -90,6 +100,7 @@ def packing(
     initial: np.ndarray | None = None,
     aspect_ratio: float | None = None,
     potential: Potential | None = None,
+    strain: Any = 0.0,
 ) -> tuple[Packing, np.ndarray]:
     """(system, x) from the arrays in a file.
 
@@ -107,6 +118,8 @@ def packing(
         Makes the particles ellipses.
     potential : Potential, optional
         Harmonic by default.
+    strain : float or (d (d − 1)/2,) array
+        Of the box.
 
     Raises
     ------
@@ -122,7 +135,8 @@ def packing(
                 f"{path}: {name} = {value} at {int(bad.sum())} of {array.size} entries is not valid: "
                 "all must be finite numbers."
             )
-    shared: Any = {"radii": radii, "box_length": sides, "dimension": d, "potential": potential or Harmonic()}
+    shared: Any = {"radii": radii, "box_length": sides, "dimension": d, "strain": strain}
+    shared["potential"] = potential or Harmonic()
     try:
         system: Packing
         if aspect_ratio is None:

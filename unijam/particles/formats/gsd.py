@@ -175,13 +175,16 @@ def _frame(system: Packing, x: np.ndarray, step: int) -> Any:
     frame.configuration.step = step
     frame.configuration.dimensions = d
     box = np.array([*sides, 1.0][:3], dtype=np.float32)
-    frame.configuration.box = [*box, 0, 0, 0]
+    edges = system.edges
+    tilts = [edges[row, column] / edges[row, row] for row, column in ((1, 0), (2, 0), (2, 1)) if row < d]
+    frame.configuration.box = [*box, *[*tilts, 0.0, 0.0][:3]]
 
-    folded, image = wrapped(system.positions(x), sides)
-    shown = (folded - 0.5 * sides).astype(np.float32)
-    over = shown >= 0.5 * box[:d]  # rounded up to the upper face
+    folded, image = wrapped(system.positions(x), edges)
+    shown = (folded - 0.5 * edges.sum(axis=0)).astype(np.float32)
+    inverse = np.linalg.inv(edges.astype(np.float32).astype(np.float64))
+    over = shown @ inverse >= 0.5 if system.tilted else shown >= 0.5 * box[:d]  # rounded up to the upper face
     particles, p = np.zeros((n, 3), dtype=np.float32), frame.particles
-    particles[:, :d] = np.where(over, shown - box[:d], shown)
+    particles[:, :d] = shown - over @ edges.astype(np.float32)
     p.N, p.position, p.image = n, particles, np.zeros((n, 3), dtype=np.int32)
     p.image[:, :d] = image + over
     p.diameter = 2.0 * system.radii
@@ -216,6 +219,8 @@ def _frame(system: Packing, x: np.ndarray, step: int) -> Any:
 def _own(system: Packing, x: np.ndarray) -> dict[str, np.ndarray]:
     """The arrays from which `_read_own` makes exactly this packing, by name."""
     held = {"x": x, "radii": system.radii, "box": system.sides}
+    if np.any(system.strain):
+        held["strain"] = np.atleast_1d(system.strain)
     if system.initial.tobytes() != x.tobytes():
         held["initial"] = system.initial
     if type(system.potential) is not Harmonic:
@@ -225,7 +230,7 @@ def _own(system: Packing, x: np.ndarray) -> dict[str, np.ndarray]:
 
 
 def _own_chunks(file: Any, at: int) -> dict[str, np.ndarray]:
-    names = ("x", "radii", "box", "initial", "exponent", "aspect_ratio")
+    names = ("x", "radii", "box", "initial", "exponent", "aspect_ratio", "strain")
     return {
         name: file.read_chunk(frame=at, name=OWN + name)
         for name in names
@@ -256,6 +261,7 @@ def _read_own(
         initial=held.get("initial"),
         aspect_ratio=ratio,
         potential=potential,
+        strain=held.get("strain", 0.0),
     )
 
 

@@ -12,7 +12,7 @@ import numpy as np
 
 from ...core.potentials import Potential
 from ...support.validation import is_positive, require
-from ..packing import Packing
+from ..packing import Packing, strained_edges
 from .common import packing
 
 ALIKE = 1e-5  # relative difference up to which two numbers in single precision count as the same
@@ -33,14 +33,14 @@ def read_foreign(
     Raises
     ------
     ValueError
-        One sentence: a tilted box, no particle, molecules or rigid bodies, shapes of several kinds, sizes that the file
+        One sentence: no particle, molecules or rigid bodies, shapes of several kinds, sizes that the file
         does not say or says twice, discs of a 2D box at several heights, ellipses turned out of the plane.
     """
     d, p = int(frame.configuration.dimensions), frame.particles
     require(d in (2, 3), f"{path}: dimensions", d, "2 or 3")
     box = np.asarray(frame.configuration.box, dtype=np.float64)
-    tilt = box[3:4] if d == 2 else box[3:]
-    require(not tilt.any(), f"{path}: box tilt", tilt.tolist(), "zero: the box must be rectangular")
+    strain = box[3:4] if d == 2 else box[3:]
+    require(bool(np.isfinite(strain).all()), f"{path}: box tilt", strain.tolist(), "finite")
     require(p.N > 0, f"{path}: particles/N", int(p.N), "at least 1")
     _require_free(path, frame)
     sides, position = box[:d], np.asarray(p.position, dtype=np.float64)
@@ -49,7 +49,9 @@ def read_foreign(
     require(
         level, f"{path}: the z of positions in a box of two dimensions", "several", "the same for all discs"
     )
-    x = (position[:, :d] + 0.5 * sides + np.asarray(p.image, dtype=np.float64)[:, :d] * sides).ravel()
+    edges = strained_edges(sides, strain)
+    places = position[:, :d] + 0.5 * edges.sum(axis=0)
+    x = (places + np.asarray(p.image, dtype=np.float64)[:, :d] @ edges).ravel()
     shapes, kind = _shapes(path, p)
     if kind == "Ellipsoid":
         require(d == 2, f"{path}: dimensions", d, "2 where particles are ellipses")
@@ -58,8 +60,9 @@ def read_foreign(
         )
         radii, ratio, angles = _ellipses(path, p, shapes)
         x = np.concatenate([x, angles])
-        return packing(path, x, radii, sides, aspect_ratio=ratio, potential=potential)
-    return packing(path, x, 0.5 * _diameters(path, p, shapes, diameters), sides, potential=potential)
+        return packing(path, x, radii, sides, aspect_ratio=ratio, potential=potential, strain=strain)
+    radii = 0.5 * _diameters(path, p, shapes, diameters)
+    return packing(path, x, radii, sides, potential=potential, strain=strain)
 
 
 def _require_free(path: str | os.PathLike[str], frame: Any) -> None:

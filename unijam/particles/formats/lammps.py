@@ -15,7 +15,7 @@ import numpy as np
 from ...core.potentials import Harmonic, Hertzian, Potential
 from ...support.validation import require
 from ..ellipses import Ellipses
-from ..packing import Packing
+from ..packing import Packing, strained_edges
 from .common import equal_discs, existing, packing, require_frame, unit_density, wrapped, written_whole
 from .lammps_data import AXES, FLOAT, WHOLE, DataFile, parse
 
@@ -53,7 +53,7 @@ def write_lammps(path: str | os.PathLike[str], system: Packing, x: np.ndarray) -
     x = require_frame(system, x)
     n, d, sides = system.n, system.dimension, system.sides
     sizes, classes = equal_discs(system.radii, MANY_CLASSES)
-    folded, image = wrapped(system.positions(x), sides)
+    folded, image = wrapped(system.positions(x), system.edges)
     at, images = np.zeros((n, 3)), np.zeros((n, 3), dtype=np.int64)
     at[:, :d], images[:, :d] = folded, image
     ends = [(0.0, float(side)) for side in sides] + [(-HALF_SLAB, HALF_SLAB)] * (3 - d)
@@ -61,6 +61,10 @@ def write_lammps(path: str | os.PathLike[str], system: Packing, x: np.ndarray) -
     head = [f"{n} {kind} at a packing fraction of {system.packing_fraction:.6f}, written by unijam", ""]
     head += [f"{n} atoms", f"{len(sizes)} atom types", ""]
     head += [f"{low!r} {high!r} {a}lo {a}hi" for (low, high), a in zip(ends, AXES, strict=True)]
+    if system.tilted:
+        edges = np.zeros((3, 3))
+        edges[:d, :d] = system.edges
+        head += [f"{float(edges[1, 0])!r} {float(edges[2, 0])!r} {float(edges[2, 1])!r} xy xz yz"]
     head += ["", "Atoms # sphere  (id type diameter density x y z images)", ""]
     columns = (classes + 1, 2.0 * system.radii, unit_density(system.radii), *at.T, *images.T)
     rows = zip(*(column.tolist() for column in columns), strict=True)
@@ -151,7 +155,7 @@ def read_lammps(
     ValueError
         One sentence: the file, the line, the field, its value. No data file, truncated, another atom style (by its
         comment, or by counts and sections that spheres do not have), a type, id or image flag that is not whole, a
-        diameter or density that is not positive, NaN, a tilted box.
+        diameter or density that is not positive, NaN, a box of three arbitrary edges (`avec`, `bvec`, `cvec`).
 
     Examples
     --------
@@ -169,9 +173,11 @@ def read_lammps(
     flat = n > 1 and bool(np.all(values[:, 4] == values[0, 4]))
     flat = flat or (n == 1 and bool(np.all(ends[2] == (-HALF_SLAB, HALF_SLAB))))
     d = 2 if flat else 3
-    sides = (ends[:, 1] - ends[:, 0])[:d]
-    x = (values[:, 2 : 2 + d] - ends[:d, 0] + images[:, :d] * sides).ravel()
-    return packing(path, x, 0.5 * values[:, 0], sides, potential=potential)
+    sides, (xy, xz, yz) = (ends[:, 1] - ends[:, 0])[:d], data.tilts()
+    require(d == 3 or xz == yz == 0, f"{path}: xy xz yz", f"{xy:g} {xz:g} {yz:g}", "xy 0 0 for discs")
+    strain = np.array([xy / sides[1], xz / sides[-1], yz / sides[-1]])[: d * (d - 1) // 2]
+    x = (values[:, 2 : 2 + d] - ends[:d, 0] + images[:, :d] @ strained_edges(sides, strain)).ravel()
+    return packing(path, x, 0.5 * values[:, 0], sides, potential=potential, strain=strain)
 
 
 def _require_spheres(system: Any) -> None:

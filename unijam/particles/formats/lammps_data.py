@@ -75,18 +75,25 @@ class DataFile:
         return int(text)
 
     def ends(self) -> np.ndarray:
-        """The lower and upper end of the box along each axis, (3, 2); a `ValueError` where it is tilted."""
+        """The lower and upper end of the box along each axis, (3, 2), without what a tilt adds."""
         found = []
         for name in ENDS:
             words = self.header.get(name, (0, []))[1]
             fits = len(words) == 2 and all(map(FLOAT.fullmatch, words))
             require(fits, f"{self.path}: {name}", " ".join(words), "two numbers")
             found.append([float(word) for word in words])
-        for name in TILTS:
-            words = self.header.get(name, (0, []))[1]
-            untilted = name == TILTS[0] and all(FLOAT.fullmatch(w) and float(w) == 0 for w in words)
-            require(not words or untilted, f"{self.path}: {name}", " ".join(words), "0 0 0: no tilted box")
         return np.array(found)
+
+    def tilts(self) -> np.ndarray:
+        """xy, xz and yz, (3,): by how much the second and third edge lean along the axes before them."""
+        for name in TILTS[1:]:
+            words = self.header.get(name, (0, []))[1]
+            wanted = "left out: a box is given by its ends and xy xz yz"
+            require(not words, f"{self.path}: {name}", " ".join(words), wanted)
+        words = self.header.get(TILTS[0], (0, ["0", "0", "0"]))[1]
+        fits = len(words) == 3 and all(map(FLOAT.fullmatch, words))
+        require(fits, f"{self.path}: {TILTS[0]}", " ".join(words), "three numbers")
+        return np.array([float(word) for word in words])
 
     def types(self) -> dict[str, int]:
         """The number of each atom type by its two names: the number itself as a string, and its label.
@@ -142,6 +149,7 @@ def parse(path: str | os.PathLike[str], found: Path) -> DataFile:
     data = DataFile(path, header, sections, style)
     _require_spheres(data)
     data.ends()
+    data.tilts()
     for k, words in unknown:
         require(
             False,

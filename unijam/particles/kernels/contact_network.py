@@ -10,7 +10,7 @@ from ...compiled import loop
 
 @loop
 def overlaps(
-    positions: np.ndarray, sides: np.ndarray, radii: np.ndarray, pairs: np.ndarray
+    positions: np.ndarray, edges: np.ndarray, radii: np.ndarray, pairs: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Δ = σ − r (m,), the distance r (m,) and the normal n = (r_i − r_j)/r (m, d) of each pair, by nearest images.
 
@@ -18,8 +18,8 @@ def overlaps(
     ----------
     positions : (n, d) array
         Anywhere: they need not lie inside the box.
-    sides, radii : (d,) and (n,) arrays
-        Sides of the box, and radii of the particles.
+    edges, radii : (d, d) and (n,) arrays
+        Edges of the box, one a row, lower triangular, and radii of the particles.
     pairs : (m, 2) integer array
         n is zero for a pair whose centres coincide.
     """
@@ -29,12 +29,15 @@ def overlaps(
     normals = np.empty((m, d))
     for k in range(m):
         i, j = pairs[k, 0], pairs[k, 1]
+        for axis in range(d):
+            normals[k, axis] = positions[i, axis] - positions[j, axis]
+        for axis in range(d - 1, -1, -1):  # to the nearest image
+            over = np.rint(normals[k, axis] / edges[axis, axis])
+            for before in range(axis + 1):
+                normals[k, before] -= over * edges[axis, before]
         q = 0.0
         for axis in range(d):
-            along = positions[i, axis] - positions[j, axis]
-            along -= sides[axis] * np.rint(along / sides[axis])  # to the nearest image
-            normals[k, axis] = along
-            q += along * along
+            q += normals[k, axis] * normals[k, axis]
         distance[k] = np.sqrt(q)
         delta[k] = radii[i] + radii[j] - distance[k]
         for axis in range(d):

@@ -12,6 +12,7 @@ from ...compiled import inline, loop
 from ...compiled.dispatch import due, implements, listed_forces, renewed_list
 from ...compiled.simd import WIDTH, beyond, fill, larger, near, own, power, put, root, several, total, whole
 from ...support.arrays import Array
+from .neighbours import spare, widths
 from .pair_list import Workspace, list_pairs, longest_service, suitable_skin
 
 TINY = 1e-300  # added to r²: coincident centres get a finite force, zero, since their separation is zero
@@ -26,8 +27,8 @@ class DiscList(NamedTuple):
     ----------
     home, counts, partner, sums : arrays
         See `list_pairs`.
-    sides : (d,) array
-        Sides of the box.
+    edges : (d, d) array
+        Edges of the box, one a row, lower triangular.
     unit, made_at : float
         The λ at which diameters are `sums` and `width`, and the λ at which the list was made.
     skin, width : float
@@ -40,7 +41,7 @@ class DiscList(NamedTuple):
     counts: Array
     partner: Array
     sums: Array
-    sides: Array
+    edges: Array
     unit: float
     made_at: float
     skin: float
@@ -91,14 +92,15 @@ def _sweep(
     u' = Δ√Δ (hertz is not None) and u' = Δ^exponent: numba drops the branches that do not apply. In a plane all z
     are zero.
     """
-    home, counts, partner, sums, sides = kernel.home, kernel.counts, kernel.partner, kernel.sums, kernel.sides
-    lx, ly, lz = sides[0], sides[1], sides[-1]
-    kx, ky, kz = 1.0 / lx, 1.0 / ly, 1.0 / lz
+    home, counts, partner, sums, edges = kernel.home, kernel.counts, kernel.partner, kernel.sums, kernel.edges
+    lx, ly, lz, xy, xz = edges[0, 0], edges[1, 1], edges[-1, -1], edges[1, 0], edges[-1, 0]
+    yz = edges[-1, 1] if len(edges) > 2 else 0.0
+    kx, ky, kz, tilted = 1.0 / lx, 1.0 / ly, 1.0 / lz, xy != 0.0 or xz != 0.0 or yz != 0.0
     zero = fill(0.0)
     work, squares, count, load, far = zero, zero, zero, zero, zero
-    at, last = 0, len(home) // len(sides) - WIDTH
+    at, last = 0, len(home) // len(edges) - WIDTH
     # the last group adds to its rows, of which the group before may have written some
-    g[len(sides) * last :] = 0.0
+    g[len(edges) * last :] = 0.0
     for group in range(len(counts)):
         first = min(WIDTH * group, last)
         ix, iy, iz = own(y, first, space)
@@ -111,6 +113,11 @@ def _sweep(
                 jx, jy, jz = near(y, partner, at, space)
                 dx, dy, dz = ix - jx, iy - jy, iz - jz
                 if folded:
+                    if tilted:
+                        if space is not None:
+                            over = whole(dz * kz)
+                            dx, dy = dx - over * xz, dy - over * yz
+                        dx = dx - whole(dy * ky) * xy
                     dx = dx - whole(dx * kx) * lx
                     dy = dy - whole(dy * ky) * ly
                     dz = dz - whole(dz * kz) * lz
@@ -157,7 +164,7 @@ def forces(
     U is −1 where the list is outdated, a particle being farther than √limit from home; nothing else is valid then.
     """
     a, factor = kernel.exponent, scale / kernel.unit
-    if len(kernel.sides) == 2:
+    if len(kernel.edges) == 2:
         found = _by_exponent(y, gradient, None, a, kernel, factor, limit)
     else:
         found = _by_exponent(y, gradient, True, a, kernel, factor, limit)
@@ -207,20 +214,22 @@ def _renewed_list(
     kernel: DiscList, origin: Origin, y: np.ndarray, scale: float, served: int
 ) -> tuple[DiscList, Origin, np.ndarray]:
     factor, n_dof = scale / kernel.unit, len(y) - 1
-    if not 0.0 < factor * kernel.width <= 0.5 * kernel.sides.min():  # no particle, or wider than half the box
+    if (
+        not 0.0 < factor * kernel.width <= 0.5 * widths(kernel.edges).min()
+    ):  # no particle, or wider than half the box
         return kernel, origin, np.empty(0, dtype=np.int64)  # an empty order says that no list can be made
     x, order = np.empty(n_dof), np.empty(n_dof + 1, dtype=np.int64)
     for k in range(n_dof):
         x[origin.places[k]] = y[k]
-    sides, unit, radii, worth = kernel.sides, kernel.unit, origin.radii, origin.worth
-    skin = suitable_skin(kernel.skin, served, worth, unit)
-    places, back, home, counts, partner, sums, room = list_pairs(x, sides, radii, factor, skin, origin.room)
+    edges, unit, radii, worth = kernel.edges, kernel.unit, origin.radii, origin.worth
+    skin = min(suitable_skin(kernel.skin, served, worth, unit), spare(edges, factor * kernel.width))
+    places, back, home, counts, partner, sums, room = list_pairs(x, edges, radii, factor, skin, origin.room)
     for k in range(n_dof):
         order[k] = origin.back[places[k]]
     order[n_dof] = n_dof
     # fmt: off
     renewed = DiscList(
-        home, counts, partner, sums, sides, unit, scale, skin, kernel.width, kernel.threshold, kernel.exponent
+        home, counts, partner, sums, edges, unit, scale, skin, kernel.width, kernel.threshold, kernel.exponent
     )
     # fmt: on
     return renewed, Origin(places, back, room, radii, worth), order

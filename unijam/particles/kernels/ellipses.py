@@ -13,6 +13,7 @@ import numpy as np
 from ...compiled import loop
 from ...compiled.dispatch import due, implements, listed_forces, renewed_list
 from ...support.arrays import Array
+from .neighbours import widths
 from .pair_list import longest_service, suitable_skin
 from .perram_wertheim import FAST, contacts, near_pairs, push_pair
 
@@ -57,15 +58,15 @@ class Origin(NamedTuple):
     ----------
     places, back : (3n,) arrays
         0, 1, 2, …: a list of ellipses keeps the user's numbering.
-    sides : (2,) array
-        Sides of the box.
+    edges : (d, d) array
+        Edges of the box, one a row, lower triangular.
     worth : float
         Skin × number of evaluations for which sweeps and renewals together cost least (see `suitable_skin`).
     """
 
     places: Array
     back: Array
-    sides: Array
+    edges: Array
     worth: float
 
 
@@ -145,7 +146,7 @@ def room(listed: EllipseList, origin: Origin, ratio: float) -> float:
 
     Negative where the longest axis exceeds half the shortest side: no list can then be made.
     """
-    thickest: float = 0.5 * origin.sides.min() - 2.0 * ratio * sqrt(listed.alpha) * listed.radii.max()
+    thickest: float = 0.5 * widths(origin.edges).min() - 2.0 * ratio * sqrt(listed.alpha) * listed.radii.max()
     return thickest
 
 
@@ -159,7 +160,7 @@ def renewed(listed: EllipseList, origin: Origin, x: np.ndarray, ratio: float, se
     skin = suitable_skin(listed.skin, served, origin.worth, unit)
     skin = min(skin, max(room(listed, origin, ratio), 0.0))
     # Closer than the skin means (√F − ratio)(b_i + b_j) < skin, where b_i + b_j = σ/√α: hence the reach skin × √α.
-    first, second, shift, t = near_pairs(x, origin.sides, radii, alpha, ratio, skin, skin * sqrt(alpha))
+    first, second, shift, t = near_pairs(x, origin.edges, radii, alpha, ratio, skin, skin * sqrt(alpha))
     made = x.copy(), ratio, skin, radii, alpha, unit, listed.threshold
     ends = first.astype(np.uint32), second.astype(np.uint32)
     return (*made, *ends, shift, t, np.empty(len(t)), np.empty((4, len(t))))

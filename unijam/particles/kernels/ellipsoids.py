@@ -14,6 +14,7 @@ from ...compiled import loop
 from ...compiled.dispatch import due, implements, listed_forces, renewed_list
 from ...support.arrays import Array
 from .ellipses import Origin
+from .neighbours import widths
 from .orientations import FAST, to_coordinates, unit
 from .pair_list import longest_service, suitable_skin
 from .perram_wertheim_3d import contacts, near_pairs
@@ -182,7 +183,7 @@ def room(listed: EllipsoidList, origin: Origin, ratio: float) -> float:
     Negative where the longest axis exceeds half the shortest side: no list can then be made.
     """
     widest: float = 2.0 * ratio * listed.shape.max() * listed.radii.max()
-    thickest: float = 0.5 * origin.sides.min() - widest
+    thickest: float = 0.5 * widths(origin.edges).min() - widest
     return thickest
 
 
@@ -198,7 +199,7 @@ def renewed(
     skin = suitable_skin(listed.skin, served, origin.worth, unit_length)
     skin = min(skin, max(room(listed, origin, ratio), 0.0))
     # Closer than the skin means (√F − ratio)(b_i + b_j) < skin, where b_i + b_j = σ × the shortest half axis.
-    first, second, shift, t = near_pairs(x, origin.sides, radii, shape, ratio, skin, skin / shape.min())
+    first, second, shift, t = near_pairs(x, origin.edges, radii, shape, ratio, skin, skin / shape.min())
     made = unit(x, len(radii)), ratio, skin, radii, shape, unit_length, listed.threshold
     ends = first.astype(np.uint32), second.astype(np.uint32)
     return (*made, *ends, shift, t, np.empty(len(t)), np.empty((9, len(t))), np.empty((len(radii), 9)))

@@ -35,18 +35,18 @@ def workspace(n: int) -> Workspace:
 
 @loop
 def list_pairs(
-    x: np.ndarray, sides: np.ndarray, radii: np.ndarray, factor: float, skin: float, room: Workspace
+    x: np.ndarray, edges: np.ndarray, radii: np.ndarray, factor: float, skin: float, room: Workspace
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray, np.ndarray, np.ndarray, Workspace]:
     """The list of all pairs nearer than factor (R_i + R_j) + skin, of n ≥ WIDTH particles.
 
-    No such cutoff may exceed a side of the box.
+    No such cutoff may exceed a width of the box, or half of it if the box is tilted (see `spare`).
 
     Parameters
     ----------
     x : (n d,) array
         Positions in two or three dimensions, anywhere.
-    sides, radii : (d,) and (n,) arrays
-        Sides of the box, and radii of the particles.
+    edges, radii : (d, d) and (n,) arrays
+        Edges of the box, and radii of the particles.
     factor, skin : float
         λ over the λ that belongs to `radii`, and how far the list reaches beyond contact.
     room : tuple
@@ -66,9 +66,9 @@ def list_pairs(
     room : tuple
         For the next call.
     """
-    n, d = len(radii), len(sides)
+    n, d = len(radii), len(edges)
     reaches = factor * radii + 0.5 * skin
-    wide, cells, fold = grid(sides, reaches)
+    box, cells, fold = grid(edges, reaches)
     floats, integers, pairs = room
     points, near = floats[: 3 * n].reshape(n, 3), floats[3 * n : 7 * n + 4 * WIDTH].reshape(4, n + WIDTH)
     sorted_by_cell, new, order, key = (
@@ -78,9 +78,9 @@ def list_pairs(
         integers[3 * n : 4 * n],
     )
     partners = integers[4 * n :].reshape(n, 2)
-    start = into_cells(x, wide, cells, reaches, points, near, sorted_by_cell, key)
-    pairs, found = search(near, wide, cells, fold, start, pairs)
-    _mark(x, sides, skin, sorted_by_cell, pairs[:found], points.reshape(3, n), partners)
+    start = into_cells(x, box, cells, reaches, points, near, sorted_by_cell, key)
+    pairs, found = search(near, box, cells, fold, start, pairs)
+    _mark(x, edges, skin, sorted_by_cell, pairs[:found], points.reshape(3, n), partners)
     _number(sorted_by_cell, partners, key, order, new)
     home, places, back = np.zeros(n * d + 1), np.empty(n * d, dtype=np.int64), np.empty(n * d, dtype=np.int64)
     for i in range(n):
@@ -94,7 +94,7 @@ def list_pairs(
 @loop
 def _mark(
     x: np.ndarray,
-    sides: np.ndarray,
+    edges: np.ndarray,
     skin: float,
     sorted_by_cell: np.ndarray,
     pairs: np.ndarray,
@@ -105,10 +105,11 @@ def _mark(
 
     Particles are in the order of cells. A mark is the bit FOLDED of an entry of pairs. spread, (3, n), is overwritten.
     """
-    n, d, most = len(sorted_by_cell), len(sides), np.full(3, np.inf)
+    n, d, most = len(sorted_by_cell), len(edges), np.full(3, np.inf)
     # Plain where |r_i − r_j| ≤ ½ side − skin along each axis: while the list serves, this changes by at most the skin,
-    # so the nearest image stays the same.
-    most[:d] = 0.5 * sides - skin
+    # so the nearest image stays the same, by whatever edges the box is tilted.
+    for axis in range(d):
+        most[axis] = 0.5 * edges[axis, axis] - skin
     spread[d:] = 0.0
     for axis in range(d):
         for s in range(n):

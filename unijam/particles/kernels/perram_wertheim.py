@@ -229,7 +229,7 @@ def axes(angles: np.ndarray, cos: np.ndarray, sin: np.ndarray) -> None:
 
 @loop(fastmath=FAST)
 def near_pairs(
-    x: np.ndarray, sides: np.ndarray, radii: np.ndarray, alpha: float, ratio: float, skin: float, reach: float
+    x: np.ndarray, edges: np.ndarray, radii: np.ndarray, alpha: float, ratio: float, skin: float, reach: float
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
     """Pairs i < j with √F < ratio + reach/σ whose centres are nearer than ratio (a_i + a_j) + skin.
 
@@ -237,8 +237,8 @@ def near_pairs(
     ----------
     x : (3n,) array
         Positions row by row, then angles.
-    sides, radii : (2,) and (n,) arrays
-        Sides of the box, and radii R.
+    edges, radii : (2, 2) and (n,) arrays
+        Edges of the box, one a row, lower triangular, and radii R.
     alpha : float
         Aspect ratio.
     ratio : float
@@ -256,8 +256,8 @@ def near_pairs(
         t*; where the search ended at the bound, the pair is not listed.
     """
     n, found = len(radii), 0
-    wide, high = sides
-    pairs = pairs_by_cells(x[: 2 * n], sides, ratio * sqrt(alpha) * radii + 0.5 * skin)
+    wide, high, tilt = edges[0, 0], edges[1, 1], edges[1, 0]
+    pairs = pairs_by_cells(x[: 2 * n], edges, ratio * sqrt(alpha) * radii + 0.5 * skin)
     cos, sin = np.empty(n), np.empty(n)
     axes(x[2 * n :], cos, sin)
     first, second = np.empty(len(pairs), dtype=np.int64), np.empty(len(pairs), dtype=np.int64)
@@ -265,7 +265,9 @@ def near_pairs(
     for k in range(len(pairs)):
         i, j = pairs[k, 0], pairs[k, 1]
         rx, ry = x[2 * j] - x[2 * i], x[2 * j + 1] - x[2 * i + 1]
-        sx, sy = -wide * np.rint(rx / wide), -high * np.rint(ry / high)
+        over = np.rint(ry / high)
+        sx, sy = -over * tilt, -over * high
+        sx -= wide * np.rint((rx + sx) / wide)
         rx, ry, ri, rj = rx + sx, ry + sy, radii[i] ** 2, radii[j] ** 2
         sigma = radii[i] + radii[j]
         bound, start, f = (ratio + reach / sigma) ** 2, radii[i] / sigma, 0.0  # t* of two discs, exactly

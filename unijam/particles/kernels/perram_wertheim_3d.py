@@ -226,7 +226,7 @@ def gradient(
 @loop(fastmath=FAST)
 def near_pairs(
     x: np.ndarray,
-    sides: np.ndarray,
+    edges: np.ndarray,
     radii: np.ndarray,
     shape: np.ndarray,
     ratio: float,
@@ -239,8 +239,8 @@ def near_pairs(
     ----------
     x : (n_dof,) array
         Positions row by row, then orientations.
-    sides, radii : (3,) and (n,) arrays
-        Sides of the box, and radii R.
+    edges, radii : (3, 3) and (n,) arrays
+        Edges of the box, one a row, lower triangular, and radii R.
     shape : (3,) array
         Half axes of a body of R = 1.
     ratio : float
@@ -258,7 +258,7 @@ def near_pairs(
         t*; where the search ended at the bound, the pair is not listed.
     """
     n, found, squares = len(radii), 0, shape * shape
-    pairs = pairs_by_cells(x[: 3 * n], sides, ratio * shape.max() * radii + 0.5 * skin)
+    pairs = pairs_by_cells(x[: 3 * n], edges, ratio * shape.max() * radii + 0.5 * skin)
     frame = np.empty((n, 9))
     frames(x, n, frame)
     first, second = np.empty(len(pairs), dtype=np.int64), np.empty(len(pairs), dtype=np.int64)
@@ -266,9 +266,11 @@ def near_pairs(
     for k in range(len(pairs)):
         i, j = pairs[k, 0], pairs[k, 1]
         rx, ry, rz = x[3 * j] - x[3 * i], x[3 * j + 1] - x[3 * i + 1], x[3 * j + 2] - x[3 * i + 2]
-        sx = -sides[0] * np.rint(rx / sides[0])
-        sy = -sides[1] * np.rint(ry / sides[1])
-        sz = -sides[2] * np.rint(rz / sides[2])
+        over = np.rint(rz / edges[2, 2])
+        sx, sy, sz = -over * edges[2, 0], -over * edges[2, 1], -over * edges[2, 2]
+        over = np.rint((ry + sy) / edges[1, 1])
+        sx, sy = sx - over * edges[1, 0], sy - over * edges[1, 1]
+        sx -= edges[0, 0] * np.rint((rx + sx) / edges[0, 0])
         rx, ry, rz = rx + sx, ry + sy, rz + sz
         sigma = radii[i] + radii[j]
         bound, start, f = (ratio + reach / sigma) ** 2, radii[i] / sigma, 0.0  # t* of two spheres, exactly

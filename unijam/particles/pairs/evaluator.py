@@ -7,7 +7,7 @@ import torch
 
 from ...core.tolerances import OVERLAP_RESOLUTIONS
 from ...support.arrays import Array
-from ..kernels.neighbours import neighbour_pairs
+from ..kernels.neighbours import neighbour_pairs, spare
 from .pairs import Pairs
 
 FIRST_SKIN = 0.1  # in mean diameters
@@ -38,7 +38,7 @@ class NearPairs:
     def __call__(self, x: Array, scale: float | None = None) -> tuple[Any, ...]:
         system, x = self.system, np.asarray(x, dtype=np.float64)
         ratio = 1.0 if scale is None else scale / system.scale
-        if not ratio > 0 or ratio * system.largest_diameter > 0.5 * system.shortest_side:
+        if not ratio > 0 or ratio * system.largest_diameter > 0.5 * system.narrowest_width:
             system.at(scale=scale)  # says what is wrong
         if not np.isfinite(x).all():
             found: tuple[Any, ...] = np.nan, np.full(len(x), np.nan), np.nan, 0
@@ -65,8 +65,9 @@ class NearPairs:
         if self.pairs is not None:
             worth = WORTH * system.scale / max(self.served, 1)
             self.skin = min(max(worth, LEAST_SKIN * system.scale), LARGEST_SKIN * system.scale)
+        self.skin = min(self.skin, spare(system.edges, ratio * system.largest_diameter))
         self.origin, self.ratio = system.positions(x).copy(), ratio
-        near = neighbour_pairs(self.origin, system.sides, ratio * system.bounding_radii, self.skin)
+        near = neighbour_pairs(self.origin, system.edges, ratio * system.bounding_radii, self.skin)
         pairs = Pairs(system, *np.ascontiguousarray(near.T))
         self.kept = [] if self.pairs is None else carried(self.kept, self.pairs, pairs)
         self.pairs, self.shift = pairs, pairs.images(x)

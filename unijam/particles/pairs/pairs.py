@@ -14,6 +14,7 @@ from torch import Tensor
 
 from ...core.recording import recording
 from ...support.validation import require
+from ..kernels.neighbours import folded_separations
 from .bodies import Body
 
 BATCH = 2**14  # pairs in one pass: its graph takes some 100 MB where Δ has ten distances a pair
@@ -45,7 +46,7 @@ class Pairs:
         """What is added to r_j − r_i for the nearest image, (m, d)."""
         positions = self.system.positions(x)
         r = positions[self.second] - positions[self.first]
-        images: np.ndarray = -self.system.sides * np.rint(r / self.system.sides)
+        images: np.ndarray = folded_separations(r, self.system.edges) - r
         return images
 
     @cached_property
