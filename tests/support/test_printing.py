@@ -32,7 +32,7 @@ def test_what_a_line_says(systems):
     system = uj.SoftSpheres.random(n=64, packing_fraction=0.3)
     assert repr(system) == (
         "SoftSpheres(initial=array(128,), radii=array(64,), box_length=8, dimension=2, potential=Harmonic(), "
-        "sides=array(2,))"
+        "strain=0, sides=array(2,))"
     )
     assert repr(uj.minimize(system)).startswith(
         "MinimizeResult(system=SoftSpheres(…), x=array(128,), energy=0, "
